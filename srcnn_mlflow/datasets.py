@@ -1,0 +1,288 @@
+"""Which photographs an experiment uses, and which split each belongs to.
+
+A data set is named by a string: `samples`, `div2k`, a folder, or several joined by `+`.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+
+from PIL import Image
+
+from srcnn_mlflow.errors import DatasetError, ImageError
+from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files
+from srcnn_mlflow.progress import progress
+
+SPLITS = ("train", "valid", "test")
+
+DIV2K_FOLDER = Path("data/DIV2K")
+# 0801-0900 are the official validation pictures; here they test, and never choose anything.
+DIV2K_RANGES = {"train": range(1, 771), "valid": range(771, 801), "test": range(801, 901)}
+
+# Both pictures of the stereo pair train, so that no test picture has a twin; the retina and the
+# textures are there for their detail. Test holds the pictures people know by sight.
+SAMPLES = {
+    "train": (
+        "skimage/data/brick.png",
+        "skimage/data/coins.png",
+        "skimage/data/grass.png",
+        "skimage/data/gravel.png",
+        "skimage/data/hubble_deep_field.jpg",
+        "skimage/data/motorcycle_left.png",
+        "skimage/data/motorcycle_right.png",
+        "skimage/data/retina.jpg",
+    ),
+    "valid": (
+        "skimage/data/camera.png",
+        "sklearn/datasets/images/flower.jpg",
+    ),
+    "test": (
+        "skimage/data/astronaut.png",
+        "skimage/data/chelsea.png",
+        "sklearn/datasets/images/china.jpg",
+        "skimage/data/coffee.png",
+        "skimage/data/rocket.jpg",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One usable picture: its file, its size in pixels, and the SHA-256 of those pixels."""
+
+    path: Path
+    width: int
+    height: int
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The file's name, as tables and pictures show it."""
+        return self.path.name
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photographs by split, and what was left out on the way.
+
+    Attributes:
+        name: the string that named it.
+        splits: photographs of `train`, `valid` and `test`; a split may be empty.
+        skipped: one sentence for every file that could not be used.
+        notes: what a person should know about how the splits came about.
+    """
+
+    name: str
+    splits: Mapping[str, tuple[Photo, ...]]
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def photos(self, split: str) -> tuple[Photo, ...]:
+        """The photographs of a split, or of all of them for `all`.
+
+        Raises:
+            DatasetError: the split has none.
+        """
+        names = SPLITS if split == "all" else (split,)
+        photos = tuple(photo for name in names for photo in self.splits[name])
+        if not photos:
+            raise DatasetError(
+                f"data set {self.name} has no picture in its {split} split; add some, or choose "
+                "another data set or split"
+            )
+        return photos
+
+    def with_train_images(self, count: int) -> "Dataset":
+        """Keep only `count` training photographs, those with the lowest digests."""
+        chosen = sorted(self.splits["train"], key=lambda photo: photo.digest)[:count]
+        return replace(self, splits={**self.splits, "train": tuple(chosen)})
+
+
+def load_dataset(name: str) -> Dataset:
+    """Find the photographs that a name stands for, and check each of them.
+
+    Args:
+        name: `samples`, `div2k`, a folder, or several of these joined by `+`.
+
+    Raises:
+        DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
+            stand in two splits.
+    """
+    parts = [_load_part(part.strip()) for part in name.split("+")]
+    dataset = Dataset(
+        name=name,
+        splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
+        skipped=tuple(line for part in parts for line in part.skipped),
+        notes=tuple(line for part in parts for line in part.notes),
+    )
+    _refuse_leaks(dataset)
+    return dataset
+
+
+def load_luma(photo: Photo) -> Plane:
+    """Read a photograph's 8-bit luma, uint8 of shape (height, width)."""
+    return luma(flatten(open_image(photo.path)))
+
+
+def digest(photos: Iterable[Photo]) -> str:
+    """Name a set of photographs by its pixels.
+
+    Returns:
+        The first 32 hex digits of a SHA-256 over the pictures' own digests, in sorted order, so
+        that neither file names nor their order count.
+    """
+    together = hashlib.sha256()
+    for one in sorted(photo.digest for photo in photos):
+        together.update(bytes.fromhex(one))
+    return together.hexdigest()[:32]
+
+
+def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
+    """Divide a flat folder by the pixels of each picture, about 80/10/10.
+
+    A picture's place depends on nothing but itself, so adding files moves none. A split that
+    would be empty takes the picture with the lowest digest, and a note says so.
+    """
+    splits: dict[str, list[Photo]] = {split: [] for split in SPLITS}
+    for photo in photos:
+        share = int(photo.digest[:8], 16) / 2**32
+        splits["train" if share < 0.8 else "valid" if share < 0.9 else "test"].append(photo)
+    notes = []
+    # Train comes last: it gives pictures away only while one stays.
+    for split in ("valid", "test", "train"):
+        donor = max(splits.values(), key=len)
+        if not splits[split] and len(donor) > 1:
+            moved = min(donor, key=lambda photo: photo.digest)
+            donor.remove(moved)
+            splits[split].append(moved)
+            notes.append(
+                f"{name}: no picture fell to the {split} split, so it takes {moved.name}; with "
+                f"{len(photos)} pictures the averages say little"
+            )
+    return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
+
+
+def _load_part(name: str) -> Dataset:
+    if name == "samples":
+        return _split_dataset(name, _sample_files())
+    if name == "div2k":
+        return _split_dataset(name, _div2k_files(DIV2K_FOLDER))
+    folder = Path(name)
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.is_file() else "is not a folder that exists"
+        raise DatasetError(
+            f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or several of "
+            "these joined by +"
+        )
+    if any((folder / split).is_dir() for split in SPLITS):
+        folders = {split: folder / split for split in SPLITS}
+        files = {key: picture_files(one) if one.is_dir() else [] for key, one in folders.items()}
+        return _split_dataset(name, files)
+    photos, skipped = scan(name, picture_files(folder))
+    return replace(split_by_digest(name, photos), skipped=skipped)
+
+
+def _split_dataset(name: str, files: Mapping[str, Sequence[Path]]) -> Dataset:
+    photos, skipped = scan(name, [path for split in SPLITS for path in files[split]])
+    by_path = {photo.path: photo for photo in photos}
+    return Dataset(
+        name,
+        {
+            split: tuple(by_path[path] for path in files[split] if path in by_path)
+            for split in SPLITS
+        },
+        skipped,
+    )
+
+
+def _sample_files() -> dict[str, list[Path]]:
+    def locate(relative: str) -> Path:
+        package, _, rest = relative.partition("/")
+        spec = find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            raise DatasetError(
+                f"data set samples needs the package {package}; install the requirements again"
+            )
+        return Path(spec.submodule_search_locations[0]) / rest
+
+    return {split: [locate(relative) for relative in SAMPLES[split]] for split in SPLITS}
+
+
+def _div2k_files(folder: Path) -> dict[str, list[Path]]:
+    found = {path.stem: path for path in sorted(folder.glob("**/*.png")) if path.stem.isdigit()}
+    files = {
+        split: [found[f"{number:04}"] for number in numbers if f"{number:04}" in found]
+        for split, numbers in DIV2K_RANGES.items()
+    }
+    missing = sum(len(numbers) for numbers in DIV2K_RANGES.values()) - len(found)
+    if missing > 0:
+        raise DatasetError(
+            f"data set div2k lacks {missing} of its 900 pictures under {folder.absolute()}; unpack "
+            "DIV2K_train_HR.zip and DIV2K_valid_HR.zip there, or give any other folder of pictures"
+        )
+    return files
+
+
+def scan(name: str, files: Sequence[Path]) -> tuple[list[Photo], tuple[str, ...]]:
+    """Open every file, and tell the usable pictures from the others.
+
+    Returns:
+        The photographs, and one sentence for every file that cannot be used.
+
+    Raises:
+        DatasetError: there is no usable picture.
+    """
+    with ThreadPoolExecutor() as pool:
+        results = list(
+            progress(pool.map(_try_photo, files), total=len(files), label=f"checking {name}")
+        )
+    photos = [result for result in results if isinstance(result, Photo)]
+    if not photos:
+        reason = (
+            f"none of its {len(files)} pictures can be used, the first because {results[0]}"
+            if files
+            else "it holds no PNG, JPEG, BMP, TIFF or WebP file"
+        )
+        raise DatasetError(f"data set {name} is empty: {reason}")
+    return photos, tuple(result for result in results if isinstance(result, str))
+
+
+def _try_photo(path: Path) -> Photo | str:
+    try:
+        image = flatten(open_image(path))
+    except ImageError as error:
+        return str(error)
+    return Photo(path, image.width, image.height, _pixel_digest(image))
+
+
+def _pixel_digest(image: Image.Image) -> str:
+    pixels = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
+    pixels.update(image.tobytes())
+    return pixels.hexdigest()
+
+
+def _refuse_leaks(dataset: Dataset) -> None:
+    seen: dict[str, tuple[str, Photo]] = {}
+    for split in SPLITS:
+        for photo in dataset.splits[split]:
+            other_split, other = seen.setdefault(photo.digest, (split, photo))
+            if other_split != split:
+                raise DatasetError(
+                    f"data set {dataset.name} has the same pixels in two splits: {other.path} in "
+                    f"{other_split} and {photo.path} in {split}; remove one of them"
+                )
+
+
+def describe(dataset: Dataset, splits: Sequence[str], say: Callable[[str], None]) -> None:
+    """Tell a person how many pictures the splits in use have, and which files were left out."""
+    counts = ", ".join(f"{len(dataset.splits[split])} {split}" for split in splits)
+    say(f"data set {dataset.name}: {counts} pictures")
+    for note in dataset.notes:
+        say(note)
+    for line in dataset.skipped:
+        say(f"skipped: {line}")
+    if dataset.skipped:
+        say(f"{len(dataset.skipped)} file(s) skipped")

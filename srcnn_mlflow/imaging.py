@@ -1,0 +1,228 @@
+"""Open picture files safely; luma, mod-crop and bicubic scaling.
+
+Every picture that enters the package comes through `open_image`, and every low-resolution
+picture it makes comes from `downscale`, so the measurement protocol lives in this file.
+"""
+
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from srcnn_mlflow.errors import ImageError
+
+Plane = NDArray[np.uint8]
+FloatPlane = NDArray[np.float32]
+
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+
+# Pillow's own threshold for a decompression bomb.
+MAX_PIXELS = 178_956_970
+
+_MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
+
+
+def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """Decode one picture, upright, with 8 bits a channel.
+
+    Palette pictures become colour, CMYK is converted with its embedded profile where it has
+    one, 16-bit grey is scaled down to 8 bits, EXIF rotation is applied, and of an animation the
+    first frame is taken. An embedded RGB colour profile stays in `info["icc_profile"]`.
+
+    Args:
+        source: a file, or the bytes of one: PNG, JPEG, BMP, TIFF or WebP.
+        max_pixels: refuse larger pictures before they are decoded.
+
+    Returns:
+        A picture of mode L, LA, RGB or RGBA.
+
+    Raises:
+        ImageError: not a picture, damaged, too large, or of a kind without an 8-bit meaning
+            (floating point or 32-bit integers).
+    """
+    name = source.name if isinstance(source, Path) else "the image"
+    try:
+        with warnings.catch_warnings():
+            # The size is checked below, against our own limit.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image = Image.open(
+                source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS
+            )
+            _check_size(image, name, max_pixels)
+            image.load()
+            return _as_eight_bit(ImageOps.exif_transpose(image), name)
+    except UnidentifiedImageError:
+        raise ImageError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from None
+    except Image.DecompressionBombError:
+        raise ImageError(f"{name} has more than {max_pixels:,} pixels, the most allowed") from None
+    except MemoryError:
+        raise ImageError(f"{name} does not fit the memory of this machine") from None
+    except (OSError, SyntaxError, ValueError, EOFError, TypeError, ImageCms.PyCMSError) as error:
+        raise ImageError(f"{name} cannot be read as a picture: {error}") from error
+
+
+def picture_files(folder: Path) -> list[Path]:
+    """List the pictures of a folder by their endings, in order; hidden files are left out."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
+    width, height = image.size
+    if width * height > max_pixels:
+        raise ImageError(
+            f"{name} is {width}x{height}, {width * height:,} pixels; the most allowed is "
+            f"{max_pixels:,}"
+        )
+
+
+def _as_eight_bit(image: Image.Image, name: str) -> Image.Image:
+    profile = image.info.get("icc_profile")
+    transparent = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
+    if image.mode in _MODES_16_BIT:
+        deep = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((deep + 128) // 257).astype(np.uint8))
+    if image.mode in ("I", "F"):
+        raise ImageError(
+            f"{name} holds {'32-bit integers' if image.mode == 'I' else 'floating point numbers'}; "
+            "save it with 8 or 16 bits a channel"
+        )
+    if image.mode == "CMYK":
+        return _cmyk_to_rgb(image, profile)
+    if image.mode in ("1", "L") and not transparent:
+        return _bare(image.convert("L"), None)
+    if image.mode in ("1", "L", "LA", "La"):
+        return _bare(image.convert("LA"), None)
+    return _bare(image.convert("RGBA" if transparent else "RGB"), profile)
+
+
+def _cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    if profile is None:
+        return _bare(image.convert("RGB"), None)
+    converted = ImageCms.profileToProfile(
+        image,
+        ImageCms.ImageCmsProfile(io.BytesIO(profile)),
+        ImageCms.createProfile("sRGB"),
+        outputMode="RGB",
+    )
+    assert converted is not None  # only an in-place conversion gives None
+    return _bare(converted, None)
+
+
+def _bare(image: Image.Image, profile: bytes | None) -> Image.Image:
+    image.info = {"icc_profile": profile} if profile else {}
+    return image
+
+
+def flatten(image: Image.Image) -> Image.Image:
+    """Lay a transparent picture on white, as a viewer shows it; others pass through.
+
+    Args:
+        image: mode L, LA, RGB or RGBA.
+
+    Returns:
+        A picture of mode L or RGB.
+    """
+    if image.mode not in ("LA", "RGBA"):
+        return image
+    colour = image.mode.removesuffix("A")
+    white = Image.new(colour, image.size, "white")
+    white.paste(image.convert(colour), mask=image.getchannel("A"))
+    return white
+
+
+def luma(image: Image.Image) -> Plane:
+    """Take the BT.601 luma of a picture, rounded to 8 bits.
+
+    `16 + (65.481 R + 128.553 G + 24.966 B) / 255`, in exact integer arithmetic so that every
+    machine gives the same plane. A grey picture is its own luma, and keeps its full range.
+
+    Args:
+        image: mode L or RGB; see `flatten` for transparent ones.
+
+    Returns:
+        uint8 of shape (height, width): 16..235 from colour, 0..255 from grey.
+    """
+    pixels = np.asarray(image)
+    if image.mode == "L":
+        return pixels
+    total = pixels[..., 0] * np.int32(65_481)
+    total += pixels[..., 1] * np.int32(128_553)
+    total += pixels[..., 2] * np.int32(24_966)
+    return ((total + 127_500) // 255_000 + 16).astype(np.uint8)
+
+
+def mod_crop(plane: Plane, scale: int) -> Plane:
+    """Cut the right and bottom edge so that both sides are multiples of the scale.
+
+    Args:
+        plane: shape (height, width).
+
+    Raises:
+        ImageError: a side is shorter than the scale.
+    """
+    height, width = plane.shape
+    if min(height, width) < scale:
+        raise ImageError(f"a picture of {width}x{height} is too small for scale {scale}")
+    return plane[: height - height % scale, : width - width % scale]
+
+
+def crop_image(image: Image.Image, scale: int) -> Image.Image:
+    """`mod_crop` for a picture of any mode."""
+    width, height = image.size
+    return image.crop((0, 0, width - width % scale, height - height % scale))
+
+
+def downscale(plane: Plane, scale: int) -> Plane:
+    """Make the low-resolution plane: antialiased bicubic (a = -0.5), rounded once to 8 bits.
+
+    Args:
+        plane: uint8 of shape (height, width), both multiples of the scale.
+
+    Returns:
+        uint8 of shape (height / scale, width / scale).
+    """
+    height, width = plane.shape
+    return to_eight_bit(_bicubic(plane, width // scale, height // scale))
+
+
+def upscale(plane: Plane, scale: int) -> FloatPlane:
+    """Enlarge a plane by bicubic interpolation: the network's input and the baseline.
+
+    Args:
+        plane: uint8 of shape (height, width).
+
+    Returns:
+        float32 of shape (scale * height, scale * width), within 0..255, not rounded.
+    """
+    height, width = plane.shape
+    return np.clip(_bicubic(plane, width * scale, height * scale), 0, 255)
+
+
+def _bicubic(plane: Plane, width: int, height: int) -> FloatPlane:
+    # Pillow rounds 8-bit pictures twice, after each direction; its float mode never does, and
+    # agrees with the resizing that the published tables were made with.
+    enlarged = Image.fromarray(plane.astype(np.float32)).resize(
+        (width, height), Image.Resampling.BICUBIC
+    )
+    return np.asarray(enlarged)
+
+
+def to_eight_bit(plane: NDArray[np.floating]) -> Plane:
+    """Round and clip to what a saved picture holds.
+
+    Args:
+        plane: any shape, in units of grey levels.
+
+    Returns:
+        uint8 of the same shape.
+    """
+    rounded: Plane = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
+    return rounded

@@ -1,0 +1,381 @@
+"""The HDF5 file between photographs and training: each plane once, and where its patches lie.
+
+A picture has as many overlapping patches as it has pixels / stride^2, so keeping the patches
+costs about six times the planes at stride 14 and four times that again as float32. The file
+keeps every pair of 8-bit planes once, one behind another, with an index of patches. It also
+writes the classical arrays of patches, for programs that expect them.
+
+Layout of a file of planes, for the groups `train` and `valid`:
+
+    lr, hr      uint8, flat: the planes of all pictures, row by row; lr is already upscaled
+    shape       int32 (pictures, 2): height and width
+    offset      int64 (pictures,): where a picture's plane begins in lr and hr
+    checksum    uint32 (pictures, 2): CRC-32 of the lr and the hr plane
+    name        the pictures' file names
+    patches     int32 (patches, 3), in train only: picture, top, left
+
+A materialized file has, at its root instead of in `train`, `lr` and `hr` of shape
+(patches, patch_size, patch_size), float32 in 0..255.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from itertools import islice
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from srcnn_mlflow import __version__
+from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
+from srcnn_mlflow.errors import StoreError
+from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.progress import progress
+
+STORE_FOLDER = Path("data/prepared")
+FORMAT = 1
+STORED_SPLITS = ("train", "valid")
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What, beside the photographs, decides every byte of a prepared file.
+
+    Attributes:
+        scale: 2, 3 or 4.
+        patch_size: side of a training patch, in high-resolution pixels.
+        stride: distance between neighbouring patches, in pixels.
+        materialize: write the patches themselves, in the classical layout.
+    """
+
+    scale: int
+    patch_size: int
+    stride: int
+    materialize: bool = False
+
+
+@dataclass(frozen=True)
+class Planes:
+    """All planes of a split, one behind another.
+
+    Attributes:
+        lr: uint8, flat; the bicubic upscaled low-resolution planes.
+        hr: uint8, flat, of the same length; the originals.
+        shapes: int32 (pictures, 2), height and width.
+        offsets: int64 (pictures,), where each plane begins.
+    """
+
+    lr: NDArray[np.uint8]
+    hr: NDArray[np.uint8]
+    shapes: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def pair(self, picture: int) -> tuple[Plane, Plane]:
+        """The upscaled low-resolution plane and the original, uint8 of shape (height, width)."""
+        height, width = self.shapes[picture]
+        where = slice(self.offsets[picture], self.offsets[picture] + int(height) * int(width))
+        return self.lr[where].reshape(height, width), self.hr[where].reshape(height, width)
+
+
+@dataclass(frozen=True)
+class Store:
+    """A prepared file, open for reading; planes are mapped into memory, not copied.
+
+    Attributes:
+        path: the file.
+        settings: how it was made.
+        train: the training planes.
+        patches: int32 (patches, 3): picture, top, left of every training patch.
+        valid: the validation planes, full size.
+    """
+
+    path: Path
+    settings: StoreSettings
+    train: Planes
+    patches: NDArray[np.int32]
+    valid: Planes
+
+    def patch(self, index: int) -> tuple[Plane, Plane]:
+        """One training pair, uint8 of shape (patch_size, patch_size)."""
+        picture, top, left = self.patches[index]
+        size = self.settings.patch_size
+        lr, hr = self.train.pair(picture)
+        window = slice(top, top + size), slice(left, left + size)
+        return lr[window], hr[window]
+
+
+def patch_corners(height: int, width: int, size: int, stride: int) -> NDArray[np.int32]:
+    """List the top left corners of all whole patches, row by row.
+
+    Returns:
+        int32 of shape (patches, 2): top and left; empty where the picture is too small.
+    """
+    tops = np.arange(0, height - size + 1, stride, dtype=np.int32)
+    lefts = np.arange(0, width - size + 1, stride, dtype=np.int32)
+    return np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def prepare(
+    dataset: Dataset,
+    settings: StoreSettings,
+    say: Callable[[str], None],
+    folder: Path = STORE_FOLDER,
+) -> Path:
+    """Write the file that training reads, or find the one that is already there.
+
+    The file has a temporary name until it is complete, so a broken-off start leaves nothing that
+    could be taken for good.
+
+    Args:
+        dataset: its train and valid splits are stored.
+        settings: scale and patches.
+        say: told what will be written, or that nothing need be.
+        folder: where prepared files lie.
+
+    Raises:
+        StoreError: no picture is as large as a patch, or the disk is too full.
+        DatasetError: a split is empty.
+    """
+    photos = {split: dataset.photos(split) for split in STORED_SPLITS}
+    path = folder / _file_name(dataset, settings)
+    if path.exists():
+        try:
+            _check_file(path, settings)
+            say(f"already prepared: {path}")
+            return path
+        except StoreError:
+            say(f"{path} is damaged, so it is made again")
+    plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
+    size = _check_plan(plan, settings, dataset.name, folder)
+    say(
+        f"preparing {path}: {sum(len(p.photos) for p in plan.values())} pictures, "
+        f"{plan['train'].patch_count:,} patches, {size / 1e6:.0f} MB on disk"
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with h5py.File(partial, "w") as file:
+            file.attrs.update(_provenance(dataset, settings))
+            for split in STORED_SPLITS:
+                _write_split(file, split, plan[split], settings)
+        partial.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def open_store(path: Path) -> Store:
+    """Map a prepared file of planes into memory, after checking every plane's checksum.
+
+    Raises:
+        StoreError: the file is missing, damaged, materialized, or not one of ours.
+    """
+    settings = _check_file(path)
+    if settings.materialize:
+        raise StoreError(f"{path} holds materialized patches; training reads a file of planes")
+    try:
+        with h5py.File(path, "r") as file:
+            splits = {split: _map_planes(path, file[split]) for split in STORED_SPLITS}
+            patches = file["train/patches"][:]
+    except (OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    return Store(path, settings, splits["train"], patches, splits["valid"])
+
+
+class _Plan:
+    """Sizes of everything a split will hold, known before a pixel is read."""
+
+    def __init__(self, photos: Sequence[Photo], settings: StoreSettings) -> None:
+        scale = settings.scale
+        self.photos = [p for p in photos if min(p.width, p.height) >= scale]
+        self.shapes = np.array(
+            [(p.height - p.height % scale, p.width - p.width % scale) for p in self.photos],
+            dtype=np.int32,
+        ).reshape(-1, 2)
+        ends = np.cumsum(self.shapes.prod(axis=1, dtype=np.int64))
+        self.pixels = int(ends[-1]) if len(ends) else 0
+        self.offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        self.corners = [
+            patch_corners(height, width, settings.patch_size, settings.stride)
+            for height, width in self.shapes
+        ]
+        self.patch_count = sum(len(corners) for corners in self.corners)
+
+
+def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, folder: Path) -> int:
+    if not plan["train"].patch_count:
+        raise StoreError(
+            f"patch_size {settings.patch_size} is larger than every training picture of data set "
+            f"{name}; choose a smaller one"
+        )
+    if not plan["valid"].pixels:
+        raise StoreError(f"every validation picture of data set {name} is smaller than the scale")
+    patches = plan["train"].patch_count
+    if settings.materialize:
+        size = 8 * patches * settings.patch_size**2
+    else:
+        size = 2 * plan["train"].pixels + 12 * patches
+    size += 2 * plan["valid"].pixels
+    existing = next(
+        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
+    )
+    free = shutil.disk_usage(existing).free
+    if size > free:
+        raise StoreError(
+            f"preparing data set {name} needs {size / 1e9:.1f} GB under {folder}, and "
+            f"{free / 1e9:.1f} GB are free; make room, or use fewer pictures (train_images)"
+        )
+    return size
+
+
+def _file_name(dataset: Dataset, settings: StoreSettings) -> str:
+    identity = {
+        "format": FORMAT,
+        **asdict(settings),
+        **{split: digest(dataset.photos(split)) for split in STORED_SPLITS},
+    }
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return f"x{settings.scale}-{settings.patch_size}-{settings.stride}-{key}.h5"
+
+
+def _provenance(dataset: Dataset, settings: StoreSettings) -> dict[str, str | int | bool]:
+    return {
+        "format": FORMAT,
+        **asdict(settings),
+        "dataset": dataset.name,
+        **{f"{split}_digest": digest(dataset.photos(split)) for split in STORED_SPLITS},
+        "srcnn_mlflow": __version__,
+        **{package: version(package) for package in ("h5py", "numpy", "pillow")},
+    }
+
+
+def _write_split(file: h5py.File, split: str, plan: _Plan, settings: StoreSettings) -> None:
+    pairs = _make_pairs(plan.photos, settings.scale)
+    pairs = progress(pairs, total=len(plan.photos), label=f"preparing {split}")
+    if split == "train" and settings.materialize:
+        _write_patches(file, pairs, plan, settings)
+    else:
+        _write_planes(file.create_group(split), pairs, plan)
+        if split == "train":
+            file["train/patches"] = np.concatenate(
+                [
+                    np.column_stack([np.full(len(corners), picture, np.int32), corners])
+                    for picture, corners in enumerate(plan.corners)
+                ]
+            )
+
+
+def _write_planes(group: h5py.Group, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan) -> None:
+    lr = group.create_dataset("lr", (plan.pixels,), np.uint8)
+    hr = group.create_dataset("hr", (plan.pixels,), np.uint8)
+    checksums = np.empty((len(plan.photos), 2), np.uint32)
+    for picture, planes in enumerate(pairs):
+        where = slice(plan.offsets[picture], plan.offsets[picture] + planes[0].size)
+        lr[where], hr[where] = (plane.ravel() for plane in planes)
+        checksums[picture] = [_checksum(plane) for plane in planes]
+    group["shape"] = plan.shapes
+    group["offset"] = plan.offsets
+    group["checksum"] = checksums
+    group["name"] = [photo.name for photo in plan.photos]
+
+
+def _write_patches(
+    file: h5py.File, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan, settings: StoreSettings
+) -> None:
+    size = settings.patch_size
+    outputs = [
+        file.create_dataset(name, (plan.patch_count, size, size), np.float32)
+        for name in ("lr", "hr")
+    ]
+    done = 0
+    for planes, corners in zip(pairs, plan.corners, strict=True):
+        if not len(corners):
+            continue
+        for output, plane in zip(outputs, planes, strict=True):
+            windows = sliding_window_view(plane, (size, size))
+            output[done : done + len(corners)] = windows[corners[:, 0], corners[:, 1]]
+        done += len(corners)
+
+
+def _make_pairs(photos: Sequence[Photo], scale: int) -> Iterator[tuple[Plane, Plane]]:
+    """Compute pairs in parallel, in order, with only a few in memory at any time."""
+    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = iter(photos)
+        running: list[Future[tuple[Plane, Plane]]] = [
+            pool.submit(make_pair, photo, scale) for photo in islice(waiting, 2 * (workers or 1))
+        ]
+        while running:
+            yield running.pop(0).result()
+            running += [pool.submit(make_pair, photo, scale) for photo in islice(waiting, 1)]
+
+
+def make_pair(photo: Photo, scale: int) -> tuple[Plane, Plane]:
+    """Make a photograph's training pair: bicubic down and up again, and the original.
+
+    Returns:
+        Two uint8 planes of the same shape, both sides multiples of the scale.
+    """
+    hr = mod_crop(load_luma(photo), scale)
+    return to_eight_bit(upscale(downscale(hr, scale), scale)), hr
+
+
+def _checksum(plane: Plane) -> int:
+    return zlib.crc32(plane.tobytes())
+
+
+def _check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettings:
+    if not path.is_file():
+        raise StoreError(f"there is no prepared file {path}; run prepare first")
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = dict(file.attrs)
+        settings = StoreSettings(
+            scale=int(attributes["scale"]),
+            patch_size=int(attributes["patch_size"]),
+            stride=int(attributes["stride"]),
+            materialize=bool(attributes["materialize"]),
+        )
+    except (OSError, KeyError, ValueError) as error:
+        raise _damaged(path, str(error)) from error
+    if attributes.get("format") != FORMAT or (expected and settings != expected):
+        raise _damaged(path, "its attributes are not those of this program")
+    return settings
+
+
+def _map_planes(path: Path, group: h5py.Group) -> Planes:
+    planes = Planes(
+        lr=_map(path, group["lr"]),
+        hr=_map(path, group["hr"]),
+        shapes=group["shape"][:],
+        offsets=group["offset"][:],
+    )
+    for picture, expected in enumerate(group["checksum"][:]):
+        for plane, checksum in zip(planes.pair(picture), expected, strict=True):
+            if _checksum(plane) != checksum:
+                name = group["name"].asstr()[picture]
+                raise _damaged(path, f"the plane of {name} has changed since it was written")
+    return planes
+
+
+def _map(path: Path, dataset: h5py.Dataset) -> NDArray[np.uint8]:
+    # Copy-on-write, because torch refuses to share an array that can never be written.
+    return np.memmap(path, np.uint8, "c", dataset.id.get_offset(), dataset.shape)
+
+
+def _damaged(path: Path, reason: str) -> StoreError:
+    return StoreError(f"{path} is damaged ({reason}); delete it and run prepare again")
