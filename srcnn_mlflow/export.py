@@ -1,0 +1,98 @@
+"""Turn trained weights into an ONNX file that runs anywhere, without torch."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from srcnn_mlflow.architecture import Architecture
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+# Old enough for every ONNX Runtime in use; has edge padding and dynamic sizes.
+OPSET = 17
+IR_VERSION = 8
+
+
+def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> bytes:
+    """Write the network as an ONNX graph.
+
+    Args:
+        weights: float32 arrays `conv1.weight` ... `conv3.bias`, in torch's layout.
+        architecture: how the layers are put together.
+        scale: which upscaling the weights were trained for; kept in the file.
+
+    Returns:
+        A serialized model from `luma` to `output`, both float32 in 0..1 of shape
+        (batch, 1, height, width), with `scale`, `halo`, `architecture`, `residual` and `padding`
+        in its metadata.
+    """
+    nodes = []
+    flow = "luma"
+    if architecture.padding == "none":
+        nodes.append(_pad_edge(flow, "padded", architecture.halo))
+        flow = "padded"
+    for number, side in enumerate(architecture.kernels, start=1):
+        margin = side // 2
+        if architecture.padding == "replicate" and margin:
+            nodes.append(_pad_edge(flow, f"padded{number}", margin))
+            flow = f"padded{number}"
+        pad = margin if architecture.padding == "zero" else 0
+        inputs = [flow, f"conv{number}.weight", f"conv{number}.bias"]
+        flow = f"layer{number}"
+        nodes.append(
+            helper.make_node("Conv", inputs, [flow], kernel_shape=[side, side], pads=[pad] * 4)
+        )
+        if number < 3:
+            nodes.append(helper.make_node("Relu", [flow], [f"{flow}.relu"]))
+            flow = f"{flow}.relu"
+    last = ["luma", flow] if architecture.residual else [flow]
+    nodes.append(helper.make_node("Add" if architecture.residual else "Identity", last, ["output"]))
+
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(value), name)
+        for name, value in sorted(weights.items())
+    ]
+    constants += [
+        numpy_helper.from_array(np.array([0, 0, m, m, 0, 0, m, m], np.int64), f"margin{m}")
+        for m in sorted({architecture.halo, *(side // 2 for side in architecture.kernels)})
+        if any(f"margin{m}" in node.input for node in nodes)
+    ]
+    sizes: list[str | int | None] = ["batch", 1, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "srcnn",
+        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, sizes)],
+        constants,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="srcnn-mlflow",
+    )
+    helper.set_model_props(
+        model,
+        {
+            "scale": str(scale),
+            "halo": str(architecture.halo),
+            "architecture": architecture.name,
+            "residual": str(architecture.residual).lower(),
+            "padding": architecture.padding,
+        },
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def save_onnx(path: Path, weights: Weights, architecture: Architecture, scale: int) -> None:
+    """Write `build_onnx`'s model to a file."""
+    path.write_bytes(build_onnx(weights, architecture, scale))
+
+
+def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:
+    return helper.make_node("Pad", [source, f"margin{margin}"], [target], mode="edge")

@@ -1,0 +1,151 @@
+"""Run a trained network over a picture of any size: evaluation, `upscale` and serving alike."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.imaging import FloatPlane, Plane, luma, to_eight_bit, upscale
+
+TILE = 256
+# One step of 8-bit luma (16..235) is this many steps of red, green and blue.
+RGB_PER_LUMA = 255 / 219
+
+
+@dataclass(frozen=True)
+class _Network:
+    session: onnxruntime.InferenceSession
+    scale: int
+    halo: int
+
+
+class Upscaler:
+    """A trained network, ready to enlarge pictures.
+
+    Attributes:
+        scale: the factor it was trained for.
+    """
+
+    def __init__(self, model: Path | bytes) -> None:
+        """Load an ONNX file, or the bytes of one, as `export` writes it.
+
+        Raises:
+            ModelError: missing, not ONNX, or not one of ours.
+        """
+        network = _load(model)
+        self.scale = network.scale
+        self._halo = network.halo
+        self._session = network.session
+
+    def sharpen(self, bicubic: FloatPlane) -> FloatPlane:
+        """Run the network over a plane that is already enlarged.
+
+        The plane is computed tile by tile. Tiles see as far beyond their edge as the network
+        does, so that no seam exists and memory stays small.
+
+        Args:
+            bicubic: float32 of shape (height, width), in 0..255.
+
+        Returns:
+            float32 of the same shape, clipped to 0..255, not rounded.
+        """
+        height, width = bicubic.shape
+        sharp = np.empty_like(bicubic)
+        for top in range(0, height, TILE):
+            for left in range(0, width, TILE):
+                tile = sharp[top : top + TILE, left : left + TILE]
+                above, before = min(self._halo, top), min(self._halo, left)
+                window = bicubic[
+                    top - above : top + TILE + self._halo, left - before : left + TILE + self._halo
+                ]
+                result = self._run(window)
+                tile[:] = result[above : above + tile.shape[0], before : before + tile.shape[1]]
+        return sharp
+
+    def upscale_luma(self, plane: Plane) -> Plane:
+        """Enlarge an 8-bit luma plane.
+
+        Args:
+            plane: uint8 of shape (height, width).
+
+        Returns:
+            uint8 of shape (scale * height, scale * width).
+        """
+        return to_eight_bit(self.sharpen(upscale(plane, self.scale)))
+
+    def upscale_image(self, image: Image.Image) -> Image.Image:
+        """Enlarge a picture; colour and transparency are enlarged by bicubic interpolation.
+
+        The network works on luma alone. What it changes there is added to red, green and blue
+        alike, which leaves the chroma as it was.
+
+        Args:
+            image: mode L, LA, RGB or RGBA, as `imaging.open_image` gives it.
+
+        Returns:
+            A picture of the same mode, `scale` times as wide and high.
+        """
+        colour = image.mode.removesuffix("A")
+        flat = image.convert(colour) if image.mode != colour else image
+        if colour == "L":
+            result = Image.fromarray(self.upscale_luma(np.asarray(flat)))
+        else:
+            result = self._upscale_colour(image)
+        if image.mode != colour:
+            result.putalpha(bicubic_image(image, self.scale).getchannel("A"))
+        result.info = dict(image.info)
+        return result
+
+    def _upscale_colour(self, image: Image.Image) -> Image.Image:
+        bicubic = upscale(luma(image.convert("RGB")), self.scale)
+        step = (self.sharpen(bicubic) - bicubic) * np.float32(RGB_PER_LUMA)
+        colours = np.asarray(bicubic_image(image, self.scale).convert("RGB"))
+        result = np.empty_like(colours)
+        for channel in range(3):
+            result[..., channel] = to_eight_bit(colours[..., channel] + step)
+        return Image.fromarray(result)
+
+    def _run(self, plane: FloatPlane) -> FloatPlane:
+        batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
+        (output,) = self._session.run(None, {"luma": batch})
+        sharp: FloatPlane = np.clip(output[0, 0] * np.float32(255), 0, 255)
+        return sharp
+
+
+def bicubic_image(image: Image.Image, scale: int) -> Image.Image:
+    """Enlarge a picture by Pillow's bicubic interpolation alone, keeping its mode."""
+    size = (image.width * scale, image.height * scale)
+    return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _load(model: Path | bytes) -> _Network:
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelError(f"there is no model file {model}")
+    name = model.name if isinstance(model, Path) else "the model"
+    options = onnxruntime.SessionOptions()
+    # The runtime counts physical cores and ignores the limits that containers set.
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        properties = session.get_modelmeta().custom_metadata_map
+        return _Network(session, int(properties["scale"]), int(properties["halo"]))
+    except KeyError as error:
+        raise ModelError(f"{name} was not written by srcnn-mlflow: no {error} inside") from error
+    except Exception as error:  # the runtime's exceptions share no base class of their own
+        raise ModelError(f"{name} is not a usable ONNX model: {error}") from error
+
+
+def available_cores() -> int:
+    """How many processors this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
