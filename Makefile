@@ -1,0 +1,37 @@
+# make demo   the whole experiment at x2 and x4, on photographs that need no download
+# make test   style, types and tests
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+
+# `mlflow run --env-manager local` looks for `python` on the path.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test install clean
+
+demo: .venv/installed
+	$(BIN)/mlflow run . --env-manager local -e main -P scale=2
+	$(BIN)/mlflow run . --env-manager local -e main -P scale=4
+	$(BIN)/python -m srcnn_mlflow results
+
+test: .venv/installed-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+install: .venv/installed
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: requirements.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+.venv/installed-test: requirements-test.txt .venv/installed
+	$(BIN)/python -m pip install --quiet -r requirements-test.txt
+	touch $@
+
+clean:
+	rm -rf .venv data/prepared

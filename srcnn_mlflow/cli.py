@@ -1,0 +1,234 @@
+"""The commands: their parameters, and the one place where errors become messages.
+
+Nothing heavy is imported here; each command imports what it runs.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from srcnn_mlflow import __version__
+from srcnn_mlflow.architecture import ARCHITECTURES, PADDINGS
+from srcnn_mlflow.errors import SrcnnError
+
+SCALES = ("2", "3", "4")
+DEVICES = ("auto", "cpu", "cuda")
+OPTIMISERS = ("muon", "adam")
+SCHEDULES = ("cosine", "constant")
+INITIALISATIONS = ("he", "plain")
+SPLITS = ("train", "valid", "test", "all")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+class OrWord(click.ParamType[Any]):
+    """A parameter that takes a value of some type, or one word that stands for None."""
+
+    def __init__(self, kind: click.ParamType[Any], word: str) -> None:
+        self.kind, self.word = kind, word
+        self.name = f"{kind.name}|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the word into None, and leave the rest to the other type."""
+        if value is None or value == self.word:
+            return None
+        try:
+            return self.kind.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message} It may also be {self.word!r}.", param, ctx)
+
+
+COUNT = click.IntRange(min=1)
+POSITIVE = click.FloatRange(min=0, min_open=True)
+
+
+class _Scale(click.Choice[str]):
+    """2, 3 or 4, as a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(super().convert(str(value), param, ctx))
+
+
+def _option(name: str, kind: Any, default: Any, text: str) -> Callable[[Command], Command]:
+    return click.option(f"--{name}", type=kind, default=default, show_default=True, help=text)
+
+
+def _options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+_scale = _option("scale", _Scale(SCALES), "2", "Upscaling factor.")
+_dataset = _option(
+    "dataset", str, "samples", "samples, div2k, a folder, or several of these joined by +."
+)
+_patches = _options(
+    _option("patch-size", COUNT, 33, "Side of a training patch, in pixels."),
+    _option("stride", COUNT, 14, "Distance between patches, in pixels."),
+)
+_train_images = _option(
+    "train-images", OrWord(COUNT, "all"), "all", "Use only so many training pictures."
+)
+_architecture = _option(
+    "architecture", click.Choice(ARCHITECTURES), "9-5-5", "Kernel sizes of the three layers."
+)
+_epochs = _option("epochs", COUNT, 8, "Passes over all patches.")
+_max_minutes = _option(
+    "max-minutes",
+    OrWord(POSITIVE, "none"),
+    "none",
+    "Train for about so long, with the schedule fitted to it, instead of by epochs.",
+)
+_seed = _option("seed", click.IntRange(min=0), 0, "Of the first weights and the patches' order.")
+_device = _option("device", click.Choice(DEVICES), "auto", "Where to train.")
+_hyper_parameters = _options(
+    _option("batch-size", COUNT, 16, "Patches a step."),
+    _option("lr", POSITIVE, 0.001, "Highest learning rate."),
+    _option("last-layer-lr-factor", POSITIVE, 1.0, "The last layer's share of the rate."),
+    _option("optimiser", click.Choice(OPTIMISERS), "muon", "How weights follow gradients."),
+    _option("schedule", click.Choice(SCHEDULES), "cosine", "How the rate changes."),
+    _option(
+        "gradient-clip", OrWord(POSITIVE, "none"), "none", "Longest gradient a step may follow."
+    ),
+    _option("residual", click.BOOL, True, "Learn the difference from bicubic."),
+    _option("padding", click.Choice(PADDINGS), "none", "What lies outside a patch."),
+    _option("initialisation", click.Choice(INITIALISATIONS), "he", "Of the first weights."),
+    _option("augment", click.BOOL, True, "Turn and mirror the patches."),
+)
+
+
+@click.group(context_settings={"max_content_width": 100})
+@click.version_option(__version__)
+def cli() -> None:
+    """Train, compare, register and serve SRCNN image upscaling with MLflow."""
+
+
+@cli.command(name="main")
+@_options(_scale, _dataset, _epochs, _architecture, _seed, _max_minutes, _device)
+def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None:
+    """One scale, end to end: prepare, train, evaluate, register, promote."""
+    from srcnn_mlflow.commands.training import TrainRequest
+    from srcnn_mlflow.commands.whole import run_whole
+    from srcnn_mlflow.training import TrainingSettings
+
+    request = TrainRequest(scale, dataset, 33, 14, None, TrainingSettings(**settings))
+    run_whole(request, device, click.echo)
+
+
+@cli.command()
+@_options(_scale, _dataset, _patches)
+@_option("materialize", click.BOOL, False, "Write the patches themselves, as other programs do.")
+def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize: bool) -> None:
+    """Turn photographs into one HDF5 file; does nothing when it is there already."""
+    from srcnn_mlflow.commands.preparing import prepare_for_project
+    from srcnn_mlflow.store import StoreSettings
+
+    settings = StoreSettings(scale, patch_size, stride, materialize)
+    prepare_for_project(dataset, settings, click.echo)
+
+
+@cli.command()
+@_options(_scale, _dataset, _architecture, _epochs, _hyper_parameters, _patches)
+@_options(_max_minutes, _train_images, _seed, _device)
+@_option("resume", OrWord(click.STRING, "none"), "none", "Run to go on with, by its id.")
+def train(
+    scale: int,
+    dataset: str,
+    patch_size: int,
+    stride: int,
+    train_images: int | None,
+    device: str,
+    resume: str | None,
+    **settings: Any,
+) -> None:
+    """Train, track every epoch, and register the best as challenger; prepares where needed."""
+    from srcnn_mlflow.commands import training
+    from srcnn_mlflow.training import TrainingSettings
+
+    if resume is not None:
+        training.resume(resume, device, click.echo)
+        return
+    request = training.TrainRequest(
+        scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings)
+    )
+    training.train(request, device, click.echo)
+
+
+@cli.command()
+@_options(_scale)
+@_option("model", str, "newest", "newest, an alias, a version number, or a model URI.")
+@_options(_dataset)
+@_option("split", click.Choice(SPLITS), "test", "Which pictures of the data set.")
+@_option(
+    "border", OrWord(click.IntRange(min=0), "scale"), "scale", "Pixels left out along each edge."
+)
+def evaluate(scale: int, model: str, dataset: str, split: str, border: int | None) -> None:
+    """Judge a registered model against bicubic: a table, and the best and worst pictures."""
+    from srcnn_mlflow.commands import evaluating
+
+    evaluating.evaluate(scale, model, dataset, split, border, click.echo)
+
+
+@cli.command()
+@_options(_scale)
+@_option("version", str, "challenger", "challenger, a number, or previous to roll back.")
+@_options(_dataset)
+def promote(scale: int, version: str, dataset: str) -> None:
+    """Make a version the champion if it beats bicubic and the present champion."""
+    from srcnn_mlflow.commands import promoting
+
+    if not promoting.promote(scale, version, dataset, click.echo).promoted:
+        sys.exit(1)
+
+
+@cli.command()
+@_options(_scale)
+@_option("model", str, "champion", "champion, shipped, an alias, a version, or a model URI.")
+@click.option(
+    "--input", "source", type=click.Path(path_type=Path), required=True, help="Picture or folder."
+)
+@_option("output", click.Path(path_type=Path), "upscaled", "Folder; or a .png for one picture.")
+@_option("compare", click.BOOL, False, "Write the bicubic enlargement beside each picture.")
+def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -> None:
+    """Enlarge pictures, colour kept."""
+    from srcnn_mlflow.commands.upscaling import upscale_for_project
+
+    upscale_for_project(model, scale, source, output, compare, click.echo)
+
+
+@cli.command()
+def results() -> None:
+    """Print the newest evaluation of every scale as one table."""
+    from srcnn_mlflow.commands.whole import show_results
+
+    show_results(click.echo)
+
+
+def main() -> NoReturn:
+    """Run a command; whatever goes wrong becomes one line and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except click.ClickException as error:
+        _fail(error.format_message(), error.exit_code)
+    except SrcnnError as error:
+        _fail(str(error), 1)
+    except (KeyboardInterrupt, click.Abort):
+        _fail("interrupted; what was finished is kept", 130)
+    except Exception as error:
+        # MLflow's own errors, such as a tracking server out of reach, are meant to be read.
+        if type(error).__name__ not in ("MlflowException", "RestException"):
+            raise
+        _fail(str(error).strip(), 1)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    click.echo(f"error: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,1 @@
+"""What each entry point does: the rooms of the package joined, one file a command."""

@@ -1,0 +1,187 @@
+"""`evaluate`: a registered model against bicubic, in numbers and in pictures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import mlflow
+from PIL import Image
+
+from srcnn_mlflow import registry, tracking
+from srcnn_mlflow.commands.preparing import Say
+from srcnn_mlflow.datasets import SPLITS, Photo, describe, digest, load_dataset
+from srcnn_mlflow.evaluation import (
+    ImageScore,
+    Summary,
+    markdown_table,
+    score_photos,
+    summarize,
+    table_rows,
+)
+from srcnn_mlflow.figures import Exhibit, draw_exhibits
+from srcnn_mlflow.imaging import (
+    crop_image,
+    downscale,
+    flatten,
+    luma,
+    open_image,
+    to_eight_bit,
+    upscale,
+)
+from srcnn_mlflow.judge import JudgedModel
+from srcnn_mlflow.registry import FoundModel
+from srcnn_mlflow.upscaler import bicubic_image
+
+ARTIFACTS = "evaluation"
+EXHIBITS = 5
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's scores on some photographs.
+
+    Attributes:
+        model: what was judged.
+        scores: picture by picture.
+        summary: their averages.
+        folder: where the run keeps table and pictures, as a URI.
+    """
+
+    model: FoundModel
+    scores: tuple[ImageScore, ...]
+    summary: Summary
+    folder: str
+
+
+def evaluate(
+    scale: int, model: str, dataset: str, split: str, border: int | None, say: Say
+) -> Evaluation:
+    """Judge a model in a run of its own.
+
+    Args:
+        scale: 2, 3 or 4.
+        model: `newest`, an alias, a version number or a model URI.
+        dataset: names the photographs.
+        split: `train`, `valid`, `test` or `all`.
+        border: pixels left out along each edge; None for the scale.
+        say: where messages go.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    parameters = {
+        "scale": scale,
+        "model": model,
+        "dataset": dataset,
+        "split": split,
+        "border": "scale" if border is None else border,
+    }
+    with tracking.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
+        found = registry.find_model(model, scale)
+        mlflow.set_tag("model_uri", found.uri)
+        photos = load_photos(dataset, split, say)
+        tracking.log_photos(dataset, photos, split)
+        return _judge(found, photos, scale, dataset, split, border, say)
+
+
+def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
+    """The photographs of a split, after telling what the data set holds."""
+    loaded = load_dataset(dataset)
+    describe(loaded, SPLITS if split == "all" else (split,), say)
+    return loaded.photos(split)
+
+
+def score_model(
+    found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
+) -> tuple[ImageScore, ...]:
+    """Score a logged model, run as it was logged."""
+    with JudgedModel(found.folder) as judged:
+        scored = score_photos(photos, scale, border, judged.upscale_luma, say)
+        return tuple(score for _, score in scored)
+
+
+def _judge(
+    found: FoundModel,
+    photos: Sequence[Photo],
+    scale: int,
+    dataset: str,
+    split: str,
+    border: int | None,
+    say: Say,
+) -> Evaluation:
+    width = scale if border is None else border
+    with JudgedModel(found.folder) as judged, tracking.artifact_folder(ARTIFACTS) as folder:
+        scored = list(score_photos(photos, scale, width, judged.upscale_luma, say))
+        scores = tuple(score for _, score in scored)
+        summary = summarize(scores)
+        mlflow.log_metrics(asdict(summary))
+        about: dict[str, str | int] = {
+            "model": found.label,
+            "dataset": dataset,
+            "split": split,
+            "digest": digest(photos),
+            "images": summary.images,
+            "border": width,
+            "commit": tracking.git_commit(),
+        }
+        _write_tables(folder, scale, summary, about)
+        _draw(folder, judged, scored, scale, found.label)
+    columns = {key: [getattr(score, key) for score in scores] for key in asdict(scores[0])}
+    columns["psnr_gain"] = [score.psnr_gain for score in scores]
+    mlflow.log_table(columns, f"{ARTIFACTS}/per_image.json")
+    say(f"{found.label} on {summary.images} pictures of {dataset} {split}:")
+    say(markdown_table(table_rows(scale, summary)))
+    uri = mlflow.get_artifact_uri(ARTIFACTS)
+    say(f"table and pictures: {uri}")
+    return Evaluation(found, scores, summary, uri)
+
+
+def _write_tables(folder: Path, scale: int, summary: Summary, about: dict[str, str | int]) -> None:
+    rows = table_rows(scale, summary)
+    (folder / "table.md").write_text(
+        f"{markdown_table(rows)}\n\n"
+        f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
+        f"{about['split']} (digest {about['digest']}). PSNR and SSIM on 8-bit BT.601 luma, border "
+        f"of {about['border']} pixels left out, averaged over pictures. Low resolution by bicubic "
+        f"with antialias. Mean squared error {summary.mse_reduction_percent:.1f} % lower than "
+        f"bicubic's. Commit {about['commit']}.\n",
+        encoding="utf-8",
+    )
+    table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}
+    (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")
+
+
+def _draw(
+    folder: Path,
+    judged: JudgedModel,
+    scored: Sequence[tuple[Photo, ImageScore]],
+    scale: int,
+    label: str,
+) -> None:
+    ranked = sorted(scored, key=lambda pair: pair[1].srcnn_psnr, reverse=True)
+    best, worst = ranked[:EXHIBITS], ranked[::-1][:EXHIBITS]
+    exhibits = {pair: _exhibit(*pair, scale, judged) for pair in {*best, *worst}}
+    for kind, extreme, pairs in (("best", "highest", best), ("worst", "lowest", worst)):
+        title = f"{label}: the {len(pairs)} pictures with the {extreme} PSNR at x{scale}"
+        draw_exhibits([exhibits[pair] for pair in pairs], title, folder / f"{kind}.png")
+
+
+def _exhibit(photo: Photo, score: ImageScore, scale: int, judged: JudgedModel) -> Exhibit:
+    original = crop_image(flatten(open_image(photo.path)), scale)
+    size = (original.width // scale, original.height // scale)
+    small = original.resize(size, Image.Resampling.BICUBIC)
+    small_luma = downscale(luma(original), scale)
+    return Exhibit(
+        name=photo.name,
+        original=original,
+        small=small,
+        bicubic=bicubic_image(small, scale),
+        srcnn=judged.upscale_image(small),
+        bicubic_luma=to_eight_bit(upscale(small_luma, scale)),
+        srcnn_luma=judged.upscale_luma(small_luma),
+        captions=(
+            f"{score.bicubic_psnr:.2f} dB / {score.bicubic_ssim:.4f}",
+            f"{score.srcnn_psnr:.2f} dB / {score.srcnn_ssim:.4f}",
+        ),
+    )

@@ -1,0 +1,354 @@
+"""`train`: fit a network, track every epoch, register what came out."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import torch
+from mlflow.exceptions import MlflowException
+
+from srcnn_mlflow import registry, tracking
+from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
+from srcnn_mlflow.commands.preparing import Prepared, Say, prepare_dataset, under_project
+from srcnn_mlflow.datasets import Photo, digest
+from srcnn_mlflow.errors import TrainingError
+from srcnn_mlflow.evaluation import Summary, UpscaleLuma, score_photos, summarize
+from srcnn_mlflow.export import Weights, build_onnx, save_onnx
+from srcnn_mlflow.imaging import Plane, downscale, to_eight_bit, upscale
+from srcnn_mlflow.metrics import psnr
+from srcnn_mlflow.model import Srcnn, count_weights
+from srcnn_mlflow.sampler import PatchSampler
+from srcnn_mlflow.store import Store, StoreSettings, open_store
+from srcnn_mlflow.training import EpochResult, Plan, Progress, TrainingSettings, fit, make_plan
+from srcnn_mlflow.upscaler import Upscaler
+
+CHECKPOINTS = "checkpoint"
+BEST, STATE = "best.safetensors", "state.safetensors"
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """Everything that decides a training; its fields are the parameters of `train`.
+
+    Attributes:
+        scale: 2, 3 or 4.
+        dataset: names the photographs.
+        patch_size: side of a patch, in pixels.
+        stride: between patches, in pixels.
+        train_images: use only so many training pictures; None for all.
+        settings: the hyper-parameters.
+    """
+
+    scale: int
+    dataset: str
+    patch_size: int
+    stride: int
+    train_images: int | None
+    settings: TrainingSettings
+
+    def parameters(self) -> dict[str, Any]:
+        """All of it by name, as a run logs it."""
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "settings"}
+        return {**own, **asdict(self.settings)}
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainRequest":
+        """The inverse of `parameters`."""
+        names = {f.name for f in fields(TrainingSettings)}
+        settings = {key: value for key, value in parameters.items() if key in names}
+        own = {key: value for key, value in parameters.items() if key not in names}
+        return cls(settings=TrainingSettings(**settings), **own)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the registered version, and its scores on the validation pictures."""
+
+    version: int
+    run_id: str
+    validation: Summary
+
+
+def train(request: TrainRequest, device: str, say: Say) -> Trained:
+    """Prepare where needed, train, and register the best epoch as challenger.
+
+    Args:
+        request: what to train.
+        device: `auto`, `cpu` or `cuda`.
+        say: where messages go.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    chosen = choose_device(device)
+    name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
+    parameters = {**request.parameters(), "device": device, "resume": None}
+    with tracking.track("train", request.scale, parameters, name) as run:
+        return _train_in_run(run.info.run_id, request, chosen, say, None)
+
+
+def resume(run_id: str, device: str, say: Say) -> Trained:
+    """Go on with an interrupted training, in its own run and with its own settings.
+
+    Under `mlflow run`, the run that MLflow itself has opened is only tagged `resumed_run`.
+
+    Raises:
+        TrainingError: there is no such run, or it has no state to go on from.
+    """
+    chosen = choose_device(device)
+    with tempfile.TemporaryDirectory() as folder, _tag_project_run(run_id):
+        try:
+            status = mlflow.get_run(run_id).info.status
+            path = tracking.download(run_id, f"{CHECKPOINTS}/{STATE}", Path(folder))
+        except (MlflowException, OSError) as error:
+            raise TrainingError(f"run {run_id} cannot be resumed: {error}") from error
+        if status == "FINISHED":
+            raise TrainingError(f"run {run_id} is finished; there is nothing to resume")
+        arrays, facts = load_checkpoint(path)
+        request = TrainRequest.from_parameters(facts["parameters"])
+        say(f"resuming run {run_id} after epoch {facts['epoch']} of {facts['plan']['epochs']}")
+        with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+            return _train_in_run(run_id, request, chosen, say, _State(arrays, facts))
+
+
+def choose_device(device: str) -> torch.device:
+    """Turn `auto`, `cpu` or `cuda` into a torch device.
+
+    Raises:
+        TrainingError: `cuda`, where torch finds no GPU.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("device is cuda, but torch finds no GPU here; use device=cpu or auto")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(device)
+
+
+@dataclass(frozen=True)
+class _State:
+    arrays: dict[str, Any]
+    facts: dict[str, Any]
+
+    @property
+    def plan(self) -> Plan:
+        return Plan(**self.facts["plan"])
+
+    @property
+    def progress(self) -> Progress:
+        def part(prefix: str) -> dict[str, Any]:
+            start = f"{prefix}:"
+            return {
+                name.removeprefix(start): value
+                for name, value in self.arrays.items()
+                if name.startswith(start)
+            }
+
+        return Progress(
+            epoch=self.facts["epoch"],
+            best_val_psnr=self.facts["best_val_psnr"],
+            best_epoch=self.facts["best_epoch"],
+            weights=part("weights"),
+            optimiser=part("optimiser"),
+        )
+
+
+@contextmanager
+def _tag_project_run(run_id: str) -> Iterator[None]:
+    if not under_project():
+        yield
+        return
+    with tracking.track("train", None, {}, f"resume {run_id}"):
+        mlflow.set_tag("resumed_run", run_id)
+        yield
+
+
+def _train_in_run(
+    run_id: str, request: TrainRequest, device: torch.device, say: Say, state: _State | None
+) -> Trained:
+    _check_patch_size(request)
+    patches = StoreSettings(request.scale, request.patch_size, request.stride)
+    prepared = prepare_dataset(request.dataset, patches, request.train_images, say)
+    store = open_store(prepared.path)
+    for split in ("train", "valid"):
+        tracking.log_photos(request.dataset, prepared.dataset.photos(split), split)
+    train_digest = digest(prepared.dataset.photos("train"))
+    if state and state.facts["train_digest"] != train_digest:
+        raise TrainingError(
+            f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
+            "pictures back, or train anew"
+        )
+    _say_baseline(prepared, request.scale, say)
+    facts = {"parameters": request.parameters(), "train_digest": train_digest}
+    weights = _fit(request, store, device, say, state, facts)
+    return _register(run_id, request, prepared, weights, say)
+
+
+def _check_patch_size(request: TrainRequest) -> None:
+    network = request.settings.network
+    least = 2 * network.halo + 1
+    if network.padding == "none" and request.patch_size < least:
+        raise TrainingError(
+            f"patch_size {request.patch_size} leaves nothing of a patch with padding none and "
+            f"architecture {network.name}; use at least {least}, or another padding"
+        )
+
+
+def _say_baseline(prepared: Prepared, scale: int, say: Say) -> None:
+    """Tell what is to be beaten; fails at once where validation pictures cannot be scored."""
+
+    def bicubic(plane: Plane) -> Plane:
+        return to_eight_bit(upscale(plane, scale))
+
+    photos = prepared.dataset.photos("valid")
+    baseline = _score_validation(photos, scale, bicubic, say)
+    say(
+        f"validation: {baseline.images} pictures, bicubic {baseline.bicubic_psnr:.3f} dB, SSIM "
+        f"{baseline.bicubic_ssim:.4f}"
+    )
+
+
+def _score_validation(
+    photos: Sequence[Photo], scale: int, upscale_luma: UpscaleLuma, say: Say
+) -> Summary:
+    return summarize(score for _, score in score_photos(photos, scale, scale, upscale_luma, say))
+
+
+def _fit(
+    request: TrainRequest,
+    store: Store,
+    device: torch.device,
+    say: Say,
+    state: _State | None,
+    facts: dict[str, Any],
+) -> Weights:
+    """Train, logging every epoch; gives the best epoch's weights."""
+    settings = request.settings
+    sampler = PatchSampler(store, device)
+    validate = _validator(store, request)
+    if state:
+        plan, progress = state.plan, state.progress
+    else:
+        plan, progress = _plan(sampler, settings, device, validate), None
+    say(_estimate(request, sampler, plan, device))
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for result in fit(sampler, settings, plan, validate, device, progress):
+            _log_epoch(result, plan, facts, folder, say)
+        run = mlflow.active_run()
+        assert run is not None
+        best, about = load_checkpoint(
+            tracking.download(run.info.run_id, f"{CHECKPOINTS}/{BEST}", folder / "best")
+        )
+    mlflow.log_metrics({"best_val_psnr": about["val_psnr"], "best_epoch": about["epoch"]})
+    return best
+
+
+def _validator(store: Store, request: TrainRequest) -> Callable[[Weights], float]:
+    """Mean PSNR over the full-size validation planes, by the network as it will be shipped."""
+    pairs = [(downscale(hr, request.scale), hr) for hr in _validation_planes(store)]
+    network = request.settings.network
+
+    def validate(weights: Weights) -> float:
+        upscaler = Upscaler(build_onnx(weights, network, request.scale))
+        scores = [psnr(hr, upscaler.upscale_luma(lr), border=request.scale) for lr, hr in pairs]
+        return float(np.mean(scores))
+
+    return validate
+
+
+def _validation_planes(store: Store) -> list[Plane]:
+    return [store.valid.pair(picture)[1] for picture in range(len(store.valid))]
+
+
+def _plan(
+    sampler: PatchSampler,
+    settings: TrainingSettings,
+    device: torch.device,
+    validate: Callable[[Weights], float],
+) -> Plan:
+    start = time.perf_counter()
+    untrained = Srcnn(settings.network).state_dict()
+    validate({name: value.numpy() for name, value in untrained.items()})
+    return make_plan(sampler, settings, device, validation=time.perf_counter() - start)
+
+
+def _estimate(
+    request: TrainRequest, sampler: PatchSampler, plan: Plan, device: torch.device
+) -> str:
+    weights = count_weights(Srcnn(request.settings.network))
+    text = (
+        f"training {registry.model_name(request.scale)} {request.settings.architecture} "
+        f"({weights:,} weights) on {device}: {sampler.patch_count:,} patches, {plan.epochs} epochs "
+        f"of {plan.steps:,} steps, {sampler.bytes / 1e6:.0f} MB of patches in memory"
+    )
+    if plan.step_seconds is not None:
+        minutes = plan.total_steps * plan.step_seconds / 60
+        text += (
+            f"; a step takes {1000 * plan.step_seconds:.1f} ms, so about {minutes:.1f} minutes "
+            "beside validation (max_minutes, epochs or train_images make it shorter)"
+        )
+    return text
+
+
+def _log_epoch(
+    result: EpochResult, plan: Plan, facts: dict[str, Any], folder: Path, say: Say
+) -> None:
+    mlflow.log_metrics(
+        {
+            "train_loss": result.train_loss,
+            "val_psnr": result.val_psnr,
+            "lr": result.lr,
+            "epoch_seconds": result.seconds,
+            "patches_per_second": result.patches_per_second,
+        },
+        step=result.epoch,
+    )
+    where = {"epoch": result.epoch, "val_psnr": result.val_psnr, **facts}
+    if result.is_best:
+        save_checkpoint(folder / BEST, result.weights, where)
+        mlflow.log_artifact(str(folder / BEST), CHECKPOINTS)
+    best = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
+    arrays = {f"weights:{name}": value for name, value in result.weights.items()}
+    arrays |= {f"optimiser:{name}": value for name, value in result.optimiser.items()}
+    save_checkpoint(folder / STATE, arrays, {**where, **best, "plan": asdict(plan)})
+    mlflow.log_artifact(str(folder / STATE), CHECKPOINTS)
+    say(
+        f"epoch {result.epoch} of {plan.epochs}: loss {result.train_loss:.2e}, validation "
+        f"{result.val_psnr:.3f} dB{' (best)' if result.is_best else ''}, "
+        f"{result.patches_per_second:,.0f} patches/s, {result.seconds:.0f} s"
+    )
+
+
+def _register(
+    run_id: str, request: TrainRequest, prepared: Prepared, weights: Weights, say: Say
+) -> Trained:
+    scale, network = request.scale, request.settings.network
+    upscaler = Upscaler(build_onnx(weights, network, scale))
+    photos = prepared.dataset.photos("valid")
+    validation = _score_validation(photos, scale, upscaler.upscale_luma, say)
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / registry.NETWORK_FILE
+        save_onnx(path, weights, network, scale)
+        version = registry.register(
+            scale,
+            path,
+            {
+                "architecture": network.name,
+                "dataset": request.dataset,
+                "dataset_digest": digest(prepared.dataset.photos("train")),
+                "git_commit": tracking.git_commit(),
+                **registry.score_tags(validation, f"{request.dataset} valid"),
+            },
+        )
+    say(
+        f"registered {registry.model_name(scale)} version {version} as challenger: "
+        f"{validation.srcnn_psnr:.2f} dB on {validation.images} validation pictures, bicubic "
+        f"{validation.bicubic_psnr:.2f} dB"
+    )
+    return Trained(version, run_id, validation)

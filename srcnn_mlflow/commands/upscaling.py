@@ -1,0 +1,157 @@
+"""`upscale`: picture files in, enlarged picture files out."""
+
+import os
+from collections import Counter
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from PIL import Image
+
+from srcnn_mlflow.commands.preparing import Say, under_project
+from srcnn_mlflow.datasets import scan
+from srcnn_mlflow.errors import ImageError, ModelError
+from srcnn_mlflow.imaging import open_image, picture_files
+from srcnn_mlflow.progress import progress
+from srcnn_mlflow.upscaler import Upscaler, bicubic_image
+
+
+@dataclass(frozen=True)
+class ChosenModel:
+    """A network to upscale with, and what to call it in messages."""
+
+    upscaler: Upscaler
+    label: str
+
+
+def upscale_for_project(
+    reference: str, scale: int, source: Path, output: Path, compare: bool, say: Say
+) -> None:
+    """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
+
+    Arguments and errors are those of `choose_model` and `upscale_files`.
+    """
+    if not under_project():
+        model = choose_model(reference, scale, say)
+        upscale_files(model, scale, source, output, compare, say)
+        return
+    # Imported here, because MLflow takes seconds and upscaling needs none of it.
+    import mlflow
+
+    from srcnn_mlflow import tracking
+
+    with tracking.track("upscale", scale, {}, f"upscale x{scale} {source.name}"):
+        model = choose_model(reference, scale, say)
+        mlflow.set_tag("model_uri", model.label)
+        upscale_files(model, scale, source, output, compare, say)
+        pictures = [source] if source.is_file() else picture_files(source)
+        tracking.log_photos(str(source), scan(str(source), pictures)[0], "upscale")
+
+
+def choose_model(reference: str, scale: int, say: Say) -> ChosenModel:
+    """Find the network to upscale with.
+
+    Args:
+        reference: `champion`, which falls back on `shipped` where there is none; `shipped`;
+            another alias, a version number, or a model URI.
+        scale: 2, 3 or 4.
+        say: told when the shipped weights step in.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if reference == "shipped" or (reference == "champion" and not _registry_in_sight()):
+        return shipped_model(scale)
+    # Imported here, because MLflow takes seconds and the shipped weights need none of it.
+    from srcnn_mlflow import registry
+
+    if reference == "champion" and registry.version_with_alias(scale, reference) is None:
+        say(f"{registry.model_name(scale)} has no champion yet, so the shipped weights are used")
+        return shipped_model(scale)
+    found = registry.find_model(reference, scale)
+    return ChosenModel(Upscaler(found.network), found.label)
+
+
+def _registry_in_sight() -> bool:
+    """Whether there is a registry to ask, so that asking does not create an empty one."""
+    named = any(name in os.environ for name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI"))
+    return named or Path("mlflow.db").exists()
+
+
+def shipped_model(scale: int) -> ChosenModel:
+    """The small trained network that comes with the package."""
+    file = files("srcnn_mlflow") / "weights" / f"srcnn-x{scale}.onnx"
+    return ChosenModel(
+        Upscaler(file.read_bytes()), f"the 9-1-5 weights that ship with the package (x{scale})"
+    )
+
+
+def upscale_files(
+    model: ChosenModel, scale: int, source: Path, output: Path, compare: bool, say: Say
+) -> list[Path]:
+    """Enlarge a picture, or every picture of a folder, into PNG files.
+
+    Pictures that cannot be used are named and left out.
+
+    Args:
+        model: the network.
+        scale: what was asked for; the network must agree.
+        source: a picture file or a folder of them.
+        output: a folder, made where needed; or, for one picture, a file ending in `.png`.
+        compare: write the bicubic enlargement beside each.
+        say: where messages go.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        ModelError: the network was trained for another scale.
+        ImageError: there is no usable picture.
+    """
+    if model.upscaler.scale != scale:
+        raise ModelError(
+            f"{model.label} upscales by {model.upscaler.scale}, not by {scale}; give "
+            f"scale={model.upscaler.scale}, or another model"
+        )
+    targets = _plan_outputs(source, output, scale)
+    written: list[Path] = []
+    for path, target in progress(targets, total=len(targets), label="upscaling"):
+        try:
+            image = open_image(path)
+        except ImageError as error:
+            say(f"skipped: {error}")
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        written.append(_save(model.upscaler.upscale_image(image), target))
+        if compare:
+            beside = target.with_name(f"{target.stem}-bicubic.png")
+            written.append(_save(bicubic_image(image, scale), beside))
+    if not written:
+        raise ImageError(f"none of the {len(targets)} file(s) of {source} could be upscaled")
+    say(f"wrote {len(written)} file(s) to {written[0].parent} with {model.label}")
+    return written
+
+
+def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Path]]:
+    if source.is_file():
+        if output.suffix.lower() == ".png":
+            return [(source, output)]
+        return [(source, output / f"{source.stem}-x{scale}.png")]
+    if not source.is_dir():
+        raise ImageError(f"input {source} does not exist; give a picture or a folder of pictures")
+    pictures = picture_files(source)
+    if not pictures:
+        raise ImageError(f"folder {source} holds no PNG, JPEG, BMP, TIFF or WebP file")
+    if output.is_file():
+        raise ImageError(f"output {output} is a file; for a folder of pictures give a folder")
+    # Where a.png and a.jpg lie side by side, the endings tell their results apart.
+    stems = Counter(path.stem for path in pictures)
+    names = [path.stem if stems[path.stem] == 1 else path.name for path in pictures]
+    return [
+        (path, output / f"{name}-x{scale}.png") for path, name in zip(pictures, names, strict=True)
+    ]
+
+
+def _save(image: Image.Image, path: Path) -> Path:
+    image.save(path, "PNG", icc_profile=image.info.get("icc_profile"))
+    return path

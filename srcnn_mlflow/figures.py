@@ -1,0 +1,133 @@
+"""Pictures of the best and the worst results, as the report shows them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from srcnn_mlflow.imaging import Plane
+
+COLUMNS = ("original", "low resolution (nearest)", "bicubic", "SRCNN", "SRCNN - bicubic, x15")
+FOOTNOTE = (
+    "PSNR and SSIM are those of the whole picture's luma; the squares show where SRCNN changed most"
+)
+DIFFERENCE_GAIN = 15
+CROP = 120
+BLACK_RED_YELLOW = LinearSegmentedColormap.from_list("black-red-yellow", ["black", "red", "yellow"])
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """One picture enlarged both ways.
+
+    Attributes:
+        name: the picture's name.
+        original: mode L or RGB.
+        small: the low-resolution picture.
+        bicubic: as large as the original.
+        srcnn: as large as the original.
+        bicubic_luma: uint8 (height, width), the plane that was measured.
+        srcnn_luma: the same shape.
+        captions: measured PSNR and SSIM, for bicubic and for SRCNN.
+    """
+
+    name: str
+    original: Image.Image
+    small: Image.Image
+    bicubic: Image.Image
+    srcnn: Image.Image
+    bicubic_luma: Plane
+    srcnn_luma: Plane
+    captions: tuple[str, str]
+
+
+def draw_exhibits(exhibits: Sequence[Exhibit], title: str, path: Path) -> None:
+    """Draw a row a picture: original, nearest, bicubic, SRCNN, and what SRCNN changed.
+
+    Every cell shows the same square, the one in which SRCNN changed most.
+
+    Args:
+        exhibits: at least one.
+        title: stands above the picture.
+        path: the PNG file to write.
+    """
+    rows, cell = len(exhibits), 2.6
+    figure = Figure(figsize=(cell * 5 + 0.6, (cell + 0.5) * rows + 1.1), facecolor="white")
+    grid = figure.subplots(rows, 5, squeeze=False)
+    for axes, exhibit in zip(grid, exhibits, strict=True):
+        _draw_row(axes, exhibit)
+    for axis, column in zip(grid[0], COLUMNS, strict=True):
+        axis.set_title(column, fontsize=11, pad=8)
+    height = figure.get_figheight()
+    figure.suptitle(title, fontsize=13, fontweight="bold", x=0.5, y=1 - 0.12 / height)
+    figure.text(0.5, 0.1 / height, FOOTNOTE, ha="center", fontsize=9, color="#555555")
+    figure.subplots_adjust(
+        left=0.45 / figure.get_figwidth(),
+        right=1 - 0.1 / figure.get_figwidth(),
+        top=1 - 0.75 / figure.get_figheight(),
+        bottom=0.6 / figure.get_figheight(),
+        wspace=0.05,
+        hspace=0.14,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def difference(srcnn: Plane, bicubic: Plane) -> NDArray[np.float64]:
+    """How much SRCNN changed, times 15, in 0..1 for the black-red-yellow map.
+
+    Args:
+        srcnn: uint8 (height, width).
+        bicubic: the same shape.
+    """
+    change = np.abs(srcnn.astype(np.float64) - bicubic.astype(np.float64))
+    return np.clip(change * DIFFERENCE_GAIN / 255, 0, 1)
+
+
+def busiest_square(change: NDArray[np.float64], side: int) -> tuple[int, int, int]:
+    """Find where a map sums to most.
+
+    Args:
+        change: shape (height, width).
+        side: of the square; smaller where the map is.
+
+    Returns:
+        Top, left and side of the square.
+    """
+    side = min(side, *change.shape)
+    total = np.pad(change.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
+    top, left = np.unravel_index(int(np.argmax(sums)), sums.shape)
+    return int(top), int(left), side
+
+
+def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
+    change = difference(exhibit.srcnn_luma, exhibit.bicubic_luma)
+    top, left, side = busiest_square(change, CROP)
+    nearest = exhibit.small.resize(exhibit.original.size, Image.Resampling.NEAREST)
+    pictures = [exhibit.original, nearest, exhibit.bicubic, exhibit.srcnn]
+    captions = ["", "", *exhibit.captions, ""]
+    for axis, picture in zip(axes, pictures, strict=False):
+        pixels: Pixels = np.asarray(picture)[top : top + side, left : left + side]
+        axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes[4].imshow(
+        change[top : top + side, left : left + side],
+        cmap=BLACK_RED_YELLOW,
+        vmin=0,
+        vmax=1,
+        interpolation="nearest",
+    )
+    for axis, caption in zip(axes, captions, strict=True):
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.set_xlabel(caption, fontsize=10, labelpad=4)
+        for spine in axis.spines.values():
+            spine.set_visible(False)
+    axes[0].set_ylabel(exhibit.name, fontsize=10, labelpad=6)

@@ -1,0 +1,189 @@
+"""Versions and aliases of the registered models `srcnn-x2`, `srcnn-x3` and `srcnn-x4`."""
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from PIL import Image
+
+from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.evaluation import Summary
+
+CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
+ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
+NETWORK_FILE = "network.onnx"
+
+_PACKAGE = Path(__file__).parent
+# What a served model needs; neither torch nor anything else that trains.
+_SERVED_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
+_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, "image")]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "image"),
+            ColSpec(DataType.long, "width"),
+            ColSpec(DataType.long, "height"),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A logged model and where it lies.
+
+    Attributes:
+        uri: what MLflow calls it.
+        version: its number in the registry; None for a model that is not registered.
+        folder: its files on this machine.
+    """
+
+    uri: str
+    version: int | None
+    folder: Path
+
+    @property
+    def network(self) -> Path:
+        """Its ONNX file.
+
+        Raises:
+            ModelError: it is not a model of this package.
+        """
+        files = sorted(self.folder.glob(f"**/{NETWORK_FILE}"))
+        if not files:
+            raise ModelError(f"model {self.uri} holds no {NETWORK_FILE}; srcnn-mlflow made others")
+        return files[0]
+
+    @property
+    def label(self) -> str:
+        """How tables and messages call it."""
+        return self.uri.removeprefix("models:/")
+
+
+def model_name(scale: int) -> str:
+    """The registered model of a scale."""
+    return f"srcnn-x{scale}"
+
+
+def register(scale: int, network: Path, tags: Mapping[str, str]) -> int:
+    """Log a network as the active run's model and register it as the newest challenger.
+
+    Args:
+        scale: decides the registered model.
+        network: an ONNX file.
+        tags: of the new version.
+
+    Returns:
+        The number of the version.
+    """
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(_PACKAGE / "serving.py"),
+        artifacts={"network": str(network)},
+        code_paths=[str(_PACKAGE)],
+        pip_requirements=[f"{name}=={package_version(name)}" for name in _SERVED_PACKAGES],
+        signature=_SIGNATURE,
+        input_example=_input_example(),
+        registered_model_name=model_name(scale),
+    )
+    number = int(info.registered_model_version)
+    tag_version(scale, number, tags)
+    MlflowClient().set_registered_model_alias(model_name(scale), CHALLENGER, str(number))
+    return number
+
+
+def score_tags(summary: Summary, measured_on: str) -> dict[str, str]:
+    """A version's scores as tags, with the data set and split they were measured on."""
+    return {
+        "psnr": f"{summary.srcnn_psnr:.4f}",
+        "ssim": f"{summary.srcnn_ssim:.5f}",
+        "psnr_gain": f"{summary.psnr_gain:.4f}",
+        "measured_on": measured_on,
+    }
+
+
+def tag_version(scale: int, version: int, tags: Mapping[str, str]) -> None:
+    """Set tags of a registered version."""
+    for key, value in tags.items():
+        MlflowClient().set_model_version_tag(model_name(scale), str(version), key, value)
+
+
+def version_with_alias(scale: int, alias: str) -> int | None:
+    """The number of the version that an alias points to, if any does."""
+    try:
+        found = MlflowClient().get_model_version_by_alias(model_name(scale), alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return int(found.version)
+
+
+def find_model(reference: str, scale: int) -> FoundModel:
+    """Find a model and bring its files to this machine.
+
+    Args:
+        reference: `newest`, an alias, a version number, or any model URI or folder.
+        scale: decides the registered model, where the reference is not a URI.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    name = model_name(scale)
+    if reference == "newest":
+        number = _newest_version(scale)
+    elif reference in ALIASES:
+        number = version_with_alias(scale, reference)
+    elif reference.isdigit():
+        number = int(reference)
+    else:
+        return FoundModel(reference, None, _fetch(reference))
+    if number is None:
+        raise ModelError(
+            f"the registry has no {'version' if reference == 'newest' else reference} of {name}; "
+            f"train one with scale={scale} first"
+        )
+    uri = f"models:/{name}/{number}"
+    return FoundModel(uri, number, _fetch(uri))
+
+
+def promote(scale: int, version: int) -> None:
+    """Make a version the champion, and remember the present one as the previous champion."""
+    client, name = MlflowClient(), model_name(scale)
+    present = version_with_alias(scale, CHAMPION)
+    if present is not None:
+        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, str(present))
+    client.set_registered_model_alias(name, CHAMPION, str(version))
+
+
+def _newest_version(scale: int) -> int | None:
+    versions: list[ModelVersion] = MlflowClient().search_model_versions(
+        f"name = '{model_name(scale)}'"
+    )
+    return max((int(version.version) for version in versions), default=None)
+
+
+def _fetch(uri: str) -> Path:
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise ModelError(f"there is no model {uri}: {error}") from error
+    if not (folder / "MLmodel").is_file():
+        raise ModelError(f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model")
+    return folder
+
+
+def _input_example() -> pd.DataFrame:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((16, 16)).save(file, "PNG")
+    return pd.DataFrame({"image": [base64.b64encode(file.getvalue()).decode("ascii")]})

@@ -1,0 +1,149 @@
+"""Runs in MLflow: start or join one, and log what every run holds."""
+
+import json
+import logging
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.data.dataset import Dataset as MlflowDataset
+from mlflow.data.sources import LocalArtifactDatasetSource
+from mlflow.entities import Run
+
+from srcnn_mlflow.datasets import Photo, digest
+
+# What MLflow tells of its own housekeeping would drown what the commands say.
+for _name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+class _PhotoDataset(MlflowDataset):
+    """A set of photographs, as MLflow lists it among a run's inputs."""
+
+    def __init__(self, name: str, photos: Sequence[Photo]) -> None:
+        self._photos = photos
+        folders = sorted({str(photo.path.parent) for photo in photos})
+        source = LocalArtifactDatasetSource(os.path.commonpath(folders))
+        super().__init__(source=source, name=name, digest=digest(photos))
+
+    def _compute_digest(self) -> str:
+        return digest(self._photos)
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """Number of pictures and of their pixels."""
+        pixels = sum(photo.width * photo.height for photo in self._photos)
+        return {"images": len(self._photos), "pixels": pixels}
+
+    @property
+    def schema(self) -> None:
+        """Photographs have none."""
+
+    def to_dict(self) -> dict[str, str]:
+        """What MLflow stores of the data set."""
+        return {**super().to_dict(), "profile": json.dumps(self.profile)}
+
+
+@contextmanager
+def track(
+    entry_point: str, scale: int | None, parameters: Mapping[str, Any], name: str
+) -> Iterator[Run]:
+    """Start a run, nested where one is active; or join the one that `mlflow run` has opened.
+
+    The run ends FINISHED, or FAILED when the block raises.
+
+    Args:
+        entry_point: goes into the tag of that name.
+        scale: goes into the tag of that name; None where the run has none of its own.
+        parameters: logged, but for those that MLflow Projects has logged already.
+        name: what the run is called in the UI.
+    """
+    with mlflow.start_run(nested=mlflow.active_run() is not None) as run:
+        mlflow.set_tags(
+            {
+                "mlflow.runName": name,
+                "entry_point": entry_point,
+                "git_commit": git_commit(),
+                **({} if scale is None else {"scale": str(scale)}),
+            }
+        )
+        mlflow.log_params(
+            {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
+        )
+        yield run
+
+
+def as_text(value: Any) -> str:
+    """Write a parameter the way the command line takes it: `none`, `true`, `false`, `0.001`."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def log_photos(name: str, photos: Sequence[Photo], context: str) -> None:
+    """Log photographs among the active run's inputs, with their digest.
+
+    Args:
+        name: of the data set.
+        photos: at least one.
+        context: what they were used for: `train`, `valid` or `test`.
+    """
+    mlflow.log_input(_PhotoDataset(name, photos), context=context)
+
+
+@contextmanager
+def artifact_folder(artifact_path: str) -> Iterator[Path]:
+    """Give a folder to write into; when the block ends well its files become artifacts."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        yield folder
+        mlflow.log_artifacts(str(folder), artifact_path)
+
+
+def download(run_id: str, artifact_path: str, destination: Path) -> Path:
+    """Fetch one artifact of a run into a local folder."""
+    return Path(
+        mlflow.artifacts.download_artifacts(
+            run_id=run_id, artifact_path=artifact_path, dst_path=str(destination)
+        )
+    )
+
+
+def newest_run(entry_point: str, scale: int) -> Run | None:
+    """The latest finished run of an entry point at a scale, in any experiment."""
+    client = MlflowClient()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs = client.search_runs(
+        experiments,
+        f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
+        "and attributes.status = 'FINISHED'",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    return runs[0] if runs else None
+
+
+def git_commit() -> str:
+    """The commit of the code that runs, with `-dirty` where files differ from it."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{commit}-dirty" if changed else commit
