@@ -54,15 +54,16 @@ class Optimiser:
 
     def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
         """Take up the state that `arrays` gave."""
-        for number, part in enumerate(self._parts):
-            state = part.state_dict()
-            state["state"] = {}
-            for name, value in arrays.items():
-                part_number, parameter, key = name.split("/")
-                if int(part_number) == number:
-                    entry = state["state"].setdefault(int(parameter), {})
-                    entry[key] = torch.from_numpy(np.asarray(value))
-            part.load_state_dict(state)
+        for name, value in arrays.items():
+            part, number, key = name.split("/")
+            optimiser = self._parts[int(part)]
+            parameters = [one for group in optimiser.param_groups for one in group["params"]]
+            parameter = parameters[int(number)]
+            tensor = torch.from_numpy(np.asarray(value))
+            if tensor.shape == parameter.shape:
+                # Fused steps walk memory, so moments must lie in memory as their weights do.
+                tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            optimiser.state[parameter][key] = tensor
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for number, part in enumerate(self._parts):

@@ -89,25 +89,19 @@ class Upscaler:
         Returns:
             A picture of the same mode, `scale` times as wide and high.
         """
+        if image.mode == "L":
+            return Image.fromarray(self.upscale_luma(np.asarray(image)))
         colour = image.mode.removesuffix("A")
-        flat = image.convert(colour) if image.mode != colour else image
-        if colour == "L":
-            result = Image.fromarray(self.upscale_luma(np.asarray(flat)))
-        else:
-            result = self._upscale_colour(image)
-        if image.mode != colour:
-            result.putalpha(bicubic_image(image, self.scale).getchannel("A"))
+        bicubic = upscale(luma(image.convert(colour)), self.scale)
+        step = self.sharpen(bicubic) - bicubic
+        if colour == "RGB":
+            step *= np.float32(RGB_PER_LUMA)
+        bands = list(bicubic_image(image, self.scale).split())
+        for number in range(len(colour)):
+            bands[number] = Image.fromarray(to_eight_bit(np.asarray(bands[number]) + step))
+        result = Image.merge(image.mode, bands)
         result.info = dict(image.info)
         return result
-
-    def _upscale_colour(self, image: Image.Image) -> Image.Image:
-        bicubic = upscale(luma(image.convert("RGB")), self.scale)
-        step = (self.sharpen(bicubic) - bicubic) * np.float32(RGB_PER_LUMA)
-        colours = np.asarray(bicubic_image(image, self.scale).convert("RGB"))
-        result = np.empty_like(colours)
-        for channel in range(3):
-            result[..., channel] = to_eight_bit(colours[..., channel] + step)
-        return Image.fromarray(result)
 
     def _run(self, plane: FloatPlane) -> FloatPlane:
         batch = np.ascontiguousarray(plane[None, None] / np.float32(255))

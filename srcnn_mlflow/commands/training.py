@@ -53,9 +53,14 @@ class TrainRequest:
     settings: TrainingSettings
 
     def parameters(self) -> dict[str, Any]:
-        """All of it by name, as a run logs it."""
+        """All of it by name."""
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "settings"}
         return {**own, **asdict(self.settings)}
+
+    def logged(self, device: str) -> dict[str, Any]:
+        """Every parameter of the entry point `train`, as a new run logs it."""
+        images = "all" if self.train_images is None else self.train_images
+        return {**self.parameters(), "train_images": images, "device": device, "resume": None}
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainRequest":
@@ -88,8 +93,7 @@ def train(request: TrainRequest, device: str, say: Say) -> Trained:
     """
     chosen = choose_device(device)
     name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
-    parameters = {**request.parameters(), "device": device, "resume": None}
-    with tracking.track("train", request.scale, parameters, name) as run:
+    with tracking.track("train", request.scale, request.logged(device), name) as run:
         return _train_in_run(run.info.run_id, request, chosen, say, None)
 
 

@@ -1,0 +1,68 @@
+"""What several test files need: pictures made on the spot, and the shared image sets."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared" / "data"
+
+# No test may speak to a tracking server of the person who runs it.
+for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID"):
+    os.environ.pop(_name, None)
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Callable[[str], Path]:
+    """The folder of a shared image set; skips the test where it is absent."""
+
+    def find(name: str) -> Path:
+        folder = SHARED / name
+        if not folder.is_dir():
+            pytest.skip(f"needs the image set {name} in {folder}")
+        return folder
+
+    return find
+
+
+def textured_pixels(height: int, width: int, seed: int) -> np.ndarray:
+    """A colour picture with edges and smooth parts, uint8 of shape (height, width, 3)."""
+    generator = np.random.default_rng(seed)
+    coarse = generator.integers(0, 256, (max(2, height // 12), max(2, width // 12), 3), np.uint8)
+    enlarged = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(enlarged).astype(np.int16)
+    rows, columns = np.mgrid[0:height, 0:width]
+    stripes = 40 * (((rows + 2 * columns) // 7) % 2)
+    textured: np.ndarray = np.clip(pixels + stripes[..., None], 0, 255).astype(np.uint8)
+    return textured
+
+
+@pytest.fixture
+def photo_folder(tmp_path: Path) -> Path:
+    """A folder split into four training, two validation and three test pictures."""
+    folder = tmp_path / "photos"
+    for split, count, first in (("train", 4, 0), ("valid", 2, 10), ("test", 3, 20)):
+        (folder / split).mkdir(parents=True)
+        for number in range(count):
+            pixels = textured_pixels(66 + 5 * number, 80 + number, first + number)
+            Image.fromarray(pixels).save(folder / split / f"{split}{number}.png")
+    return folder
+
+
+def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run `python -m srcnn_mlflow` with the checkout's code, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", "srcnn_mlflow", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

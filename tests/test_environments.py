@@ -1,0 +1,133 @@
+"""The files that name environments and parameters, held against each other."""
+
+import ast
+import re
+import tomllib
+from typing import Any
+
+import click
+import pytest
+import yaml
+from packaging.requirements import Requirement
+
+from srcnn_mlflow import cli as cli_module
+from srcnn_mlflow.cli import cli
+from srcnn_mlflow.commands.training import TrainRequest
+from srcnn_mlflow.tracking import as_text
+from srcnn_mlflow.training import TrainingSettings
+from tests.conftest import ROOT
+
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
+ENTRY_POINTS = MLPROJECT["entry_points"]
+
+
+def pins(name: str) -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
+    found = [line.split("==") for line in lines if "==" in line]
+    return {package.lower(): version for package, version in found}
+
+
+def test_every_dependency_is_pinned_within_its_range() -> None:
+    for file, requirements in (
+        ("requirements.txt", PYPROJECT["dependencies"]),
+        ("requirements-test.txt", PYPROJECT["optional-dependencies"]["test"]),
+    ):
+        pinned = pins(file)
+        assert sorted(pinned) == sorted(Requirement(text).name.lower() for text in requirements)
+        for text in requirements:
+            requirement = Requirement(text)
+            version = pinned[requirement.name.lower()]
+            assert requirement.specifier.contains(version), f"{text} excludes {version}"
+
+
+def test_both_environment_files_take_the_pins() -> None:
+    python_env = yaml.safe_load((ROOT / "python_env.yaml").read_text())
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    assert python_env["dependencies"] == ["-r requirements.txt"]
+    assert "python" not in python_env
+    assert conda["dependencies"][-1] == {"pip": ["-r requirements.txt"]}
+    assert MLPROJECT["python_env"] == "python_env.yaml"
+    python = next(one for one in conda["dependencies"] if str(one).startswith("python="))
+    assert Requirement(f"python{PYPROJECT['requires-python']}").specifier.contains(
+        python.removeprefix("python=")
+    )
+
+
+def test_what_is_imported_is_required() -> None:
+    imported = set()
+    for path in (ROOT / "srcnn_mlflow").glob("**/*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module.split(".")[0])
+    packages = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+    import sys
+
+    needed = {packages.get(name, name) for name in imported - sys.stdlib_module_names}
+    assert needed - {"srcnn_mlflow"} <= {
+        Requirement(text).name for text in PYPROJECT["dependencies"]
+    }
+
+
+def options(command: str) -> dict[str, click.Parameter]:
+    return {
+        option.opts[0].removeprefix("--").replace("-", "_"): option
+        for option in cli.commands[command].params
+    }
+
+
+def default(option: click.Parameter) -> Any:
+    value = option.get_default(click.Context(cli))
+    return as_text(value) if value is not None else None
+
+
+@pytest.mark.parametrize("entry_point", sorted(ENTRY_POINTS))
+def test_entry_points_are_the_commands_with_the_same_defaults(entry_point: str) -> None:
+    declared = ENTRY_POINTS[entry_point]["parameters"]
+    available = options(entry_point)
+    assert set(declared) == set(available)
+    for name, declaration in declared.items():
+        expected = declaration.get("default")
+        assert expected != ""
+        if available[name].required:
+            assert expected is None
+        else:
+            assert expected == default(available[name]), name
+
+
+@pytest.mark.parametrize("entry_point", sorted(ENTRY_POINTS))
+def test_entry_points_hand_every_parameter_on(entry_point: str) -> None:
+    command = ENTRY_POINTS[entry_point]["command"]
+    assert command.startswith(f"python -m srcnn_mlflow {entry_point} ")
+    handed = dict(re.findall(r"--([a-z-]+) \{(\w+)\}", command))
+    assert {key.replace("-", "_"): key.replace("-", "_") for key in handed} == {
+        name: name for name in handed.values()
+    }
+    assert set(handed.values()) == set(ENTRY_POINTS[entry_point]["parameters"])
+
+
+def test_a_training_logs_the_parameters_of_its_entry_point() -> None:
+    request = TrainRequest(2, "samples", 33, 14, None, TrainingSettings())
+    logged = request.logged("auto")
+    declared = {
+        name: declaration["default"]
+        for name, declaration in ENTRY_POINTS["train"]["parameters"].items()
+    }
+    assert {name: as_text(value) for name, value in logged.items()} == declared
+    assert TrainRequest.from_parameters(request.parameters()) == request
+
+
+def test_main_trains_with_the_defaults_of_train() -> None:
+    for name, declaration in ENTRY_POINTS["main"]["parameters"].items():
+        assert declaration == ENTRY_POINTS["train"]["parameters"][name]
+
+
+def test_choices_on_the_command_line_are_those_of_the_package() -> None:
+    from srcnn_mlflow import datasets, model, optimisers, training
+
+    assert set(cli_module.OPTIMISERS) == set(optimisers.OPTIMISERS)
+    assert set(cli_module.SCHEDULES) == set(training.SCHEDULES)
+    assert set(cli_module.INITIALISATIONS) == set(model.INITIALISATIONS)
+    assert set(cli_module.SPLITS) == {*datasets.SPLITS, "all"}

@@ -1,0 +1,185 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from srcnn_mlflow.datasets import Dataset, load_dataset, load_luma
+from srcnn_mlflow.errors import DatasetError, StoreError
+from srcnn_mlflow.imaging import downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.store import StoreSettings, open_store, patch_corners, prepare
+from tests.conftest import textured_pixels
+
+
+@pytest.fixture
+def dataset(photo_folder: Path) -> Dataset:
+    return load_dataset(str(photo_folder))
+
+
+def silent(_: str) -> None:
+    return
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.integers(1, 9))
+def test_corners_are_those_of_the_classical_loops(
+    height: int, width: int, size: int, stride: int
+) -> None:
+    expected = [
+        (top, left)
+        for top in range(0, height - size + 1, stride)
+        for left in range(0, width - size + 1, stride)
+    ]
+    assert patch_corners(height, width, size, stride).tolist() == [list(one) for one in expected]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(20, 50), st.integers(20, 50)), min_size=1, max_size=3),
+    scale=st.sampled_from([2, 3, 4]),
+    patch_size=st.integers(3, 20),
+    stride=st.integers(2, 15),
+    seed=st.integers(0, 1000),
+)
+def test_every_patch_is_the_one_cut_from_the_picture(
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[tuple[int, int]],
+    scale: int,
+    patch_size: int,
+    stride: int,
+    seed: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("photos")
+    for split, shift in (("train", 0), ("valid", 100)):
+        (folder / split).mkdir()
+        for number, (height, width) in enumerate(sizes):
+            pixels = textured_pixels(height, width, seed + shift + number)
+            Image.fromarray(pixels).save(folder / split / f"{number}.png")
+    dataset = load_dataset(str(folder))
+    if min(min(h - h % scale, w - w % scale) for h, w in sizes) < patch_size:
+        return
+    store = open_store(prepare(dataset, StoreSettings(scale, patch_size, stride), silent, folder))
+    expected = []
+    for photo in dataset.photos("train"):
+        hr = mod_crop(load_luma(photo), scale)
+        lr = to_eight_bit(upscale(downscale(hr, scale), scale))
+        for top in range(0, hr.shape[0] - patch_size + 1, stride):
+            for left in range(0, hr.shape[1] - patch_size + 1, stride):
+                window = slice(top, top + patch_size), slice(left, left + patch_size)
+                expected.append((lr[window], hr[window]))
+    assert len(store.patches) == len(expected)
+    for index, pair in enumerate(expected):
+        assert np.array_equal(store.patch(index), pair)
+
+
+def test_validation_planes_are_whole(dataset: Dataset, tmp_path: Path) -> None:
+    store = open_store(prepare(dataset, StoreSettings(3, 33, 14), silent, tmp_path))
+    assert len(store.valid) == 2
+    original = mod_crop(load_luma(dataset.photos("valid")[1]), 3)
+    assert np.array_equal(store.valid.pair(1)[1], original)
+
+
+def test_materialized_patches_are_read_without_this_package(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    plain = open_store(prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path))
+    path = prepare(dataset, StoreSettings(2, 33, 14, materialize=True), silent, tmp_path)
+    with h5py.File(path) as file:
+        lr, hr = file["lr"][:], file["hr"][:]
+    assert lr.dtype == hr.dtype == np.float32
+    assert lr.shape == hr.shape == (len(plain.patches), 33, 33)
+    for index in range(len(lr)):
+        assert np.array_equal(plain.patch(index), (lr[index], hr[index]))
+    with pytest.raises(StoreError, match="materialized"):
+        open_store(path)
+
+
+def test_the_same_request_finds_the_file_and_another_makes_one(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    first = prepare(dataset, StoreSettings(2, 33, 14), said.append, tmp_path / "out")
+    written = first.stat().st_mtime_ns
+    assert prepare(dataset, StoreSettings(2, 33, 14), said.append, tmp_path / "out") == first
+    assert first.stat().st_mtime_ns == written
+    assert said[-1] == f"already prepared: {first}"
+    for other in (StoreSettings(3, 33, 14), StoreSettings(2, 21, 14), StoreSettings(2, 33, 10)):
+        assert prepare(dataset, other, silent, tmp_path / "out") != first
+    fewer = dataset.with_train_images(2)
+    assert prepare(fewer, StoreSettings(2, 33, 14), silent, tmp_path / "out") != first
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_the_file_says_where_it_comes_from(dataset: Dataset, tmp_path: Path) -> None:
+    with h5py.File(prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)) as file:
+        attributes = dict(file.attrs)
+    assert attributes["scale"] == 2
+    assert attributes["patch_size"] == 33
+    assert attributes["stride"] == 14
+    assert len(attributes["train_digest"]) == 32
+    assert attributes["h5py"] == h5py.__version__
+
+
+def test_the_file_is_the_same_byte_for_byte(dataset: Dataset, tmp_path: Path) -> None:
+    files = [
+        prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path / name) for name in ("a", "b")
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_file_cut_short_is_made_again(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(StoreError, match=r"is damaged .*delete it and run prepare again"):
+        open_store(path)
+    said: list[str] = []
+    prepare(dataset, StoreSettings(2, 33, 14), said.append, tmp_path)
+    assert "is damaged, so it is made again" in said[0]
+    assert path.read_bytes() == whole
+
+
+def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+    with h5py.File(path, "r+") as file:
+        file["train/hr"][100] ^= 1
+    with pytest.raises(StoreError, match=r"the plane of train0\.png has changed"):
+        open_store(path)
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no prepared file"):
+        open_store(tmp_path / "missing.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["lr"] = np.zeros(3)
+    with pytest.raises(StoreError, match="is damaged"):
+        open_store(tmp_path / "other.h5")
+
+
+def test_patches_larger_than_every_picture_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="patch_size 500 is larger than every training picture"):
+        prepare(dataset, StoreSettings(2, 500, 14), silent, tmp_path)
+
+
+def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path) -> None:
+    for path in (photo_folder / "valid").iterdir():
+        path.unlink()
+    with pytest.raises(DatasetError, match="no picture in its valid split"):
+        prepare(load_dataset(str(photo_folder)), StoreSettings(2, 33, 14), silent, tmp_path)
+
+
+def test_a_killed_preparation_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+    code = (
+        "import os, srcnn_mlflow.store as s\n"
+        "from pathlib import Path\n"
+        "from srcnn_mlflow.datasets import load_dataset\n"
+        "s._write_split = lambda *a: os.kill(os.getpid(), 9)\n"
+        "s.prepare(load_dataset('samples'), s.StoreSettings(2, 33, 14), print, Path('out'))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
+    assert result.returncode == -9
+    assert not list((tmp_path / "out").glob("*.h5"))

@@ -1,0 +1,250 @@
+"""Sampler, optimisers, training and checkpoint: one fit, step by step."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from srcnn_mlflow.architecture import Architecture
+from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
+from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.errors import TrainingError
+from srcnn_mlflow.model import Srcnn
+from srcnn_mlflow.optimisers import Optimiser
+from srcnn_mlflow.sampler import PatchSampler, augment
+from srcnn_mlflow.store import Store, StoreSettings, open_store, prepare
+from srcnn_mlflow.training import (
+    EpochResult,
+    Plan,
+    Progress,
+    TrainingSettings,
+    Weights,
+    fit,
+    learning_rate,
+    make_plan,
+)
+
+CPU = torch.device("cpu")
+QUICK = TrainingSettings(architecture="9-1-5", epochs=3, batch_size=4)
+PLAN = Plan(epochs=3, steps=6)
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> Store:
+    settings = StoreSettings(2, 25, 14)
+    return open_store(prepare(load_dataset(str(photo_folder)), settings, print, photo_folder))
+
+
+@pytest.fixture
+def sampler(store: Store) -> PatchSampler:
+    return PatchSampler(store, CPU)
+
+
+def count_up(_: Weights) -> float:
+    return 30.0
+
+
+def run(sampler: PatchSampler, settings: TrainingSettings, **options: Any) -> list[EpochResult]:
+    return list(fit(sampler, settings, PLAN, options.pop("validate", count_up), CPU, **options))
+
+
+def test_gathered_patches_are_those_of_the_store(store: Store, sampler: PatchSampler) -> None:
+    indices = torch.tensor([0, 7, sampler.patch_count - 1])
+    lr, hr = sampler.gather(indices)
+    assert lr.shape == hr.shape == (3, 1, 25, 25)
+    for row, index in enumerate(indices):
+        expected_lr, expected_hr = store.patch(int(index))
+        assert np.array_equal((lr[row, 0] * 255).round().byte().numpy(), expected_lr)
+        assert np.array_equal((hr[row, 0] * 255).round().byte().numpy(), expected_hr)
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 1000])
+def test_a_pass_visits_every_patch_once(sampler: PatchSampler, batch_size: int) -> None:
+    per_pass = sampler.batches_in_pass(batch_size)
+    passes = [
+        torch.cat(list(sampler.batches(batch_size, 5, number * per_pass, per_pass)))
+        for number in range(2)
+    ]
+    for one in passes:
+        assert sorted(one.tolist()) == list(range(sampler.patch_count))
+    assert not torch.equal(*passes)
+
+
+def test_a_batch_depends_on_its_number_and_the_seed_alone(sampler: PatchSampler) -> None:
+    from_start = list(sampler.batches(4, 1, 0, 30))
+    from_middle = list(sampler.batches(4, 1, 17, 13))
+    for first, second in zip(from_start[17:], from_middle, strict=True):
+        assert torch.equal(first, second)
+    assert not torch.equal(from_start[0], next(sampler.batches(4, 2, 0, 1)))
+
+
+def test_the_eight_turns_are_the_symmetries_of_the_square() -> None:
+    square = torch.arange(9.0).reshape(1, 1, 3, 3)
+    turned = [augment(number, square)[0] for number in range(8)]
+    assert len({tuple(one.flatten().tolist()) for one in turned}) == 8
+    assert torch.equal(turned[0], square)
+    for one in turned:
+        assert one[0, 0, 1, 1] == 4
+        assert sorted(one.flatten().tolist()) == list(range(9))
+
+
+def test_pairs_are_turned_together() -> None:
+    first = torch.rand(2, 1, 5, 5)
+    for number in range(8):
+        turned, doubled = augment(number, first, 2 * first)
+        assert torch.equal(2 * turned, doubled)
+
+
+def _gradients(model: Srcnn) -> None:
+    torch.manual_seed(1)
+    picture = torch.rand(2, 1, 25, 25).contiguous(memory_format=torch.channels_last)
+    functional.mse_loss(model(picture), torch.rand(2, 1, 9, 9)).backward()  # type: ignore[no-untyped-call]
+
+
+def test_the_last_layer_learns_at_a_fraction_of_the_rate() -> None:
+    moved = []
+    for factor in (1.0, 0.1):
+        torch.manual_seed(0)
+        model = Srcnn(Architecture("9-5-5"), "plain")
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        _gradients(model)
+        Optimiser(model, "adam", factor).step(0.01)
+        moved.append({n: (v - before[n]).abs().max() for n, v in model.state_dict().items()})
+    # Adam's first step is the rate itself, whatever the gradient.
+    for name, distance in moved[1].items():
+        expected = 0.001 if name.startswith("conv3") else 0.01
+        assert distance == pytest.approx(expected, rel=0.01)
+    assert moved[0]["conv3.weight"] == pytest.approx(0.01, rel=0.01)
+
+
+def test_muon_moves_kernels_by_nearly_orthogonal_matrices() -> None:
+    torch.manual_seed(0)
+    model = Srcnn(Architecture("9-5-5")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    before = model.conv2.weight.detach().clone()
+    _gradients(model)
+    Optimiser(model, "muon", 1.0).step(0.01)
+    moved = (model.conv2.weight.detach() - before).flatten(1) / (0.01 * 5)
+    singular = torch.linalg.svdvals(moved)
+    # Filters that are dead on this batch have no gradient, and stay where they are.
+    assert singular.max() < 1.3
+    assert singular.quantile(0.3) > 0.5
+    assert model.conv2.weight.is_contiguous(memory_format=torch.channels_last)
+
+
+@given(st.integers(2, 5000), st.floats(1e-5, 1))
+def test_the_cosine_rate_warms_up_and_falls(total: int, lr: float) -> None:
+    settings = replace(QUICK, lr=lr)
+    rates = [learning_rate(settings, step, total) for step in range(0, total, max(1, total // 50))]
+    assert max(rates) <= lr
+    assert min(rates) > 0
+    assert learning_rate(settings, total - 1, total) <= rates[len(rates) // 2]
+    constant = replace(settings, schedule="constant")
+    assert {learning_rate(constant, step, total) for step in (0, total - 1)} == {lr}
+
+
+def test_training_brings_the_loss_down(sampler: PatchSampler) -> None:
+    results = run(sampler, QUICK)
+    assert [result.epoch for result in results] == [1, 2, 3]
+    assert results[-1].train_loss < results[0].train_loss
+    assert results[-1].patches_per_second > 0
+    assert set(results[0].weights) == {
+        f"conv{layer}.{kind}" for layer in (1, 2, 3) for kind in ("weight", "bias")
+    }
+
+
+@pytest.mark.parametrize("padding", ["none", "replicate", "zero"])
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_every_padding_and_optimiser_trains(
+    sampler: PatchSampler, padding: str, optimiser: str
+) -> None:
+    settings = replace(
+        QUICK, padding=padding, optimiser=optimiser, gradient_clip=0.1, schedule="constant"
+    )
+    results = run(sampler, settings)
+    assert np.isfinite(results[-1].train_loss)
+
+
+def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
+    first, second = run(sampler, QUICK), run(sampler, QUICK)
+    for one, other in zip(first, second, strict=True):
+        assert one.train_loss == other.train_loss
+        for name in one.weights:
+            assert np.array_equal(one.weights[name], other.weights[name])
+    assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
+
+
+@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(
+    sampler: PatchSampler, optimiser: str
+) -> None:
+    settings = replace(QUICK, optimiser=optimiser)
+    whole = run(sampler, settings)
+    stopped = whole[0]
+    progress = Progress(
+        stopped.epoch,
+        stopped.best_val_psnr,
+        stopped.best_epoch,
+        stopped.weights,
+        dict(stopped.optimiser),
+    )
+    resumed = run(sampler, settings, resume=progress)
+    assert [result.epoch for result in resumed] == [2, 3]
+    for name, value in whole[-1].weights.items():
+        assert np.array_equal(value, resumed[-1].weights[name])
+
+
+def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler) -> None:
+    scores = iter([30.0, 31.0, 31.0])
+    results = run(sampler, QUICK, validate=lambda _: next(scores))
+    assert [result.is_best for result in results] == [True, True, False]
+    assert (results[-1].best_epoch, results[-1].best_val_psnr) == (2, 31.0)
+
+
+def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimiser="adam", lr=1e30, schedule="constant")
+    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d.*lower lr"):
+        run(sampler, settings)
+
+
+def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) -> None:
+    plan = make_plan(sampler, QUICK, CPU, validation=0.1)
+    assert (plan.epochs, plan.steps) == (3, sampler.batches_in_pass(4))
+    assert plan.step_seconds is not None
+    assert plan.step_seconds > 0
+
+
+@pytest.mark.parametrize("minutes", [0.01, 1.0, 100.0])
+def test_a_plan_by_minutes_fits_the_time(sampler: PatchSampler, minutes: float) -> None:
+    plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), CPU, validation=0.01)
+    assert plan.step_seconds is not None
+    assert plan.epochs >= 10
+    planned = plan.epochs * (plan.steps * plan.step_seconds + 0.01)
+    least = plan.epochs * (plan.step_seconds + 0.01)  # one step an epoch
+    assert planned <= max(60 * minutes, least) + 1e-6
+    assert planned >= 0.7 * 60 * minutes
+
+
+def test_a_checkpoint_gives_back_what_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "best.safetensors"
+    arrays = {"conv1.weight": np.random.default_rng(0).random((2, 3), np.float32)}
+    save_checkpoint(path, arrays, {"epoch": 3, "settings": {"lr": 0.1}})
+    loaded, facts = load_checkpoint(path)
+    assert np.array_equal(loaded["conv1.weight"], arrays["conv1.weight"])
+    assert facts == {"epoch": 3, "settings": {"lr": 0.1}}
+    assert [one.name for one in path.parent.iterdir()] == ["best.safetensors"]
+
+
+def test_a_checkpoint_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, {"weight": np.zeros(100, np.float32)}, {})
+    path.write_bytes(path.read_bytes()[:-10])
+    with pytest.raises(TrainingError, match=r"best\.safetensors is not a usable checkpoint"):
+        load_checkpoint(path)
+    with pytest.raises(TrainingError, match=r"missing\.safetensors is not a usable checkpoint"):
+        load_checkpoint(tmp_path / "missing.safetensors")
