@@ -1,12 +1,13 @@
 # make demo   the whole experiment at x2 and x4, on photographs that need no download
 # make test   style, types and tests
+# make weights   train the weights that ship with the package anew (about half an hour)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 
 # `mlflow run --env-manager local` looks for `python` on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test install clean
+.PHONY: demo test install weights clean
 
 demo: .venv/installed
 	$(BIN)/mlflow run . --env-manager local -e main -P scale=2
@@ -32,6 +33,18 @@ install: .venv/installed
 .venv/installed-test: requirements-test.txt .venv/installed
 	$(BIN)/python -m pip install --quiet -r requirements-test.txt
 	touch $@
+
+# Where the image sets T91, BSD200 and Set5 lie.
+IMAGES ?= ../shared/data
+
+weights: .venv/installed
+	for scale in 2 3 4; do \
+	  $(BIN)/mlflow run . --env-manager local -e train -P scale=$$scale -P architecture=9-1-5 \
+	    -P epochs=12 -P dataset=$(IMAGES)/T91+$(IMAGES)/BSD200 && \
+	  $(BIN)/mlflow run . --env-manager local -e evaluate -P scale=$$scale \
+	    -P dataset=$(IMAGES)/Set5 -P split=all && \
+	  $(BIN)/python tools/ship_weights.py --scale $$scale || exit 1; \
+	done
 
 clean:
 	rm -rf .venv data/prepared

@@ -280,8 +280,9 @@ def describe(dataset: Dataset, splits: Sequence[str], say: Callable[[str], None]
     """Tell a person how many pictures the splits in use have, and which files were left out."""
     counts = ", ".join(f"{len(dataset.splits[split])} {split}" for split in splits)
     say(f"data set {dataset.name}: {counts} pictures")
-    for note in dataset.notes:
-        say(note)
+    if set(splits) != set(SPLITS):  # how pictures are split says nothing about all of them
+        for note in dataset.notes:
+            say(note)
     for line in dataset.skipped:
         say(f"skipped: {line}")
     if dataset.skipped:

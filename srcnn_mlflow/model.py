@@ -1,6 +1,5 @@
 """The network, in torch, for training."""
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -63,8 +62,3 @@ class Srcnn(nn.Module):
 def count_weights(model: nn.Module) -> int:
     """Number of trained values, biases included."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def default_device() -> torch.device:
-    """The GPU where CUDA finds one, else the CPU."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -72,7 +72,8 @@ def show_results(say: Say) -> None:
     say(markdown_table(rows))
     for line in pictures:
         say(line)
-    say("to see and compare the runs: mlflow ui --port 5000, then open http://127.0.0.1:5000")
+    say("to see and compare the runs: mlflow ui --port 5000")
+    say("then open http://127.0.0.1:5000/#/experiments/0/runs")
 
 
 def local_path(uri: str) -> str:
