@@ -75,13 +75,16 @@ def model_name(scale: int) -> str:
     return f"srcnn-x{scale}"
 
 
-def register(scale: int, network: Path, tags: Mapping[str, str]) -> int:
-    """Log a network as the active run's model and register it as the newest challenger.
+def register(
+    scale: int, network: Path, tags: Mapping[str, str], alias: str | None = CHALLENGER
+) -> int:
+    """Log a network as the active run's model and register it as a new version.
 
     Args:
         scale: decides the registered model.
         network: an ONNX file.
         tags: of the new version.
+        alias: moved to the new version; None for no alias.
 
     Returns:
         The number of the version.
@@ -98,7 +101,8 @@ def register(scale: int, network: Path, tags: Mapping[str, str]) -> int:
     )
     number = int(info.registered_model_version)
     tag_version(scale, number, tags)
-    MlflowClient().set_registered_model_alias(model_name(scale), CHALLENGER, str(number))
+    if alias is not None:
+        MlflowClient().set_registered_model_alias(model_name(scale), alias, str(number))
     return number
 
 

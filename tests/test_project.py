@@ -363,6 +363,31 @@ def test_a_killed_training_is_resumed_in_its_own_run(
     assert "is finished; there is nothing to resume" in result.stderr
 
 
+def test_the_report_is_reproduced_at_both_scales(workspace: Workspace, photo_folder: Path) -> None:
+    result = workspace.project("reproduce", dataset=photo_folder, epochs=1, architecture="9-1-5")
+    assert result.returncode == 0, result.stderr
+    assert "| x4    | PSNR (dB) |   28.21 |  29.44 |       +1.23 |" in result.stdout
+    (run,) = workspace.runs("reproduce")
+    assert run.data.params["optimiser"] == "adam"
+    folder = Path(run.info.artifact_uri.removeprefix("file://")) / "reproduction"
+    assert [one["scale"] for one in json.loads((folder / "table.json").read_text())] == [2, 4]
+    evaluations = [
+        one
+        for one in workspace.runs("evaluate")
+        if one.data.tags.get("mlflow.parentRunId") == run.info.run_id
+    ]
+    expected = {
+        f"optimism_x{scale}": sum(
+            sign * one.data.metrics["psnr_gain"]
+            for one in evaluations
+            for sign in [1 if one.data.params["split"] == "valid" else -1]
+            if one.data.tags["scale"] == str(scale)
+        )
+        for scale in (2, 4)
+    }
+    assert run.data.metrics == pytest.approx(expected)
+
+
 def test_results_are_shown_for_every_scale_at_hand(workspace: Workspace) -> None:
     result = workspace.command("results")
     assert result.returncode == 0, result.stderr

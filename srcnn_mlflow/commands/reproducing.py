@@ -1,0 +1,110 @@
+"""`reproduce`: the report's experiment with the report's settings, beside the report's numbers."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import mlflow
+
+from srcnn_mlflow import tracking
+from srcnn_mlflow.commands.evaluating import evaluate
+from srcnn_mlflow.commands.preparing import Say
+from srcnn_mlflow.commands.training import TrainRequest, train
+from srcnn_mlflow.evaluation import Summary, TableRow, markdown_table, table_rows
+
+ARTIFACTS = "reproduction"
+
+# DIV2K, 100 validation images, 9-5-5, 50 epochs, as the report states them; it chose its best
+# epoch on the images it reported on.
+REPORTED = {
+    2: Summary(32.65, 34.98, 34.98 - 32.65, 0.9135, 0.9407, 0.9407 - 0.9135, 0.0, 100),
+    4: Summary(28.21, 29.44, 29.44 - 28.21, 0.7882, 0.8252, 0.8252 - 0.7882, 0.0, 100),
+}
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A scale on the pictures that chose the epoch, and on pictures that chose nothing."""
+
+    scale: int
+    validation: Summary
+    test: Summary
+
+    @property
+    def optimism(self) -> float:
+        """How much larger the PSNR gain is where the epoch was chosen, in dB."""
+        return self.validation.psnr_gain - self.test.psnr_gain
+
+
+def reproduce(request: TrainRequest, device: str, say: Say) -> list[Reproduction]:
+    """Train and judge at each of the report's scales, in one run with nested runs.
+
+    Args:
+        request: the settings; its scale is replaced by each of the report's.
+        device: `auto`, `cpu` or `cuda`.
+        say: where messages go.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    parameters = request.logged(device)
+    for name in ("scale", "resume"):
+        del parameters[name]
+    with tracking.track("reproduce", None, parameters, f"reproduce {request.dataset}"):
+        found = []
+        for scale in REPORTED:
+            trained = train(replace(request, scale=scale), device, say)
+            validation, test = (
+                evaluate(scale, str(trained.version), request.dataset, split, None, say).summary
+                for split in ("valid", "test")
+            )
+            found.append(Reproduction(scale, validation, test))
+            mlflow.log_metric(f"optimism_x{scale}", found[-1].optimism)
+        text = describe(found, request.dataset)
+        mlflow.log_text(text, f"{ARTIFACTS}/table.md")
+        mlflow.log_text(json.dumps(_as_json(found), indent=2), f"{ARTIFACTS}/table.json")
+        say(text)
+    return found
+
+
+def describe(found: Sequence[Reproduction], dataset: str) -> str:
+    """The report's table three times: as reported, on validation, and on test pictures."""
+
+    def table(summaries: Sequence[tuple[int, Summary]]) -> str:
+        rows: list[TableRow] = []
+        for scale, summary in summaries:
+            rows += table_rows(scale, summary)
+        return markdown_table(rows)
+
+    optimism = ", ".join(f"{one.optimism:+.3f} dB at x{one.scale}" for one in found)
+    images = found[0]
+    return "\n\n".join(
+        [
+            "The report (DIV2K, 100 pictures, which also chose the best epoch):",
+            table([(one.scale, REPORTED[one.scale]) for one in found]),
+            f"Here, on the {images.validation.images} validation pictures of {dataset}, which "
+            "chose the best epoch:",
+            table([(one.scale, one.validation) for one in found]),
+            f"Here, on the {images.test.images} test pictures of {dataset}, which chose nothing:",
+            table([(one.scale, one.test) for one in found]),
+            f"The gain in PSNR is larger where the epoch was chosen by {optimism}.",
+        ]
+    )
+
+
+def _as_json(found: Sequence[Reproduction]) -> list[dict[str, object]]:
+    return [
+        {
+            "scale": one.scale,
+            **{
+                name: [row.cells() for row in table_rows(one.scale, summary)]
+                for name, summary in (
+                    ("report", REPORTED[one.scale]),
+                    ("validation", one.validation),
+                    ("test", one.test),
+                )
+            },
+            "optimism": one.optimism,
+        }
+        for one in found
+    ]
