@@ -151,12 +151,12 @@ def cli() -> None:
 @_options(_scale, _dataset, _epochs(RECIPE), _architecture, _seed, _max_minutes, _device)
 def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None:
     """One scale, end to end: prepare, train, evaluate, register, promote."""
-    from srcnn_mlflow.commands.training import TrainRequest
-    from srcnn_mlflow.commands.whole import run_whole
+    from srcnn_mlflow.commands.main import run_main
+    from srcnn_mlflow.commands.train import TrainRequest
     from srcnn_mlflow.training import TrainingSettings
 
     request = TrainRequest(scale, dataset, 33, 14, None, TrainingSettings(**settings))
-    run_whole(request, device, click.echo)
+    run_main(request, device, click.echo)
 
 
 @cli.command()
@@ -164,7 +164,7 @@ def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None
 @_option("materialize", click.BOOL, False, "Write the patches themselves, as other programs do.")
 def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize: bool) -> None:
     """Turn photographs into one HDF5 file; does nothing when it is there already."""
-    from srcnn_mlflow.commands.preparing import prepare_for_project
+    from srcnn_mlflow.commands.prepare import prepare_for_project
     from srcnn_mlflow.store import StoreSettings
 
     settings = StoreSettings(scale, patch_size, stride, materialize)
@@ -185,16 +185,16 @@ def train(
     **settings: Any,
 ) -> None:
     """Train, track every epoch, and register the best as challenger; prepares where needed."""
-    from srcnn_mlflow.commands import training
+    from srcnn_mlflow.commands import train as command
     from srcnn_mlflow.training import TrainingSettings
 
     if resume is not None:
-        training.resume(resume, device, click.echo)
+        command.resume(resume, device, click.echo)
         return
-    request = training.TrainRequest(
+    request = command.TrainRequest(
         scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings)
     )
-    training.train(request, device, click.echo)
+    command.train(request, device, click.echo)
 
 
 @cli.command()
@@ -207,9 +207,9 @@ def train(
 )
 def evaluate(scale: int, model: str, dataset: str, split: str, border: int | None) -> None:
     """Judge a registered model against bicubic: a table, and the best and worst pictures."""
-    from srcnn_mlflow.commands import evaluating
+    from srcnn_mlflow.commands import evaluate as command
 
-    evaluating.evaluate(scale, model, dataset, split, border, click.echo)
+    command.evaluate(scale, model, dataset, split, border, click.echo)
 
 
 @cli.command()
@@ -218,9 +218,9 @@ def evaluate(scale: int, model: str, dataset: str, split: str, border: int | Non
 @_options(_dataset)
 def promote(scale: int, version: str, dataset: str) -> None:
     """Make a version the champion if it beats bicubic and the present champion."""
-    from srcnn_mlflow.commands import promoting
+    from srcnn_mlflow.commands import promote as command
 
-    if not promoting.promote(scale, version, dataset, click.echo).promoted:
+    if not command.promote(scale, version, dataset, click.echo).promoted:
         sys.exit(1)
 
 
@@ -236,15 +236,15 @@ def reproduce(
     **settings: Any,
 ) -> None:
     """The report's experiment with the report's settings, at x2 and x4, beside its numbers."""
-    from srcnn_mlflow.commands.reproducing import reproduce as run
-    from srcnn_mlflow.commands.training import TrainRequest
+    from srcnn_mlflow.commands import reproduce as command
+    from srcnn_mlflow.commands.train import TrainRequest
     from srcnn_mlflow.training import TrainingSettings
 
     # The scale is the command's own: it runs the same request at each of the report's.
     request = TrainRequest(
         2, dataset, patch_size, stride, train_images, TrainingSettings(**settings)
     )
-    run(request, device, click.echo)
+    command.reproduce(request, device, click.echo)
 
 
 @cli.command()
@@ -257,7 +257,7 @@ def reproduce(
 @_option("compare", click.BOOL, False, "Write the bicubic enlargement beside each picture.")
 def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -> None:
     """Enlarge pictures, colour kept."""
-    from srcnn_mlflow.commands.upscaling import upscale_for_project
+    from srcnn_mlflow.commands.upscale import upscale_for_project
 
     upscale_for_project(model, scale, source, output, compare, click.echo)
 
@@ -270,9 +270,9 @@ def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -
 @_options(_dataset, _split)
 def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
     """Register another program's weights as a version, and judge them like any other."""
-    from srcnn_mlflow.commands import exchanging
+    from srcnn_mlflow.commands import exchange as command
 
-    exchanging.import_weights(file, scale, dataset, split, click.echo)
+    command.import_weights(file, scale, dataset, split, click.echo)
 
 
 @cli.command()
@@ -281,15 +281,15 @@ def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
 @_option("output", click.Path(path_type=Path), "exported", "Folder for the ONNX file and script.")
 def export(scale: int, model: str, output: Path) -> None:
     """Write a version's ONNX file, and a short script that runs it without MLflow."""
-    from srcnn_mlflow.commands import exchanging
+    from srcnn_mlflow.commands import exchange as command
 
-    exchanging.export(scale, model, output, click.echo)
+    command.export(scale, model, output, click.echo)
 
 
 @cli.command()
 def results() -> None:
     """Print the newest evaluation of every scale as one table."""
-    from srcnn_mlflow.commands.whole import show_results
+    from srcnn_mlflow.commands.results import show_results
 
     show_results(click.echo)
 

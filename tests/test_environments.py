@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 
 from srcnn_mlflow import cli as cli_module
 from srcnn_mlflow.cli import cli
-from srcnn_mlflow.commands.training import TrainRequest
+from srcnn_mlflow.commands.train import TrainRequest
 from srcnn_mlflow.tracking import as_text
 from srcnn_mlflow.training import TrainingSettings
 from tests.conftest import ROOT

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 import mlflow
 
 from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.commands.evaluating import load_photos, score_model
-from srcnn_mlflow.commands.preparing import Say
+from srcnn_mlflow.commands.evaluate import load_photos, score_model
+from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.evaluation import Summary, summarize
 from srcnn_mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from srcnn_mlflow.architecture import ARCHITECTURES, Architecture
-from srcnn_mlflow.commands.exchanging import export, import_weights, read_state_dict
+from srcnn_mlflow.commands.exchange import export, import_weights, read_state_dict
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.evaluation import score_photos, summarize

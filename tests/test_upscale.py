@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from srcnn_mlflow.commands.upscaling import ChosenModel, shipped_model, upscale_files
+from srcnn_mlflow.commands.upscale import ChosenModel, shipped_model, upscale_files
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.errors import ImageError, ModelError
 from srcnn_mlflow.evaluation import score_photos, summarize

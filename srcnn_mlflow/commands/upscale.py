@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from srcnn_mlflow.commands.preparing import Say, under_project
+from srcnn_mlflow.commands.prepare import Say, under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
 from srcnn_mlflow.imaging import open_image, picture_files

@@ -11,8 +11,8 @@ import torch
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.architecture import ARCHITECTURES, FILTERS, Architecture
-from srcnn_mlflow.commands.evaluating import Evaluation, evaluate
-from srcnn_mlflow.commands.preparing import Say
+from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
+from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.export import Weights, save_onnx
 

@@ -15,7 +15,7 @@ from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
-from srcnn_mlflow.commands.preparing import Prepared, Say, prepare_dataset, under_project
+from srcnn_mlflow.commands.prepare import Prepared, Say, prepare_dataset, under_project
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.evaluation import Summary, UpscaleLuma, score_photos, summarize

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import mlflow
 
 from srcnn_mlflow import tracking
-from srcnn_mlflow.commands.evaluating import evaluate
-from srcnn_mlflow.commands.preparing import Say
-from srcnn_mlflow.commands.training import TrainRequest, train
+from srcnn_mlflow.commands.evaluate import evaluate
+from srcnn_mlflow.commands.prepare import Say
+from srcnn_mlflow.commands.train import TrainRequest, train
 from srcnn_mlflow.evaluation import Summary, TableRow, markdown_table, table_rows
 
 ARTIFACTS = "reproduction"

@@ -9,7 +9,7 @@ import mlflow
 from PIL import Image
 
 from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.commands.preparing import Say
+from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.datasets import SPLITS, Photo, describe, digest, load_dataset
 from srcnn_mlflow.evaluation import (
     ImageScore,

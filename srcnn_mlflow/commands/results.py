@@ -1,0 +1,47 @@
+"""`results`: what has come of the experiments so far."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from srcnn_mlflow import tracking
+from srcnn_mlflow.commands.evaluate import ARTIFACTS
+from srcnn_mlflow.commands.prepare import Say
+from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.evaluation import TableRow, markdown_table
+
+SCALES = (2, 3, 4)
+
+
+def show_results(say: Say) -> None:
+    """Print the newest evaluation of every scale as one table, and where the pictures are.
+
+    Raises:
+        ModelError: nothing has been evaluated yet.
+    """
+    rows, pictures = [], []
+    for scale in SCALES:
+        run = tracking.newest_run("evaluate", scale)
+        if run is None:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            path = tracking.download(run.info.run_id, f"{ARTIFACTS}/table.json", Path(folder))
+            table = json.loads(path.read_text(encoding="utf-8"))
+        rows += [TableRow.from_cells(cells) for cells in table["rows"]]
+        pictures.append(
+            f"x{scale}: {table['model']} on {table['images']} pictures of {table['dataset']} "
+            f"{table['split']}; best.png and worst.png in "
+            f"{local_path(run.info.artifact_uri)}/{ARTIFACTS}"
+        )
+    if not rows:
+        raise ModelError("nothing has been evaluated yet; run main, or train and then evaluate")
+    say(markdown_table(rows))
+    for line in pictures:
+        say(line)
+    say("to see and compare the runs: mlflow ui --port 5000")
+    say("then open http://127.0.0.1:5000/#/experiments/0/runs")
+
+
+def local_path(uri: str) -> str:
+    """A file URI as a path; any other as it is."""
+    return uri.removeprefix("file://")
