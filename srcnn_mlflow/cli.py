@@ -16,9 +16,9 @@ from srcnn_mlflow.errors import SrcnnError
 
 SCALES = ("2", "3", "4")
 DEVICES = ("auto", "cpu", "cuda")
-OPTIMISERS = ("muon", "adam")
+OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "constant")
-INITIALISATIONS = ("he", "plain")
+INITIALIZATIONS = ("he", "plain")
 SPLITS = ("train", "valid", "test", "all")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -93,21 +93,21 @@ _max_minutes = _option(
 RECIPE = {
     "epochs": 8,
     "last_layer_lr_factor": 1.0,
-    "optimiser": "muon",
+    "optimizer": "muon",
     "schedule": "cosine",
     "residual": True,
     "padding": "none",
-    "initialisation": "he",
+    "initialization": "he",
     "augment": True,
 }
 REPORT = {
     "epochs": 50,
     "last_layer_lr_factor": 0.1,
-    "optimiser": "adam",
+    "optimizer": "adam",
     "schedule": "constant",
     "residual": False,
     "padding": "zero",
-    "initialisation": "plain",
+    "initialization": "plain",
     "augment": False,
 }
 
@@ -124,14 +124,14 @@ def _hyper_parameters(recipe: dict[str, Any]) -> Callable[[Command], Command]:
         _option("batch-size", COUNT, 16, "Patches a step."),
         _option("lr", POSITIVE, 0.001, "Highest learning rate."),
         option("last-layer-lr-factor", POSITIVE, "The last layer's share of the rate."),
-        option("optimiser", click.Choice(OPTIMISERS), "How weights follow gradients."),
+        option("optimizer", click.Choice(OPTIMIZERS), "How weights follow gradients."),
         option("schedule", click.Choice(SCHEDULES), "How the rate changes."),
         _option(
             "gradient-clip", OrWord(POSITIVE, "none"), "none", "Longest gradient a step may follow."
         ),
         option("residual", click.BOOL, "Learn the difference from bicubic."),
         option("padding", click.Choice(PADDINGS), "What lies outside a patch."),
-        option("initialisation", click.Choice(INITIALISATIONS), "Of the first weights."),
+        option("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
         option("augment", click.BOOL, "Turn and mirror the patches."),
         _patches,
         _max_minutes,

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 from srcnn_mlflow.architecture import FILTERS, Architecture
 
-INITIALISATIONS = ("he", "plain")
+INITIALIZATIONS = ("he", "plain")
 
 
 class Srcnn(nn.Module):
@@ -15,15 +15,15 @@ class Srcnn(nn.Module):
     `none` the output is smaller by the halo on each side, in step with `crop_target`.
     """
 
-    def __init__(self, architecture: Architecture, initialisation: str = "he") -> None:
+    def __init__(self, architecture: Architecture, initialization: str = "he") -> None:
         super().__init__()
         self.architecture = architecture
         first, second, third = architecture.kernels
         self.conv1 = self._layer(1, FILTERS[0], first)
         self.conv2 = self._layer(FILTERS[0], FILTERS[1], second)
         self.conv3 = self._layer(FILTERS[1], FILTERS[2], third)
-        if initialisation == "he":
-            self._initialise()
+        if initialization == "he":
+            self._initialize()
 
     def _layer(self, inputs: int, outputs: int, side: int) -> nn.Conv2d:
         padding = self.architecture.padding
@@ -35,7 +35,7 @@ class Srcnn(nn.Module):
             padding_mode="replicate" if padding == "replicate" else "zeros",
         )
 
-    def _initialise(self) -> None:
+    def _initialize(self) -> None:
         for layer in (self.conv1, self.conv2):
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         # Near zero, so that a residual network begins as bicubic itself.

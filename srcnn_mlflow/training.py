@@ -15,7 +15,7 @@ from torch.nn import functional
 from srcnn_mlflow.architecture import Architecture
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
-from srcnn_mlflow.optimisers import Optimiser
+from srcnn_mlflow.optimizers import Optimizer
 from srcnn_mlflow.progress import progress
 from srcnn_mlflow.sampler import PatchSampler, augment
 
@@ -37,12 +37,12 @@ class TrainingSettings:
         batch_size: patches a step.
         lr: the highest learning rate.
         last_layer_lr_factor: the last layer's share of that rate.
-        optimiser: `adam` or `muon`.
+        optimizer: `adam` or `muon`.
         schedule: `cosine` (a short warm-up, then down to 1 %) or `constant`.
         gradient_clip: the longest gradient a step may follow; None for any.
         residual: learn the difference from bicubic.
         padding: `none`, `replicate` or `zero`; see `Architecture`.
-        initialisation: `he` (last layer near zero) or `plain` (torch's default).
+        initialization: `he` (last layer near zero) or `plain` (torch's default).
         augment: turn and mirror batches.
         max_minutes: train for about this long, with the schedule fitted to it; None for epochs.
         seed: of the initial weights and the order of patches.
@@ -53,12 +53,12 @@ class TrainingSettings:
     batch_size: int = 16
     lr: float = 0.001
     last_layer_lr_factor: float = 1.0
-    optimiser: str = "muon"
+    optimizer: str = "muon"
     schedule: str = "cosine"
     gradient_clip: float | None = None
     residual: bool = True
     padding: str = "none"
-    initialisation: str = "he"
+    initialization: str = "he"
     augment: bool = True
     max_minutes: float | None = None
     seed: int = 0
@@ -75,7 +75,7 @@ class Plan:
 
     Attributes:
         epochs: how often the network is validated.
-        steps: optimiser steps between two validations.
+        steps: optimizer steps between two validations.
         step_seconds: what one step took when it was tried; None if it was not.
     """
 
@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def total_steps(self) -> int:
-        """Optimiser steps of the whole fit."""
+        """Optimizer steps of the whole fit."""
         return self.epochs * self.steps
 
 
@@ -104,7 +104,7 @@ class EpochResult:
         best_val_psnr: the highest so far, in dB.
         best_epoch: the epoch that had it.
         weights: float32 arrays by name, after this epoch.
-        optimiser: what else a resume needs.
+        optimizer: what else a resume needs.
     """
 
     epoch: int
@@ -117,7 +117,7 @@ class EpochResult:
     best_val_psnr: float
     best_epoch: int
     weights: Weights
-    optimiser: Mapping[str, NDArray[Any]]
+    optimizer: Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Progress:
     best_val_psnr: float
     best_epoch: int
     weights: Weights
-    optimiser: dict[str, NDArray[Any]]
+    optimizer: dict[str, NDArray[Any]]
 
 
 def make_plan(
@@ -185,17 +185,17 @@ def fit(
         TrainingError: the loss is no longer a number.
     """
     model = _build(settings, device)
-    optimiser = Optimiser(model, settings.optimiser, settings.last_layer_lr_factor)
+    optimizer = Optimizer(model, settings.optimizer, settings.last_layer_lr_factor)
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
         model.load_state_dict(
             {name: torch.from_numpy(np.asarray(value)) for name, value in resume.weights.items()}
         )
-        optimiser.load_arrays(resume.optimiser)
+        optimizer.load_arrays(resume.optimizer)
     for epoch in range(done + 1, plan.epochs + 1):
         start = time.perf_counter()
-        loss, patches = _train_epoch(model, optimiser, sampler, settings, plan, epoch)
+        loss, patches = _train_epoch(model, optimizer, sampler, settings, plan, epoch)
         trained = time.perf_counter()
         if not math.isfinite(loss):
             raise TrainingError(
@@ -218,20 +218,20 @@ def fit(
             best_val_psnr=best,
             best_epoch=best_epoch,
             weights=weights,
-            optimiser=optimiser.arrays(),
+            optimizer=optimizer.arrays(),
         )
 
 
 def _build(settings: TrainingSettings, device: torch.device) -> Srcnn:
     torch.manual_seed(settings.seed)
-    model = Srcnn(settings.network, settings.initialisation)
+    model = Srcnn(settings.network, settings.initialization)
     # About twice as fast for convolutions, on either kind of device.
     return model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def _train_epoch(
     model: Srcnn,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     sampler: PatchSampler,
     settings: TrainingSettings,
     plan: Plan,
@@ -248,7 +248,7 @@ def _train_epoch(
             lr, hr = augment(int(turns[number]), lr, hr)
         loss = _step(
             model,
-            optimiser,
+            optimizer,
             (lr, hr),
             learning_rate(settings, first + number, plan.total_steps),
             settings.gradient_clip,
@@ -260,7 +260,7 @@ def _train_epoch(
 
 def _step(
     model: Srcnn,
-    optimiser: Optimiser,
+    optimizer: Optimizer,
     pair: tuple[torch.Tensor, torch.Tensor],
     lr: float,
     gradient_clip: float | None,
@@ -272,7 +272,7 @@ def _step(
     loss.backward()  # type: ignore[no-untyped-call]
     if gradient_clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), gradient_clip)
-    optimiser.step(lr)
+    optimizer.step(lr)
     return loss.detach()
 
 
@@ -286,14 +286,14 @@ def _weights(model: nn.Module) -> dict[str, NDArray[np.float32]]:
 def _time_step(sampler: PatchSampler, settings: TrainingSettings, device: torch.device) -> float:
     """Seconds a step takes, tried on a network that is thrown away."""
     model = _build(settings, device)
-    optimiser = Optimiser(model, settings.optimiser, settings.last_layer_lr_factor)
+    optimizer = Optimizer(model, settings.optimizer, settings.last_layer_lr_factor)
     warm_up, enough = 5, 1.5
     start, steps = time.perf_counter(), 0
     for number, batch in enumerate(sampler.batches(settings.batch_size, settings.seed, 0, 1000)):
         if number == warm_up:
             _synchronise(device)
             start = time.perf_counter()
-        loss = _step(model, optimiser, sampler.gather(batch), settings.lr, settings.gradient_clip)
+        loss = _step(model, optimizer, sampler.gather(batch), settings.lr, settings.gradient_clip)
         steps = number + 1 - warm_up
         if steps > 0 and (number % 10 == 0):
             loss.item()

@@ -125,9 +125,9 @@ def test_main_trains_with_the_defaults_of_train() -> None:
 
 
 def test_choices_on_the_command_line_are_those_of_the_package() -> None:
-    from srcnn_mlflow import datasets, model, optimisers, training
+    from srcnn_mlflow import datasets, model, optimizers, training
 
-    assert set(cli_module.OPTIMISERS) == set(optimisers.OPTIMISERS)
+    assert set(cli_module.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
     assert set(cli_module.SCHEDULES) == set(training.SCHEDULES)
-    assert set(cli_module.INITIALISATIONS) == set(model.INITIALISATIONS)
+    assert set(cli_module.INITIALIZATIONS) == set(model.INITIALIZATIONS)
     assert set(cli_module.SPLITS) == {*datasets.SPLITS, "all"}

@@ -368,7 +368,7 @@ def test_the_report_is_reproduced_at_both_scales(workspace: Workspace, photo_fol
     assert result.returncode == 0, result.stderr
     assert "| x4    | PSNR (dB) |   28.21 |  29.44 |       +1.23 |" in result.stdout
     (run,) = workspace.runs("reproduce")
-    assert run.data.params["optimiser"] == "adam"
+    assert run.data.params["optimizer"] == "adam"
     folder = Path(run.info.artifact_uri.removeprefix("file://")) / "reproduction"
     assert [one["scale"] for one in json.loads((folder / "table.json").read_text())] == [2, 4]
     evaluations = [

@@ -1,4 +1,4 @@
-"""Sampler, optimisers, training and checkpoint: one fit, step by step."""
+"""Sampler, optimizers, training and checkpoint: one fit, step by step."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +16,7 @@ from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
-from srcnn_mlflow.optimisers import Optimiser
+from srcnn_mlflow.optimizers import Optimizer
 from srcnn_mlflow.sampler import PatchSampler, augment
 from srcnn_mlflow.store import Store, StoreSettings, open_store, prepare
 from srcnn_mlflow.training import (
@@ -114,7 +114,7 @@ def test_the_last_layer_learns_at_a_fraction_of_the_rate() -> None:
         model = Srcnn(Architecture("9-5-5"), "plain")
         before = {name: value.clone() for name, value in model.state_dict().items()}
         _gradients(model)
-        Optimiser(model, "adam", factor).step(0.01)
+        Optimizer(model, "adam", factor).step(0.01)
         moved.append({n: (v - before[n]).abs().max() for n, v in model.state_dict().items()})
     # Adam's first step is the rate itself, whatever the gradient.
     for name, distance in moved[1].items():
@@ -128,7 +128,7 @@ def test_muon_moves_kernels_by_nearly_orthogonal_matrices() -> None:
     model = Srcnn(Architecture("9-5-5")).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = model.conv2.weight.detach().clone()
     _gradients(model)
-    Optimiser(model, "muon", 1.0).step(0.01)
+    Optimizer(model, "muon", 1.0).step(0.01)
     moved = (model.conv2.weight.detach() - before).flatten(1) / (0.01 * 5)
     singular = torch.linalg.svdvals(moved)
     # Filters that are dead on this batch have no gradient, and stay where they are.
@@ -159,12 +159,12 @@ def test_training_brings_the_loss_down(sampler: PatchSampler) -> None:
 
 
 @pytest.mark.parametrize("padding", ["none", "replicate", "zero"])
-@pytest.mark.parametrize("optimiser", ["adam", "muon"])
-def test_every_padding_and_optimiser_trains(
-    sampler: PatchSampler, padding: str, optimiser: str
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_every_padding_and_optimizer_trains(
+    sampler: PatchSampler, padding: str, optimizer: str
 ) -> None:
     settings = replace(
-        QUICK, padding=padding, optimiser=optimiser, gradient_clip=0.1, schedule="constant"
+        QUICK, padding=padding, optimizer=optimizer, gradient_clip=0.1, schedule="constant"
     )
     results = run(sampler, settings)
     assert np.isfinite(results[-1].train_loss)
@@ -179,11 +179,11 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
     assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
 
 
-@pytest.mark.parametrize("optimiser", ["adam", "muon"])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(
-    sampler: PatchSampler, optimiser: str
+    sampler: PatchSampler, optimizer: str
 ) -> None:
-    settings = replace(QUICK, optimiser=optimiser)
+    settings = replace(QUICK, optimizer=optimizer)
     whole = run(sampler, settings)
     stopped = whole[0]
     progress = Progress(
@@ -191,7 +191,7 @@ def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(
         stopped.best_val_psnr,
         stopped.best_epoch,
         stopped.weights,
-        dict(stopped.optimiser),
+        dict(stopped.optimizer),
     )
     resumed = run(sampler, settings, resume=progress)
     assert [result.epoch for result in resumed] == [2, 3]
@@ -207,7 +207,7 @@ def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler
 
 
 def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
-    settings = replace(QUICK, optimiser="adam", lr=1e30, schedule="constant")
+    settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant")
     with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d.*lower lr"):
         run(sampler, settings)
 

@@ -158,7 +158,7 @@ class _State:
             best_val_psnr=self.facts["best_val_psnr"],
             best_epoch=self.facts["best_epoch"],
             weights=part("weights"),
-            optimiser=part("optimiser"),
+            optimizer=part("optimizer"),
         )
 
 
@@ -319,7 +319,7 @@ def _log_epoch(
         mlflow.log_artifact(str(folder / BEST), CHECKPOINTS)
     best = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
     arrays = {f"weights:{name}": value for name, value in result.weights.items()}
-    arrays |= {f"optimiser:{name}": value for name, value in result.optimiser.items()}
+    arrays |= {f"optimizer:{name}": value for name, value in result.optimizer.items()}
     save_checkpoint(folder / STATE, arrays, {**where, **best, "plan": asdict(plan)})
     mlflow.log_artifact(str(folder / STATE), CHECKPOINTS)
     say(

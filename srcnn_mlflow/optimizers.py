@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from srcnn_mlflow.model import Srcnn
 
-OPTIMISERS = ("adam", "muon")
+OPTIMIZERS = ("adam", "muon")
 
 # Muon moves a whole kernel by an orthogonal matrix, so its rate is of another size than Adam's.
 MUON_RATE = 5.0
 
 
-class Optimiser:
+class Optimizer:
     """Adam for every weight, or Muon (Jordan, 2024) for the first two layers' kernels.
 
     With Muon, biases and the last layer stay with Adam. The last layer learns at a fraction of
@@ -56,14 +56,14 @@ class Optimiser:
         """Take up the state that `arrays` gave."""
         for name, value in arrays.items():
             part, number, key = name.split("/")
-            optimiser = self._parts[int(part)]
-            parameters = [one for group in optimiser.param_groups for one in group["params"]]
+            optimizer = self._parts[int(part)]
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
             parameter = parameters[int(number)]
             tensor = torch.from_numpy(np.asarray(value))
             if tensor.shape == parameter.shape:
                 # Fused steps walk memory, so moments must lie in memory as their weights do.
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-            optimiser.state[parameter][key] = tensor
+            optimizer.state[parameter][key] = tensor
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
         for number, part in enumerate(self._parts):
