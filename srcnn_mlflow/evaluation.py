@@ -72,6 +72,37 @@ class TableRow:
         return cls(*(cells[title] for title in cls("", "", "", "", "").cells()))
 
 
+def make_comparable(
+    name: str, original: Plane, scale: int, border: int
+) -> tuple[Plane, Plane, Plane]:
+    """Crop a plane, make it small, and enlarge it again by bicubic interpolation.
+
+    Args:
+        name: of the picture, for messages.
+        original: uint8 luma of any size.
+        scale: 2, 3 or 4.
+        border: pixels that a comparison will leave out along each edge.
+
+    Returns:
+        The cropped original, the small plane, and bicubic's, all uint8.
+
+    Raises:
+        ImageError: too small to compare, or so plain that bicubic restores it perfectly.
+    """
+    original = mod_crop(original, scale)
+    if min(original.shape) < SSIM_WINDOW + 2 * border:
+        height, width = original.shape
+        raise ImageError(
+            f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
+            f"border of {border}"
+        )
+    small = downscale(original, scale)
+    bicubic = to_eight_bit(upscale(small, scale))
+    if mse(original, bicubic, border) == 0:
+        raise ImageError(f"{name}: bicubic restores it perfectly, so there is nothing to compare")
+    return original, small, bicubic
+
+
 def score_plane(
     name: str, original: Plane, scale: int, border: int, upscale_luma: UpscaleLuma
 ) -> ImageScore:
@@ -88,17 +119,7 @@ def score_plane(
         ImageError: too small to compare, or so plain that bicubic restores it perfectly.
         ModelError: the model enlarges by another scale.
     """
-    original = mod_crop(original, scale)
-    if min(original.shape) < SSIM_WINDOW + 2 * border:
-        height, width = original.shape
-        raise ImageError(
-            f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
-            f"border of {border}"
-        )
-    small = downscale(original, scale)
-    bicubic = to_eight_bit(upscale(small, scale))
-    if mse(original, bicubic, border) == 0:
-        raise ImageError(f"{name}: bicubic restores it perfectly, so there is nothing to compare")
+    original, small, bicubic = make_comparable(name, original, scale, border)
     srcnn = upscale_luma(small)
     if srcnn.shape != original.shape:
         raise ModelError(

@@ -17,10 +17,16 @@ from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.commands.prepare import Prepared, Say, prepare_dataset, under_project
 from srcnn_mlflow.datasets import Photo, digest
-from srcnn_mlflow.errors import TrainingError
-from srcnn_mlflow.evaluation import Summary, UpscaleLuma, score_photos, summarize
+from srcnn_mlflow.errors import ImageError, TrainingError
+from srcnn_mlflow.evaluation import (
+    Summary,
+    UpscaleLuma,
+    make_comparable,
+    score_photos,
+    summarize,
+)
 from srcnn_mlflow.export import Weights, build_onnx, save_onnx
-from srcnn_mlflow.imaging import Plane, downscale, to_eight_bit, upscale
+from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
 from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
 from srcnn_mlflow.sampler import PatchSampler
@@ -255,19 +261,25 @@ def _fit(
 
 def _validator(store: Store, request: TrainRequest) -> Callable[[Weights], float]:
     """Mean PSNR over the full-size validation planes, by the network as it will be shipped."""
-    pairs = [(downscale(hr, request.scale), hr) for hr in _validation_planes(store)]
-    network = request.settings.network
+    scale, network = request.scale, request.settings.network
+    pairs = list(_validation_pairs(store, scale))
 
     def validate(weights: Weights) -> float:
-        upscaler = Upscaler(build_onnx(weights, network, request.scale))
-        scores = [psnr(hr, upscaler.upscale_luma(lr), border=request.scale) for lr, hr in pairs]
-        return float(np.mean(scores))
+        upscaler = Upscaler(build_onnx(weights, network, scale))
+        return float(np.mean([psnr(hr, upscaler.upscale_luma(lr), scale) for lr, hr in pairs]))
 
     return validate
 
 
-def _validation_planes(store: Store) -> list[Plane]:
-    return [store.valid.pair(picture)[1] for picture in range(len(store.valid))]
+def _validation_pairs(store: Store, scale: int) -> Iterator[tuple[Plane, Plane]]:
+    """Small and whole planes, without the pictures that the baseline has named as left out."""
+    for picture in range(len(store.valid)):
+        _, original = store.valid.pair(picture)
+        try:
+            original, small, _ = make_comparable(str(picture), original, scale, scale)
+        except ImageError:
+            continue
+        yield small, original
 
 
 def _plan(

@@ -1,0 +1,54 @@
+"""What `train` does around a fit."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+from PIL import Image
+
+from srcnn_mlflow.commands.train import TrainRequest, train
+from srcnn_mlflow.errors import DatasetError
+from srcnn_mlflow.training import TrainingSettings
+
+
+@pytest.fixture
+def request_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path) -> TrainRequest:
+    """A short training on a few pictures, in a registry of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    settings = TrainingSettings(architecture="9-1-5", epochs=2)
+    return TrainRequest(2, str(photo_folder), 33, 14, None, settings)
+
+
+def test_a_blank_validation_picture_is_named_and_left_out(
+    request_on: TrainRequest, photo_folder: Path
+) -> None:
+    Image.new("RGB", (60, 60), "white").save(photo_folder / "valid" / "blank.png")
+    said: list[str] = []
+    trained = train(request_on, "cpu", said.append)
+    assert any(line.startswith("left out: blank.png") for line in said)
+    assert trained.validation.images == 2
+    # The blank picture is infinitely good by either method; it must not decide the best epoch.
+    assert 10 < mlflow.get_run(trained.run_id).data.metrics["best_val_psnr"] < 60
+
+
+def test_validation_pictures_that_cannot_be_scored_end_it_at_once(
+    request_on: TrainRequest, photo_folder: Path
+) -> None:
+    for path in (photo_folder / "valid").iterdir():
+        Image.new("RGB", (60, 60), path.name.replace("valid", "#0000f").removesuffix(".png")).save(
+            path
+        )
+    with pytest.raises(DatasetError, match="none of the 2 pictures can be compared at scale 2"):
+        train(request_on, "cpu", print)
+
+
+def test_fewer_training_pictures_are_logged_as_such(request_on: TrainRequest) -> None:
+
+    trained = train(replace(request_on, train_images=2), "cpu", print)
+    run = mlflow.get_run(trained.run_id)
+    assert run.data.params["train_images"] == "2"
+    assert run.inputs is not None
+    profiles = [entry.dataset.profile for entry in run.inputs.dataset_inputs]
+    assert any(profile and '"images": 2' in profile for profile in profiles)
