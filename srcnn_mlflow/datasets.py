@@ -170,7 +170,8 @@ def _load_part(name: str) -> Dataset:
         return _split_dataset(name, _sample_files())
     if name == "div2k":
         return _split_dataset(name, _div2k_files(DIV2K_FOLDER))
-    folder = Path(name)
+    # The shell leaves a ~ alone in `-P dataset=~/photos`.
+    folder = Path(name).expanduser()
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.is_file() else "is not a folder that exists"
         raise DatasetError(

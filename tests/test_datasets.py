@@ -82,6 +82,11 @@ def test_one_picture_alone_trains() -> None:
     assert sum(len(photos) for photos in dataset.splits.values()) == 1
 
 
+def test_a_tilde_is_the_home_folder(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photo_folder.parent))
+    assert len(load_dataset("~/photos").photos("all")) == 9
+
+
 def test_parts_are_joined_by_plus(photo_folder: Path) -> None:
     dataset = load_dataset(f"samples+{photo_folder}")
     assert len(dataset.photos("train")) == 12

@@ -1,6 +1,8 @@
 """`results`: what has come of the experiments so far."""
 
 import json
+import shlex
+import sys
 import tempfile
 from pathlib import Path
 
@@ -38,8 +40,16 @@ def show_results(say: Say) -> None:
     say(markdown_table(rows))
     for line in pictures:
         say(line)
-    say("to see and compare the runs: mlflow ui --port 5000")
+    say(f"to see and compare the runs: {_mlflow_command()} ui --port 5000")
     say("then open http://127.0.0.1:5000/#/experiments/0/runs")
+
+
+def _mlflow_command() -> str:
+    """How to call the MLflow of this environment from the present folder."""
+    program = Path(sys.executable).with_name("mlflow")
+    if program.is_relative_to(Path.cwd()):
+        program = program.relative_to(Path.cwd())
+    return shlex.quote(str(program))
 
 
 def local_path(uri: str) -> str:

@@ -44,7 +44,8 @@ def upscale_for_project(
         model = choose_model(reference, scale, say)
         mlflow.set_tag("model_uri", model.label)
         upscale_files(model, scale, source, output, compare, say)
-        pictures = [source] if source.is_file() else picture_files(source)
+        found = source.expanduser()
+        pictures = [found] if found.is_file() else picture_files(found)
         tracking.log_photos(str(source), scan(str(source), pictures)[0], "upscale")
 
 
@@ -113,7 +114,8 @@ def upscale_files(
             f"{model.label} upscales by {model.upscaler.scale}, not by {scale}; give "
             f"scale={model.upscaler.scale}, or another model"
         )
-    targets = _plan_outputs(source, output, scale)
+    # The shell leaves a ~ alone in `-P input=~/photos`.
+    targets = _plan_outputs(source.expanduser(), output.expanduser(), scale)
     written: list[Path] = []
     for path, target in progress(targets, total=len(targets), label="upscaling"):
         try:
