@@ -205,11 +205,14 @@ def train(
 @_option(
     "border", OrWord(click.IntRange(min=0), "scale"), "scale", "Pixels left out along each edge."
 )
-def evaluate(scale: int, model: str, dataset: str, split: str, border: int | None) -> None:
+@_option("self-ensemble", click.BOOL, False, "Measure the average over eight turns too, apart.")
+def evaluate(
+    scale: int, model: str, dataset: str, split: str, border: int | None, self_ensemble: bool
+) -> None:
     """Judge a registered model against bicubic: a table, and the best and worst pictures."""
     from srcnn_mlflow.commands import evaluate as command
 
-    command.evaluate(scale, model, dataset, split, border, click.echo)
+    command.evaluate(scale, model, dataset, split, border, click.echo, self_ensemble)
 
 
 @cli.command()

@@ -14,6 +14,7 @@ from srcnn_mlflow.evaluation import (
     markdown_table,
     score_photos,
     score_plane,
+    self_ensemble,
     summarize,
     table_rows,
 )
@@ -82,6 +83,31 @@ def test_the_table_is_the_reports() -> None:
     assert packed[3] == "| x4 | SSIM | 0.7882 | 0.8252 | +0.0370 |"
     assert len({len(line) for line in lines}) == 1
     assert [TableRow.from_cells(row.cells()) for row in rows] == rows
+
+
+def test_a_self_ensemble_averages_over_the_eight_turns() -> None:
+    plane = textured_pixels(12, 15, 4)[..., 0]
+    seen: list[bytes] = []
+
+    def spy(turned: Plane) -> Plane:
+        seen.append(turned.tobytes())
+        return bicubic(turned)
+
+    # Bicubic treats every direction alike, so averaging over directions changes nothing.
+    difference_from_one = self_ensemble(spy)(plane).astype(int) - bicubic(plane)
+    assert np.abs(difference_from_one).max() <= 1
+    assert len(set(seen)) == 8
+
+
+def test_a_self_ensemble_cancels_what_depends_on_direction() -> None:
+    plane = np.full((10, 10), 100, np.uint8)
+
+    def lopsided(turned: Plane) -> Plane:
+        enlarged = bicubic(turned)
+        enlarged[:, :10] += 8
+        return enlarged
+
+    assert np.all(self_ensemble(lopsided)(plane) == 104)
 
 
 def test_photos_that_cannot_be_scored_are_named_and_left_out(photo_folder: Path) -> None:

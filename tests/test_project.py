@@ -305,6 +305,16 @@ def test_a_model_of_another_scale_is_refused(workspace: Workspace) -> None:
     assert "which is not scale 3; choose a model trained with scale=3" in result.stderr
 
 
+def test_the_self_ensemble_is_reported_apart(workspace: Workspace, photo_folder: Path) -> None:
+    result = workspace.command(
+        "evaluate", "--dataset", str(photo_folder), "--self-ensemble", "true"
+    )
+    assert result.returncode == 0, result.stderr
+    metrics = workspace.runs("evaluate")[0].data.metrics
+    assert metrics["ensemble_psnr"] != metrics["srcnn_psnr"]
+    assert metrics["ensemble_psnr"] == pytest.approx(metrics["srcnn_psnr"], abs=0.5)
+
+
 def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Path) -> None:
     Image.fromarray(textured_pixels(30, 30, 8)).save(tmp_path / "a photo.png")
     result = workspace.project("upscale", input=tmp_path / "a photo.png", output=tmp_path)

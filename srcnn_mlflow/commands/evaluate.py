@@ -16,6 +16,7 @@ from srcnn_mlflow.evaluation import (
     Summary,
     markdown_table,
     score_photos,
+    self_ensemble,
     summarize,
     table_rows,
 )
@@ -55,7 +56,13 @@ class Evaluation:
 
 
 def evaluate(
-    scale: int, model: str, dataset: str, split: str, border: int | None, say: Say
+    scale: int,
+    model: str,
+    dataset: str,
+    split: str,
+    border: int | None,
+    say: Say,
+    ensemble: bool = False,
 ) -> Evaluation:
     """Judge a model in a run of its own.
 
@@ -66,6 +73,7 @@ def evaluate(
         split: `train`, `valid`, `test` or `all`.
         border: pixels left out along each edge; None for the scale.
         say: where messages go.
+        ensemble: measure the model's self-ensemble too, apart from the model itself.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -76,13 +84,17 @@ def evaluate(
         "dataset": dataset,
         "split": split,
         "border": "scale" if border is None else border,
+        "self_ensemble": ensemble,
     }
     with tracking.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
         found = registry.find_model(model, scale)
         mlflow.set_tag("model_uri", found.uri)
         photos = load_photos(dataset, split, say)
         tracking.log_photos(dataset, photos, split)
-        return _judge(found, photos, scale, dataset, split, border, say)
+        evaluation = _judge(found, photos, scale, dataset, split, border, say)
+        if ensemble:
+            _judge_ensemble(found, photos, scale, scale if border is None else border, say)
+        return evaluation
 
 
 def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
@@ -135,6 +147,20 @@ def _judge(
     uri = mlflow.get_artifact_uri(ARTIFACTS)
     say(f"table and pictures: {uri}")
     return Evaluation(found, scores, summary, uri)
+
+
+def _judge_ensemble(
+    found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
+) -> None:
+    with JudgedModel(found.folder) as judged:
+        enlarge = self_ensemble(judged.upscale_luma)
+        scored = score_photos(photos, scale, border, enlarge, say)
+        summary = summarize(score for _, score in scored)
+    mlflow.log_metrics({"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim})
+    say(
+        f"self-ensemble of {found.label}, eight times the work: {summary.srcnn_psnr:.2f} dB, SSIM "
+        f"{summary.srcnn_ssim:.4f}"
+    )
 
 
 def _write_tables(folder: Path, scale: int, summary: Summary, about: dict[str, str | int]) -> None:
