@@ -29,7 +29,7 @@ class _PhotoDataset(MlflowDataset):
 
     def __init__(self, name: str, photos: Sequence[Photo]) -> None:
         self._photos = photos
-        folders = sorted({str(photo.path.parent) for photo in photos})
+        folders = sorted({str(photo.path.parent.absolute()) for photo in photos})
         source = LocalArtifactDatasetSource(os.path.commonpath(folders))
         super().__init__(source=source, name=name, digest=digest(photos))
 

@@ -44,6 +44,15 @@ def test_validation_pictures_that_cannot_be_scored_end_it_at_once(
         train(request_on, "cpu", print)
 
 
+def test_samples_are_joined_with_a_folder_given_by_a_relative_path(
+    request_on: TrainRequest,
+) -> None:
+    both = replace(request_on, dataset="photos+samples", train_images=3)
+    run = mlflow.get_run(train(both, "cpu", print).run_id)
+    assert run.inputs is not None
+    assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"photos+samples"}
+
+
 def test_fewer_training_pictures_are_logged_as_such(request_on: TrainRequest) -> None:
 
     trained = train(replace(request_on, train_images=2), "cpu", print)
