@@ -22,6 +22,7 @@ import hashlib
 import json
 import os
 import shutil
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -39,11 +40,15 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
 from srcnn_mlflow.errors import StoreError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.machine import available_cores
 from srcnn_mlflow.progress import progress
 
 STORE_FOLDER = Path("data/prepared")
 FORMAT = 1
 STORED_SPLITS = ("train", "valid")
+
+# Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair.
+_BYTES_A_PIXEL = 24
 
 
 @dataclass(frozen=True)
@@ -159,9 +164,11 @@ def prepare(
             say(f"{path} is damaged, so it is made again")
     plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
     size = _check_plan(plan, settings, dataset.name, folder)
+    seconds, memory = _estimate(list(plan.values()), settings.scale)
     say(
         f"preparing {path}: {sum(len(p.photos) for p in plan.values())} pictures, "
-        f"{plan['train'].patch_count:,} patches, {size / 1e6:.0f} MB on disk"
+        f"{plan['train'].patch_count:,} patches; about {seconds:.0f} s, {memory / 1e6:.0f} MB of "
+        f"memory and {size / 1e6:.0f} MB on disk"
     )
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -242,6 +249,19 @@ def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, fold
     return size
 
 
+def _estimate(plans: Sequence[_Plan], scale: int) -> tuple[float, float]:
+    """Seconds and bytes of memory that preparing will take, from making one pair."""
+    pixels = sum(plan.pixels for plan in plans)
+    largest = max(int(plan.shapes.prod(axis=1).max()) for plan in plans)
+    sample = plans[0].photos[0]
+    start = time.perf_counter()
+    make_pair(sample, scale)
+    elapsed = time.perf_counter() - start
+    workers = available_cores()
+    seconds = elapsed * pixels / (sample.width * sample.height) / workers
+    return seconds, _BYTES_A_PIXEL * largest * 2 * workers
+
+
 def _file_name(dataset: Dataset, settings: StoreSettings) -> str:
     identity = {
         "format": FORMAT,
@@ -313,11 +333,11 @@ def _write_patches(
 
 def _make_pairs(photos: Sequence[Photo], scale: int) -> Iterator[tuple[Plane, Plane]]:
     """Compute pairs in parallel, in order, with only a few in memory at any time."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = available_cores()
     with ThreadPoolExecutor(workers) as pool:
         waiting = iter(photos)
         running: list[Future[tuple[Plane, Plane]]] = [
-            pool.submit(make_pair, photo, scale) for photo in islice(waiting, 2 * (workers or 1))
+            pool.submit(make_pair, photo, scale) for photo in islice(waiting, 2 * workers)
         ]
         while running:
             yield running.pop(0).result()

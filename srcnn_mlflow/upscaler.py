@@ -1,6 +1,5 @@
 """Run a trained network over a picture of any size: evaluation, `upscale` and serving alike."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from PIL import Image
 
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.imaging import FloatPlane, Plane, luma, to_eight_bit, upscale
+from srcnn_mlflow.machine import available_cores
 
 TILE = 256
 # One step of 8-bit luma (16..235) is this many steps of red, green and blue.
@@ -136,10 +136,3 @@ def _load(model: Path | bytes) -> _Network:
         raise ModelError(f"{name} was not written by srcnn-mlflow: no {error} inside") from error
     except Exception as error:  # the runtime's exceptions share no base class of their own
         raise ModelError(f"{name} is not a usable ONNX model: {error}") from error
-
-
-def available_cores() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
