@@ -291,7 +291,7 @@ def export(scale: int, model: str, output: Path) -> None:
 
 @cli.command()
 def results() -> None:
-    """Print the newest evaluation of every scale as one table."""
+    """Print the newest evaluation of every scale, and where its pictures are."""
     from srcnn_mlflow.commands.results import show_results
 
     show_results(click.echo)
@@ -305,6 +305,9 @@ def main() -> NoReturn:
         _fail(error.format_message(), error.exit_code)
     except SrcnnError as error:
         _fail(str(error), 1)
+    except OSError as error:
+        what = error.filename if error.filename is not None else "a file"
+        _fail(f"cannot read or write {what}: {error.strerror or error}", 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; what was finished is kept", 130)
     except Exception as error:

@@ -4,6 +4,7 @@ A data set is named by a string: `samples`, `div2k`, a folder, or several joined
 """
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from srcnn_mlflow.acquisition import DIV2K_ARCHIVES, Archive, fetch_archives
 from srcnn_mlflow.errors import DatasetError, ImageError
 from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files
 from srcnn_mlflow.progress import progress
@@ -101,17 +103,18 @@ class Dataset:
         return replace(self, splits={**self.splits, "train": tuple(chosen)})
 
 
-def load_dataset(name: str) -> Dataset:
+def load_dataset(name: str, say: Callable[[str], None] = print) -> Dataset:
     """Find the photographs that a name stands for, and check each of them.
 
     Args:
         name: `samples`, `div2k`, a folder, or several of these joined by `+`.
+        say: told when `div2k` has to be downloaded.
 
     Raises:
         DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
             stand in two splits.
     """
-    parts = [_load_part(part.strip()) for part in name.split("+")]
+    parts = [_load_part(part.strip(), say) for part in name.split("+")]
     dataset = Dataset(
         name=name,
         splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
@@ -119,7 +122,7 @@ def load_dataset(name: str) -> Dataset:
         notes=tuple(line for part in parts for line in part.notes),
     )
     _refuse_leaks(dataset)
-    return dataset
+    return _without_repeats(dataset)
 
 
 def load_luma(photo: Photo) -> Plane:
@@ -165,11 +168,11 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
     return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
 
 
-def _load_part(name: str) -> Dataset:
+def _load_part(name: str, say: Callable[[str], None]) -> Dataset:
     if name == "samples":
         return _split_dataset(name, _sample_files())
     if name == "div2k":
-        return _split_dataset(name, _div2k_files(DIV2K_FOLDER))
+        return _split_dataset(name, _div2k_files(DIV2K_FOLDER, say))
     # The shell leaves a ~ alone in `-P dataset=~/photos`.
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -212,19 +215,28 @@ def _sample_files() -> dict[str, list[Path]]:
     return {split: [locate(relative) for relative in SAMPLES[split]] for split in SPLITS}
 
 
-def _div2k_files(folder: Path) -> dict[str, list[Path]]:
-    found = {path.stem: path for path in sorted(folder.glob("**/*.png")) if path.stem.isdigit()}
-    files = {
-        split: [found[f"{number:04}"] for number in numbers if f"{number:04}" in found]
-        for split, numbers in DIV2K_RANGES.items()
-    }
-    missing = sum(len(numbers) for numbers in DIV2K_RANGES.values()) - len(found)
-    if missing > 0:
+def _div2k_files(folder: Path, say: Callable[[str], None]) -> dict[str, list[Path]]:
+    if missing := _missing_archives(_numbered_pictures(folder)):
+        fetch_archives(missing, folder, say)
+    found = _numbered_pictures(folder)
+    if missing := _missing_archives(found):
         raise DatasetError(
-            f"data set div2k lacks {missing} of its 900 pictures under {folder.absolute()}; unpack "
-            "DIV2K_train_HR.zip and DIV2K_valid_HR.zip there, or give any other folder of pictures"
+            f"data set div2k lacks some of the pictures of {missing[0].folder} under "
+            f"{folder.absolute()}; delete that folder and run again to fetch it anew"
         )
-    return files
+    return {split: [found[number] for number in numbers] for split, numbers in DIV2K_RANGES.items()}
+
+
+def _numbered_pictures(folder: Path) -> dict[int, Path]:
+    """Pictures by number, however deep they lie; those of other resolutions have longer names."""
+    paths = sorted(folder.glob("**/*.png"))
+    return {int(path.stem): path for path in paths if re.fullmatch(r"\d{4}", path.stem)}
+
+
+def _missing_archives(found: Mapping[int, Path]) -> list[Archive]:
+    train, valid = DIV2K_ARCHIVES
+    holds = {train: range(1, 801), valid: range(801, 901)}
+    return [one for one, numbers in holds.items() if any(n not in found for n in numbers)]
 
 
 def scan(name: str, files: Sequence[Path]) -> tuple[list[Photo], tuple[str, ...]]:
@@ -263,6 +275,17 @@ def _pixel_digest(image: Image.Image) -> str:
     pixels = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
     pixels.update(image.tobytes())
     return pixels.hexdigest()
+
+
+def _without_repeats(dataset: Dataset) -> Dataset:
+    """Count a file once that two parts of a data set both name."""
+    splits = {
+        split: tuple({photo.path.resolve(): photo for photo in photos}.values())
+        for split, photos in dataset.splits.items()
+    }
+    repeats = sum(len(dataset.splits[split]) - len(splits[split]) for split in SPLITS)
+    note = f"{repeats} file(s) are named by two parts of {dataset.name}, and count once"
+    return replace(dataset, splits=splits, notes=(*dataset.notes, *([note] if repeats else [])))
 
 
 def _refuse_leaks(dataset: Dataset) -> None:

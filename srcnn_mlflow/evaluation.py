@@ -185,7 +185,7 @@ def score_photos(
     if not scored:
         raise DatasetError(
             f"none of the {len(photos)} pictures can be compared at scale {scale} with a border of "
-            f"{border}; give larger ones"
+            f"{border}; give larger pictures or a smaller border"
         )
 
 

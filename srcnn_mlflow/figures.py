@@ -13,9 +13,15 @@ from PIL import Image
 
 from srcnn_mlflow.imaging import Plane
 
-COLUMNS = ("original", "low resolution (nearest)", "bicubic", "SRCNN", "SRCNN - bicubic, x15")
+COLUMNS = (
+    "original",
+    "low resolution (nearest)",
+    "bicubic",
+    "SRCNN",
+    "|SRCNN \N{MINUS SIGN} bicubic| \N{MULTIPLICATION SIGN} 15",
+)
 FOOTNOTE = (
-    "PSNR and SSIM are those of the whole picture's luma; the squares show where SRCNN changed most"
+    "PSNR and SSIM on the luma of the whole picture; each square is where SRCNN changed luma most"
 )
 DIFFERENCE_GAIN = 15
 CROP = 120

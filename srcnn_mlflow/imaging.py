@@ -5,12 +5,13 @@ picture it makes comes from `downscale`, so the measurement protocol lives in th
 """
 
 import io
+import struct
 import warnings
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, ImageFilter, UnidentifiedImageError
 
 from srcnn_mlflow.errors import ImageError
 
@@ -20,9 +21,26 @@ FloatPlane = NDArray[np.float32]
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
+# Wider than any network looks, in low-resolution pixels.
+_BLEED = 4
+
 # Pillow's own threshold for a decompression bomb.
 MAX_PIXELS = 178_956_970
 
+_DAMAGED_EXIF = (
+    *(struct.error, ArithmeticError, AttributeError, LookupError),
+    *(OSError, SyntaxError, TypeError, ValueError),
+)
+# EXIF 2.32, tag 0x0112.
+_ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 
 
@@ -54,7 +72,7 @@ def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Imag
             )
             _check_size(image, name, max_pixels)
             image.load()
-            return _as_eight_bit(ImageOps.exif_transpose(image), name)
+            return _as_eight_bit(_upright(image), name)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from None
     except Image.DecompressionBombError:
@@ -81,6 +99,20 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
             f"{name} is {width}x{height}, {width * height:,} pixels; the most allowed is "
             f"{max_pixels:,}"
         )
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF orientation says; a damaged entry counts as none."""
+    try:
+        orientation = image.getexif().get(0x0112)
+    except _DAMAGED_EXIF:
+        return image
+    turn = _ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
+    if turn is None:
+        return image
+    upright = image.transpose(turn)
+    upright.info = image.info
+    return upright
 
 
 def _as_eight_bit(image: Image.Image, name: str) -> Image.Image:
@@ -136,6 +168,24 @@ def flatten(image: Image.Image) -> Image.Image:
     white = Image.new(colour, image.size, "white")
     white.paste(image.convert(colour), mask=image.getchannel("A"))
     return white
+
+
+def bleed(image: Image.Image) -> Image.Image:
+    """Give fully transparent pixels the colours of the visible ones around them.
+
+    What a transparent pixel hides would otherwise show as a fringe, once neighbours are mixed.
+
+    Args:
+        image: mode LA or RGBA.
+
+    Returns:
+        A picture of mode L or RGB.
+    """
+    colour = image.mode.removesuffix("A")
+    blurred = image.convert(f"{colour}a").filter(ImageFilter.GaussianBlur(_BLEED))
+    around = blurred.convert(image.mode)
+    visible = image.getchannel("A").point(lambda alpha: 255 if alpha else 0)
+    return Image.composite(image.convert(colour), around.convert(colour), visible)
 
 
 def luma(image: Image.Image) -> Plane:

@@ -152,6 +152,8 @@ def find_model(reference: str, scale: int) -> FoundModel:
         number = int(reference)
     else:
         return FoundModel(reference, None, _fetch(reference))
+    if number is None and reference == PREVIOUS_CHAMPION:
+        raise ModelError(f"{name} has had no earlier champion, so there is none to return to")
     if number is None:
         raise ModelError(
             f"the registry has no {'version' if reference == 'newest' else reference} of {name}; "
@@ -181,7 +183,10 @@ def _fetch(uri: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        raise ModelError(f"there is no model {uri}: {error}") from error
+        raise ModelError(
+            f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
+            "number, or a URI such as models:/srcnn-x2/1"
+        ) from error
     if not (folder / "MLmodel").is_file():
         raise ModelError(f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model")
     return folder

@@ -51,8 +51,8 @@ class ServedUpscaler(PythonModel):
 
     def _enlarge(self, row: int, text: Any) -> dict[str, Any]:
         try:
-            image = open_image(base64.b64decode(text, validate=True))
-        except (binascii.Error, TypeError, ValueError):
+            image = open_image(base64.b64decode("".join(text.split()), validate=True))
+        except (binascii.Error, AttributeError, TypeError, ValueError):
             raise _refuse(row, "is not base64 text of a picture file") from None
         except ImageError as error:
             raise _refuse(row, f"cannot be used: {error}") from None

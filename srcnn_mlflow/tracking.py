@@ -142,6 +142,8 @@ def git_commit() -> str:
         ).stdout.strip()
 
     try:
+        # An installed copy may lie inside the repository of something else.
+        git("ls-files", "--error-unmatch", Path(__file__).name)
         commit = git("rev-parse", "HEAD")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", ".")
     except (OSError, subprocess.CalledProcessError):

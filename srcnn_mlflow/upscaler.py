@@ -8,7 +8,7 @@ import onnxruntime
 from PIL import Image
 
 from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.imaging import FloatPlane, Plane, luma, to_eight_bit, upscale
+from srcnn_mlflow.imaging import FloatPlane, Plane, bleed, luma, to_eight_bit, upscale
 from srcnn_mlflow.machine import available_cores
 
 TILE = 256
@@ -92,7 +92,7 @@ class Upscaler:
         if image.mode == "L":
             return Image.fromarray(self.upscale_luma(np.asarray(image)))
         colour = image.mode.removesuffix("A")
-        bicubic = upscale(luma(image.convert(colour)), self.scale)
+        bicubic = upscale(luma(image if image.mode == "RGB" else bleed(image)), self.scale)
         step = self.sharpen(bicubic) - bicubic
         if colour == "RGB":
             step *= np.float32(RGB_PER_LUMA)

@@ -74,7 +74,7 @@ def test_wrong_parameters_are_named_in_one_line(
         (["evaluate", "--model", "."], ". is not an MLflow model"),
         (["promote", "--version", "7"], "there is no model models:/srcnn-x2/7"),
         (["promote", "--version", "best"], "'best' is not challenger, a number or previous"),
-        (["promote", "--version", "previous"], "the registry has no previous-champion"),
+        (["promote", "--version", "previous"], "srcnn-x2 has had no earlier champion"),
         (["upscale", "--input", "none.png"], "input none.png does not exist; give a picture"),
         (["upscale", "--input", "."], "holds no PNG, JPEG, BMP, TIFF or WebP file"),
         (["results"], "nothing has been evaluated yet"),
@@ -113,6 +113,16 @@ def test_upscale_works_before_any_training(invoke: Invoke, tmp_path: Path) -> No
         "photo-x3.png",
     ]
     assert Image.open("upscaled/photo-x3.png").size == (120, 90)
+
+
+def test_output_that_cannot_be_written_is_named(invoke: Invoke, tmp_path: Path) -> None:
+    Image.fromarray(textured_pixels(30, 40, 1)).save(tmp_path / "photo.png")
+    code, _, errors = invoke("upscale", "--input", "photo.png", "--output", "photo.png/deeper")
+    assert code == 1
+    assert errors.splitlines()[-1].startswith("error: cannot read or write photo.png")
+    code, _, errors = invoke("upscale", "--input", "photo.png", "--output", "result.jpg")
+    assert code == 1
+    assert "output result.jpg would be a PNG file; give a name that ends in .png" in errors
 
 
 def test_interrupted_commands_say_so(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

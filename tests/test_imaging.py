@@ -1,3 +1,4 @@
+import contextlib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ from PIL import Image, ImageCms
 
 from srcnn_mlflow.errors import ImageError
 from srcnn_mlflow.imaging import (
+    bleed,
     crop_image,
     downscale,
     flatten,
@@ -108,6 +110,38 @@ def test_cmyk_becomes_the_colour_a_viewer_shows() -> None:
     pixels = np.asarray(open_image(encoded(cyan, "JPEG", quality=100)))
     assert pixels.shape == (16, 16, 3)
     assert np.abs(pixels.astype(int) - [0, 255, 255]).max() < 6
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_hidden_colours_give_way_to_their_neighbours(mode: str) -> None:
+    pixels = np.zeros((30, 30, len(mode)), np.uint8)
+    pixels[8:22, 8:22] = 255  # a white square; what is hidden around it is black
+    pixels[8:22, 8:12, 0] = 90
+    image = Image.fromarray(pixels)
+    assert image.mode == mode
+    bled = np.asarray(bleed(image).convert("RGB"))
+    assert np.array_equal(bled[8:22, 8:22], np.asarray(image.convert("RGB"))[8:22, 8:22])
+    assert bled[4:26, 15:26, 1 if mode == "RGBA" else 0].min() > 200
+
+
+def test_a_damaged_exif_entry_does_not_spoil_the_picture(colour: Image.Image) -> None:
+    contents = bytearray(encoded(colour, "JPEG", exif=b"Exif\0\0II*\0\x08\0\0\0\x01\0"))
+    assert open_image(bytes(contents)).size == colour.size
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_no_damage_ends_in_anything_but_a_picture_or_an_image_error(
+    colour: Image.Image, seed: int
+) -> None:
+    generator = np.random.default_rng(seed)
+    exif = Image.Exif()
+    exif.update({0x0112: 6, 0x011A: 72.5, 0x010F: "maker", 0x8769: {0x829A: 0.01}})
+    contents = bytearray(encoded(colour, ["JPEG", "WEBP", "PNG"][seed % 3], exif=exif))
+    for position in generator.integers(0, min(len(contents), 400), 4):
+        contents[position] = generator.integers(256)
+    # Any other exception than ImageError fails the test.
+    with contextlib.suppress(ImageError):
+        assert open_image(bytes(contents)).mode in ("L", "LA", "RGB", "RGBA")
 
 
 def test_a_colour_profile_stays_with_the_picture(colour: Image.Image) -> None:

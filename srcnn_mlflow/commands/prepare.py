@@ -30,7 +30,7 @@ def prepare_dataset(
         train_images: use only so many training pictures; None for all.
         say: where messages go.
     """
-    dataset = load_dataset(name)
+    dataset = load_dataset(name, say)
     if train_images is not None:
         dataset = dataset.with_train_images(train_images)
     describe(dataset, STORED_SPLITS, say)

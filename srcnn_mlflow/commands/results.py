@@ -16,12 +16,13 @@ SCALES = (2, 3, 4)
 
 
 def show_results(say: Say) -> None:
-    """Print the newest evaluation of every scale as one table, and where the pictures are.
+    """Print the newest evaluation of every scale, a table a data set, and where the pictures are.
 
     Raises:
         ModelError: nothing has been evaluated yet.
     """
-    rows, pictures = [], []
+    tables: dict[str, list[TableRow]] = {}
+    pictures = []
     for scale in SCALES:
         run = tracking.newest_run("evaluate", scale)
         if run is None:
@@ -29,15 +30,17 @@ def show_results(say: Say) -> None:
         with tempfile.TemporaryDirectory() as folder:
             path = tracking.download(run.info.run_id, f"{ARTIFACTS}/table.json", Path(folder))
             table = json.loads(path.read_text(encoding="utf-8"))
-        rows += [TableRow.from_cells(cells) for cells in table["rows"]]
+        pictures_of = f"{table['images']} pictures of {table['dataset']} {table['split']}"
+        tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
-            f"x{scale}: {table['model']} on {table['images']} pictures of {table['dataset']} "
-            f"{table['split']}; best.png and worst.png in "
+            f"x{scale}: {table['model']}, best.png and worst.png in "
             f"{local_path(run.info.artifact_uri)}/{ARTIFACTS}"
         )
-    if not rows:
+    if not tables:
         raise ModelError("nothing has been evaluated yet; run main, or train and then evaluate")
-    say(markdown_table(rows))
+    for pictures_of, rows in tables.items():
+        say(f"on {pictures_of}:")
+        say(markdown_table(rows))
     for line in pictures:
         say(line)
     say(f"to see and compare the runs: {_mlflow_command()} ui --port 5000")

@@ -114,7 +114,12 @@ def resume(run_id: str, device: str, say: Say) -> Trained:
     chosen = choose_device(device)
     with tempfile.TemporaryDirectory() as folder, _tag_project_run(run_id):
         try:
-            status = mlflow.get_run(run_id).info.status
+            run = mlflow.get_run(run_id)
+            entry_point, status = run.data.tags.get("entry_point"), run.info.status
+            if entry_point != "train":
+                raise TrainingError(
+                    f"run {run_id} is not a training but {entry_point}; give the id of a train run"
+                )
             path = tracking.download(run_id, f"{CHECKPOINTS}/{STATE}", Path(folder))
         except (MlflowException, OSError) as error:
             raise TrainingError(f"run {run_id} cannot be resumed: {error}") from error
@@ -173,7 +178,7 @@ def _tag_project_run(run_id: str) -> Iterator[None]:
     if not under_project():
         yield
         return
-    with tracking.track("train", None, {}, f"resume {run_id}"):
+    with tracking.track("resume", None, {}, f"resume {run_id}"):
         mlflow.set_tag("resumed_run", run_id)
         yield
 

@@ -11,7 +11,7 @@ from PIL import Image
 from srcnn_mlflow.commands.prepare import Say, under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
-from srcnn_mlflow.imaging import open_image, picture_files
+from srcnn_mlflow.imaging import SUFFIXES, open_image, picture_files
 from srcnn_mlflow.progress import progress
 from srcnn_mlflow.upscaler import Upscaler, bicubic_image
 
@@ -138,12 +138,19 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
     if source.is_file():
         if output.suffix.lower() == ".png":
             return [(source, output)]
+        if output.suffix.lower() in SUFFIXES:
+            raise ImageError(
+                f"output {output} would be a PNG file; give a name that ends in .png, or a folder"
+            )
         return [(source, output / f"{source.stem}-x{scale}.png")]
     if not source.is_dir():
         raise ImageError(f"input {source} does not exist; give a picture or a folder of pictures")
     pictures = picture_files(source)
     if not pictures:
-        raise ImageError(f"folder {source} holds no PNG, JPEG, BMP, TIFF or WebP file")
+        raise ImageError(
+            f"folder {source} holds no PNG, JPEG, BMP, TIFF or WebP file; its subfolders are not "
+            "searched"
+        )
     if output.is_file():
         raise ImageError(f"output {output} is a file; for a folder of pictures give a folder")
     # Where a.png and a.jpg lie side by side, the endings tell their results apart.
