@@ -65,8 +65,9 @@ def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Imag
     name = source.name if isinstance(source, Path) else "the image"
     try:
         with warnings.catch_warnings():
-            # The size is checked below, against our own limit.
+            # The size is checked below, against our own limit; damaged EXIF counts as none.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
             image = Image.open(
                 source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS
             )
