@@ -14,6 +14,7 @@ import pooch
 import requests
 
 from srcnn_mlflow.errors import DatasetError
+from srcnn_mlflow.machine import free_bytes
 from srcnn_mlflow.progress import progress
 
 DIV2K_ADDRESS = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
@@ -148,11 +149,10 @@ def _check_members(members: Sequence[zipfile.ZipInfo], archive: Archive, path: P
 
 
 def _check_room(archives: Sequence[Archive], folder: Path) -> None:
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     # Each archive is deleted once its pictures are there, so one at a time exists twice.
     needed = sum(archive.size for archive in archives)
     needed += max((archive.size for archive in archives), default=0)
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if needed > free:
         raise DatasetError(
             f"fetching {', '.join(archive.name for archive in archives)} needs "

@@ -1,6 +1,8 @@
 """What this machine gives us."""
 
 import os
+import shutil
+from pathlib import Path
 
 
 def available_cores() -> int:
@@ -8,3 +10,10 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def free_bytes(folder: Path) -> int:
+    """Room on the disk of a folder, which need not exist yet."""
+    whole = folder.absolute()
+    existing = next(one for one in (whole, *whole.parents) if one.exists())
+    return shutil.disk_usage(existing).free

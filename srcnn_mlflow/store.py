@@ -21,7 +21,6 @@ A materialized file has, at its root instead of in `train`, `lr` and `hr` of sha
 import hashlib
 import json
 import os
-import shutil
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -40,7 +39,7 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
 from srcnn_mlflow.errors import StoreError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
-from srcnn_mlflow.machine import available_cores
+from srcnn_mlflow.machine import available_cores, free_bytes
 from srcnn_mlflow.progress import progress
 
 STORE_FOLDER = Path("data/prepared")
@@ -237,10 +236,7 @@ def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, fold
     else:
         size = 2 * plan["train"].pixels + 12 * patches
     size += 2 * plan["valid"].pixels
-    existing = next(
-        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
-    )
-    free = shutil.disk_usage(existing).free
+    free = free_bytes(folder)
     if size > free:
         raise StoreError(
             f"preparing data set {name} needs {size / 1e9:.1f} GB under {folder}, and "

@@ -91,9 +91,10 @@ def evaluate(
         mlflow.set_tag("model_uri", found.uri)
         photos = load_photos(dataset, split, say)
         tracking.log_photos(dataset, photos, split)
-        evaluation = _judge(found, photos, scale, dataset, split, border, say)
+        width = scale if border is None else border
+        evaluation = _judge(found, photos, scale, dataset, split, width, say)
         if ensemble:
-            _judge_ensemble(found, photos, scale, scale if border is None else border, say)
+            _judge_ensemble(found, photos, scale, width, say)
         return evaluation
 
 
@@ -119,12 +120,11 @@ def _judge(
     scale: int,
     dataset: str,
     split: str,
-    border: int | None,
+    border: int,
     say: Say,
 ) -> Evaluation:
-    width = scale if border is None else border
     with JudgedModel(found.folder) as judged, tracking.artifact_folder(ARTIFACTS) as folder:
-        scored = list(score_photos(photos, scale, width, judged.upscale_luma, say))
+        scored = list(score_photos(photos, scale, border, judged.upscale_luma, say))
         scores = tuple(score for _, score in scored)
         summary = summarize(scores)
         mlflow.log_metrics(asdict(summary))
@@ -134,7 +134,7 @@ def _judge(
             "split": split,
             "digest": digest(photos),
             "images": summary.images,
-            "border": width,
+            "border": border,
             "commit": tracking.git_commit(),
         }
         _write_tables(folder, scale, summary, about)
