@@ -44,15 +44,11 @@ class Evaluation:
 
     Attributes:
         model: what was judged.
-        scores: picture by picture.
-        summary: their averages.
-        folder: where the run keeps table and pictures, as a URI.
+        summary: its scores, averaged.
     """
 
     model: FoundModel
-    scores: tuple[ImageScore, ...]
     summary: Summary
-    folder: str
 
 
 def evaluate(
@@ -107,11 +103,11 @@ def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
 
 def score_model(
     found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
-) -> tuple[ImageScore, ...]:
-    """Score a logged model, run as it was logged."""
+) -> Summary:
+    """Average a logged model's scores, run as it was logged."""
     with JudgedModel(found.folder) as judged:
         scored = score_photos(photos, scale, border, judged.upscale_luma, say)
-        return tuple(score for _, score in scored)
+        return summarize(score for _, score in scored)
 
 
 def _judge(
@@ -144,9 +140,8 @@ def _judge(
     mlflow.log_table(columns, f"{ARTIFACTS}/per_image.json")
     say(f"{found.label} on {summary.images} pictures of {dataset} {split}:")
     say(markdown_table(table_rows(scale, summary)))
-    uri = mlflow.get_artifact_uri(ARTIFACTS)
-    say(f"table and pictures: {uri}")
-    return Evaluation(found, scores, summary, uri)
+    say(f"table and pictures: {mlflow.get_artifact_uri(ARTIFACTS)}")
+    return Evaluation(found, summary)
 
 
 def _judge_ensemble(

@@ -8,7 +8,7 @@ from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.commands.evaluate import load_photos, score_model
 from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import Summary, summarize
+from srcnn_mlflow.evaluation import Summary
 from srcnn_mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 
 SPLIT = "test"
@@ -97,12 +97,12 @@ def _judge(scale: int, version: str, dataset: str, say: Say, known: Summary | No
         return _refuse(found.version, champion, (f"it is the champion of {name} already",), say)
     photos = load_photos(dataset, SPLIT, say)
     tracking.log_photos(dataset, photos, SPLIT)
-    challenger_scores = known or summarize(score_model(found, photos, scale, scale, say))
+    challenger_scores = known or score_model(found, photos, scale, scale, say)
     mlflow.log_metrics(asdict(challenger_scores))
     champion_scores = None
     if champion is not None:
         present = registry.find_model(CHAMPION, scale)
-        champion_scores = summarize(score_model(present, photos, scale, scale, say))
+        champion_scores = score_model(present, photos, scale, scale, say)
         mlflow.log_metrics(
             {
                 "champion_psnr": champion_scores.srcnn_psnr,
