@@ -18,6 +18,7 @@ SCALES = ("2", "3", "4")
 DEVICES = ("auto", "cpu", "cuda")
 OPTIMIZERS = ("muon", "adam")
 SCHEDULES = ("cosine", "constant")
+PRECISIONS = ("auto", "float32", "bfloat16")
 INITIALIZATIONS = ("he", "plain")
 SPLITS = ("train", "valid", "test", "all")
 
@@ -43,6 +44,7 @@ class OrWord(click.ParamType[Any]):
 
 COUNT = click.IntRange(min=1)
 POSITIVE = click.FloatRange(min=0, min_open=True)
+SHARE = click.FloatRange(min=0, max=1, min_open=True, max_open=True)
 
 
 class _Scale(click.Choice[str]):
@@ -99,6 +101,7 @@ RECIPE = {
     "padding": "none",
     "initialization": "he",
     "augment": True,
+    "precision": "auto",
 }
 REPORT = {
     "epochs": 50,
@@ -109,6 +112,7 @@ REPORT = {
     "padding": "zero",
     "initialization": "plain",
     "augment": False,
+    "precision": "float32",
 }
 
 
@@ -133,6 +137,10 @@ def _hyper_parameters(recipe: dict[str, Any]) -> Callable[[Command], Command]:
         option("padding", click.Choice(PADDINGS), "What lies outside a patch."),
         option("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
         option("augment", click.BOOL, "Turn and mirror the patches."),
+        _option(
+            "ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."
+        ),
+        option("precision", click.Choice(PRECISIONS), "What the convolutions compute in."),
         _patches,
         _max_minutes,
         _train_images,

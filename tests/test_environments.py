@@ -129,5 +129,6 @@ def test_choices_on_the_command_line_are_those_of_the_package() -> None:
 
     assert set(cli_module.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
     assert set(cli_module.SCHEDULES) == set(training.SCHEDULES)
+    assert set(cli_module.PRECISIONS) == set(training.PRECISIONS)
     assert set(cli_module.INITIALIZATIONS) == set(model.INITIALIZATIONS)
     assert set(cli_module.SPLITS) == {*datasets.SPLITS, "all"}

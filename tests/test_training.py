@@ -25,6 +25,7 @@ from srcnn_mlflow.training import (
     Progress,
     TrainingSettings,
     Weights,
+    computes_bfloat16,
     fit,
     learning_rate,
     make_plan,
@@ -179,19 +180,60 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
     assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
 
 
+def test_the_averaged_weights_follow_the_weights_by_the_decay(sampler: PatchSampler) -> None:
+    settings, plan = replace(QUICK, ema_decay=0.75), Plan(epochs=4, steps=1)
+    expected: dict[str, Any] = {}
+    for result in fit(sampler, settings, plan, count_up, CPU):
+        for name, average in result.weights.items():
+            weights = result.state[f"model:{name}"]
+            expected[name] = 0.75 * expected.get(name, weights) + 0.25 * weights
+            assert average == pytest.approx(expected[name], abs=1e-6)
+    assert not np.array_equal(expected["conv1.weight"], weights)
+
+
+def test_bfloat16_learns_nearly_the_same_in_float32_weights(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e-4, schedule="constant")
+    exact = run(sampler, replace(settings, precision="float32"))
+    rough = run(sampler, replace(settings, precision="bfloat16"))
+    assert rough[0].train_loss != exact[0].train_loss
+    for one, other in zip(exact, rough, strict=True):
+        assert other.train_loss == pytest.approx(one.train_loss, rel=0.02)
+    assert {array.dtype for array in rough[-1].weights.values()} == {np.dtype(np.float32)}
+
+
+def test_precision_auto_is_bfloat16_only_where_the_processor_has_it(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = {
+        precision: run(sampler, replace(QUICK, precision=precision))[-1].train_loss
+        for precision in ("float32", "bfloat16")
+    }
+    for capability, expected in (("avx2", "float32"), ("avx512_bf16", "bfloat16")):
+        monkeypatch.setattr(torch.cpu, "get_capabilities", lambda name=capability: {name: True})
+        assert run(sampler, replace(QUICK, precision="auto"))[-1].train_loss == losses[expected]
+    assert not computes_bfloat16(torch.device("cuda"))
+
+
+def test_averaging_leaves_the_path_of_the_weights_alone(sampler: PatchSampler) -> None:
+    plain = run(sampler, QUICK)[-1]
+    averaged = run(sampler, replace(QUICK, ema_decay=0.9))[-1]
+    for name, value in plain.weights.items():
+        assert np.array_equal(value, averaged.state[f"model:{name}"])
+
+
+@pytest.mark.parametrize("ema_decay", [None, 0.9])
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_resumed_fit_ends_where_an_uninterrupted_one_does(
-    sampler: PatchSampler, optimizer: str
+    sampler: PatchSampler, optimizer: str, ema_decay: float | None
 ) -> None:
-    settings = replace(QUICK, optimizer=optimizer)
+    settings = replace(QUICK, optimizer=optimizer, ema_decay=ema_decay)
     whole = run(sampler, settings)
     stopped = whole[0]
     progress = Progress(
         stopped.epoch,
         stopped.best_val_psnr,
         stopped.best_epoch,
-        stopped.weights,
-        dict(stopped.optimizer),
+        stopped.state,
     )
     resumed = run(sampler, settings, resume=progress)
     assert [result.epoch for result in resumed] == [2, 3]

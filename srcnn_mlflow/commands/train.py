@@ -156,20 +156,11 @@ class _State:
 
     @property
     def progress(self) -> Progress:
-        def part(prefix: str) -> dict[str, Any]:
-            start = f"{prefix}:"
-            return {
-                name.removeprefix(start): value
-                for name, value in self.arrays.items()
-                if name.startswith(start)
-            }
-
         return Progress(
             epoch=self.facts["epoch"],
             best_val_psnr=self.facts["best_val_psnr"],
             best_epoch=self.facts["best_epoch"],
-            weights=part("weights"),
-            optimizer=part("optimizer"),
+            state=self.arrays,
         )
 
 
@@ -335,9 +326,7 @@ def _log_epoch(
         save_checkpoint(folder / BEST, result.weights, where)
         mlflow.log_artifact(str(folder / BEST), CHECKPOINTS)
     best = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
-    arrays = {f"weights:{name}": value for name, value in result.weights.items()}
-    arrays |= {f"optimizer:{name}": value for name, value in result.optimizer.items()}
-    save_checkpoint(folder / STATE, arrays, {**where, **best, "plan": asdict(plan)})
+    save_checkpoint(folder / STATE, result.state, {**where, **best, "plan": asdict(plan)})
     mlflow.log_artifact(str(folder / STATE), CHECKPOINTS)
     say(
         f"epoch {result.epoch} of {plan.epochs}: loss {result.train_loss:.2e}, validation "
