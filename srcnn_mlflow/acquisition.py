@@ -14,6 +14,7 @@ import pooch
 import requests
 
 from srcnn_mlflow.errors import DatasetError
+from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.machine import free_bytes
 from srcnn_mlflow.progress import progress
 
@@ -82,16 +83,16 @@ def fetch_archives(archives: Sequence[Archive], folder: Path, say: Callable[[str
     Raises:
         DatasetError: too little room, out of reach, or not the expected contents.
     """
-    missing = [archive for archive in archives if not (folder / archive.folder).is_dir()]
     address = os.environ.get(ADDRESS_VARIABLE, DIV2K_ADDRESS).rstrip("/")
-    _check_room(missing, folder)
-    for archive in missing:
-        folder.mkdir(parents=True, exist_ok=True)
-        say(f"downloading {address}/{archive.name}, {archive.size / 1e9:.2f} GB, to {folder}")
-        path = _download(f"{address}/{archive.name}", archive, folder)
-        say(f"unpacking {archive.name}")
-        unpack(path, archive, folder)
-        path.unlink()
+    with one_at_a_time(folder / "download.lock", f"downloads into {folder}", say):
+        missing = [archive for archive in archives if not (folder / archive.folder).is_dir()]
+        _check_room(missing, folder)
+        for archive in missing:
+            say(f"downloading {address}/{archive.name}, {archive.size / 1e9:.2f} GB, to {folder}")
+            path = _download(f"{address}/{archive.name}", archive, folder)
+            say(f"unpacking {archive.name}")
+            unpack(path, archive, folder)
+            path.unlink()
 
 
 def unpack(path: Path, archive: Archive, folder: Path) -> None:
@@ -105,7 +106,8 @@ def unpack(path: Path, archive: Archive, folder: Path) -> None:
     Raises:
         DatasetError: damaged, not the expected pictures, or far larger than its file.
     """
-    partial = folder / f"{archive.folder}.{os.getpid()}.partial"
+    partial = folder / f"{archive.folder}.partial"
+    shutil.rmtree(partial, ignore_errors=True)  # a killed process may have left one
     try:
         with zipfile.ZipFile(path) as file:
             members = [member for member in file.infolist() if not member.is_dir()]

@@ -10,15 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from srcnn_mlflow.acquisition import DIV2K_ARCHIVES, Archive, fetch_archives
+from srcnn_mlflow.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.errors import DatasetError, ImageError
-from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files
+from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files, strips
+from srcnn_mlflow.machine import available_cores
 from srcnn_mlflow.progress import progress
 
+if TYPE_CHECKING:
+    from srcnn_mlflow.acquisition import Archive
+
 SPLITS = ("train", "valid", "test")
+
+DIGESTS = Path("data/digests.json")
 
 DIV2K_FOLDER = Path("data/DIV2K")
 # 0801-0900 are the official validation pictures; here they test, and never choose anything.
@@ -49,6 +56,11 @@ SAMPLES = {
         "skimage/data/rocket.jpg",
     ),
 }
+
+
+Say = Callable[[str], None]
+# Takes the digest and the luma of a picture that had to be decoded.
+Keep = Callable[[str, Plane], None]
 
 
 @dataclass(frozen=True)
@@ -103,18 +115,19 @@ class Dataset:
         return replace(self, splits={**self.splits, "train": tuple(chosen)})
 
 
-def load_dataset(name: str, say: Callable[[str], None] = print) -> Dataset:
+def load_dataset(name: str, say: Say = print, keep: Keep | None = None) -> Dataset:
     """Find the photographs that a name stands for, and check each of them.
 
     Args:
         name: `samples`, `div2k`, a folder, or several of these joined by `+`.
         say: told when `div2k` has to be downloaded.
+        keep: given the luma of every picture that no earlier command has decoded.
 
     Raises:
         DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
             stand in two splits.
     """
-    parts = [_load_part(part.strip(), say) for part in name.split("+")]
+    parts = [_load_part(part.strip(), say, keep) for part in name.split("+")]
     dataset = Dataset(
         name=name,
         splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
@@ -168,11 +181,11 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
     return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
 
 
-def _load_part(name: str, say: Callable[[str], None]) -> Dataset:
+def _load_part(name: str, say: Say, keep: Keep | None) -> Dataset:
     if name == "samples":
-        return _split_dataset(name, _sample_files())
+        return _split_dataset(name, _sample_files(), keep)
     if name == "div2k":
-        return _split_dataset(name, _div2k_files(DIV2K_FOLDER, say))
+        return _split_dataset(name, _div2k_files(DIV2K_FOLDER, say), keep)
     # The shell leaves a ~ alone in `-P dataset=~/photos`.
     folder = Path(name).expanduser()
     if not folder.is_dir():
@@ -184,13 +197,13 @@ def _load_part(name: str, say: Callable[[str], None]) -> Dataset:
     if any((folder / split).is_dir() for split in SPLITS):
         folders = {split: folder / split for split in SPLITS}
         files = {key: picture_files(one) if one.is_dir() else [] for key, one in folders.items()}
-        return _split_dataset(name, files)
-    photos, skipped = scan(name, picture_files(folder))
+        return _split_dataset(name, files, keep)
+    photos, skipped = scan(name, picture_files(folder), keep)
     return replace(split_by_digest(name, photos), skipped=skipped)
 
 
-def _split_dataset(name: str, files: Mapping[str, Sequence[Path]]) -> Dataset:
-    photos, skipped = scan(name, [path for split in SPLITS for path in files[split]])
+def _split_dataset(name: str, files: Mapping[str, Sequence[Path]], keep: Keep | None) -> Dataset:
+    photos, skipped = scan(name, [path for split in SPLITS for path in files[split]], keep)
     by_path = {photo.path: photo for photo in photos}
     return Dataset(
         name,
@@ -215,7 +228,10 @@ def _sample_files() -> dict[str, list[Path]]:
     return {split: [locate(relative) for relative in SAMPLES[split]] for split in SPLITS}
 
 
-def _div2k_files(folder: Path, say: Callable[[str], None]) -> dict[str, list[Path]]:
+def _div2k_files(folder: Path, say: Say) -> dict[str, list[Path]]:
+    # Imported here, because what speaks HTTP takes longer to import than all else.
+    from srcnn_mlflow.acquisition import fetch_archives
+
     if missing := _missing_archives(_numbered_pictures(folder)):
         fetch_archives(missing, folder, say)
     found = _numbered_pictures(folder)
@@ -233,14 +249,23 @@ def _numbered_pictures(folder: Path) -> dict[int, Path]:
     return {int(path.stem): path for path in paths if re.fullmatch(r"\d{4}", path.stem)}
 
 
-def _missing_archives(found: Mapping[int, Path]) -> list[Archive]:
+def _missing_archives(found: Mapping[int, Path]) -> "list[Archive]":
+    from srcnn_mlflow.acquisition import DIV2K_ARCHIVES
+
     train, valid = DIV2K_ARCHIVES
     holds = {train: range(1, 801), valid: range(801, 901)}
     return [one for one, numbers in holds.items() if any(n not in found for n in numbers)]
 
 
-def scan(name: str, files: Sequence[Path]) -> tuple[list[Photo], tuple[str, ...]]:
-    """Open every file, and tell the usable pictures from the others.
+def scan(
+    name: str, files: Sequence[Path], keep: Keep | None = None
+) -> tuple[list[Photo], tuple[str, ...]]:
+    """Open every file that no earlier command has, and tell the usable pictures from the others.
+
+    Args:
+        name: of the data set, for messages.
+        files: the pictures.
+        keep: given the luma of each that is decoded.
 
     Returns:
         The photographs, and one sentence for every file that cannot be used.
@@ -248,10 +273,16 @@ def scan(name: str, files: Sequence[Path]) -> tuple[list[Photo], tuple[str, ...]
     Raises:
         DatasetError: there is no usable picture.
     """
-    with ThreadPoolExecutor() as pool:
+    cache = DigestCache(DIGESTS)
+
+    def examine(path: Path) -> Photo | str:
+        return _try_photo(path, cache, keep)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
         results = list(
-            progress(pool.map(_try_photo, files), total=len(files), label=f"checking {name}")
+            progress(pool.map(examine, files), total=len(files), label=f"checking {name}")
         )
+    cache.save()
     photos = [result for result in results if isinstance(result, Photo)]
     if not photos:
         reason = (
@@ -263,17 +294,26 @@ def scan(name: str, files: Sequence[Path]) -> tuple[list[Photo], tuple[str, ...]
     return photos, tuple(result for result in results if isinstance(result, str))
 
 
-def _try_photo(path: Path) -> Photo | str:
+def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str:
     try:
-        image = flatten(open_image(path))
-    except ImageError as error:
+        # Taken first, so that a file which changes meanwhile is decoded again next time.
+        before = signature(path)
+        pixels = cache.find(path, before)
+        if pixels is None:
+            image = flatten(open_image(path))
+            pixels = Pixels(image.width, image.height, _pixel_digest(image))
+            cache.add(path, before, pixels)
+            if keep is not None:
+                keep(pixels.digest, luma(image))
+    except (ImageError, OSError) as error:
         return str(error)
-    return Photo(path, image.width, image.height, _pixel_digest(image))
+    return Photo(path, *pixels)
 
 
 def _pixel_digest(image: Image.Image) -> str:
     pixels = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
-    pixels.update(image.tobytes())
+    for _, rows in strips(image):
+        pixels.update(rows.data)
     return pixels.hexdigest()
 
 
@@ -300,7 +340,7 @@ def _refuse_leaks(dataset: Dataset) -> None:
                 )
 
 
-def describe(dataset: Dataset, splits: Sequence[str], say: Callable[[str], None]) -> None:
+def describe(dataset: Dataset, splits: Sequence[str], say: Say) -> None:
     """Tell a person how many pictures the splits in use have, and which files were left out."""
     counts = ", ".join(f"{len(dataset.splits[split])} {split}" for split in splits)
     say(f"data set {dataset.name}: {counts} pictures")

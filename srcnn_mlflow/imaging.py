@@ -7,6 +7,7 @@ picture it makes comes from `downscale`, so the measurement protocol lives in th
 import io
 import struct
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"}
 
 # Wider than any network looks, in low-resolution pixels.
 _BLEED = 4
+
+# Rows that are looked at together: few enough to stay in a core's cache.
+_ROWS = 32
 
 # Pillow's own threshold for a decompression bomb.
 MAX_PIXELS = 178_956_970
@@ -133,7 +137,8 @@ def _as_eight_bit(image: Image.Image, name: str) -> Image.Image:
         return _bare(image.convert("L"), None)
     if image.mode in ("1", "L", "LA", "La"):
         return _bare(image.convert("LA"), None)
-    return _bare(image.convert("RGBA" if transparent else "RGB"), profile)
+    mode = "RGBA" if transparent else "RGB"
+    return _bare(image if image.mode == mode else image.convert(mode), profile)
 
 
 def _cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
@@ -189,6 +194,20 @@ def bleed(image: Image.Image) -> Image.Image:
     return Image.composite(image.convert(colour), around.convert(colour), visible)
 
 
+def strips(image: Image.Image) -> Iterator[tuple[int, Plane]]:
+    """Go through a picture a few rows at a time, from the top.
+
+    Args:
+        image: mode L or RGB.
+
+    Returns:
+        The number of the first row, and uint8 of shape (rows, width) or (rows, width, 3).
+    """
+    for top in range(0, image.height, _ROWS):
+        bottom = min(top + _ROWS, image.height)
+        yield top, np.asarray(image.crop((0, top, image.width, bottom)))
+
+
 def luma(image: Image.Image) -> Plane:
     """Take the BT.601 luma of a picture, rounded to 8 bits.
 
@@ -201,13 +220,15 @@ def luma(image: Image.Image) -> Plane:
     Returns:
         uint8 of shape (height, width): 16..235 from colour, 0..255 from grey.
     """
-    pixels = np.asarray(image)
     if image.mode == "L":
-        return pixels
-    total = pixels[..., 0] * np.int32(65_481)
-    total += pixels[..., 1] * np.int32(128_553)
-    total += pixels[..., 2] * np.int32(24_966)
-    return ((total + 127_500) // 255_000 + 16).astype(np.uint8)
+        return np.asarray(image)
+    plane = np.empty((image.height, image.width), np.uint8)
+    for top, rows in strips(image):
+        total = rows[..., 0] * np.int32(65_481)
+        total += rows[..., 1] * np.int32(128_553)
+        total += rows[..., 2] * np.int32(24_966)
+        plane[top : top + len(rows)] = (total + 127_500) // 255_000 + 16
+    return plane
 
 
 def mod_crop(plane: Plane, scale: int) -> Plane:
@@ -260,9 +281,7 @@ def upscale(plane: Plane, scale: int) -> FloatPlane:
 def _bicubic(plane: Plane, width: int, height: int) -> FloatPlane:
     # Pillow rounds 8-bit pictures twice, after each direction; its float mode never does, and
     # agrees with the resizing that the published tables were made with.
-    enlarged = Image.fromarray(plane.astype(np.float32)).resize(
-        (width, height), Image.Resampling.BICUBIC
-    )
+    enlarged = Image.fromarray(plane).convert("F").resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(enlarged)
 
 
@@ -275,5 +294,7 @@ def to_eight_bit(plane: NDArray[np.floating]) -> Plane:
     Returns:
         uint8 of the same shape.
     """
-    rounded: Plane = np.clip(np.rint(plane), 0, 255).astype(np.uint8)
-    return rounded
+    rounded: FloatPlane = np.rint(plane)
+    np.clip(rounded, 0, 255, out=rounded)
+    whole: Plane = rounded.astype(np.uint8)
+    return whole

@@ -18,7 +18,7 @@ class PatchSampler:
     """
 
     def __init__(self, store: Store, device: torch.device) -> None:
-        planes, patches = store.train, store.patches.astype(np.int64)
+        planes, patches = store.train, store.patches
         self.patch_count = len(patches)
         self.patch_size = store.settings.patch_size
         width = planes.shapes[:, 1].astype(np.int64)[patches[:, 0]]
@@ -28,6 +28,10 @@ class PatchSampler:
         self._corner = torch.from_numpy(corner).to(device)
         self._width = torch.from_numpy(width).to(device)
         self._device = device
+        # Every run of `patch_size` pixels, as a view: rows are taken whole, not pixel by pixel.
+        self._lr_runs, self._hr_runs = (
+            plane.unfold(0, self.patch_size, 1) for plane in (self._lr, self._hr)
+        )
 
     @property
     def bytes(self) -> int:
@@ -45,9 +49,13 @@ class PatchSampler:
             Network input and target, float32 of shape (batch, 1, patch_size, patch_size), in 0..1.
         """
         side = torch.arange(self.patch_size, device=self._device)
-        rows = self._corner[indices, None] + self._width[indices, None] * side
-        pixels = rows[:, None, :, None] + side
-        return self._lr[pixels].float().div_(255), self._hr[pixels].float().div_(255)
+        rows = (self._corner[indices, None] + self._width[indices, None] * side).flatten()
+        shape = (len(indices), 1, self.patch_size, self.patch_size)
+        lr, hr = (
+            runs.index_select(0, rows).view(shape).float().div_(255)
+            for runs in (self._lr_runs, self._hr_runs)
+        )
+        return lr, hr
 
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
         """Yield `count` batches of patch numbers, beginning with batch number `first`.

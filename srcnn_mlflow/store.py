@@ -20,7 +20,6 @@ A materialized file has, at its root instead of in `train`, `lr` and `hr` of sha
 
 import hashlib
 import json
-import os
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -39,12 +38,15 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
 from srcnn_mlflow.errors import StoreError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.machine import available_cores, free_bytes
 from srcnn_mlflow.progress import progress
 
 STORE_FOLDER = Path("data/prepared")
 FORMAT = 1
 STORED_SPLITS = ("train", "valid")
+
+ReadLuma = Callable[[Photo], Plane]
 
 # Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair.
 _BYTES_A_PIXEL = 24
@@ -136,17 +138,19 @@ def prepare(
     settings: StoreSettings,
     say: Callable[[str], None],
     folder: Path = STORE_FOLDER,
+    read_luma: ReadLuma = load_luma,
 ) -> Path:
     """Write the file that training reads, or find the one that is already there.
 
     The file has a temporary name until it is complete, so a broken-off start leaves nothing that
-    could be taken for good.
+    could be taken for good. A second process that wants the same file waits for the first.
 
     Args:
         dataset: its train and valid splits are stored.
         settings: scale and patches.
         say: told what will be written, or that nothing need be.
         folder: where prepared files lie.
+        read_luma: gives the luma of a photograph.
 
     Raises:
         StoreError: no picture is as large as a patch, or the disk is too full.
@@ -154,34 +158,65 @@ def prepare(
     """
     photos = {split: dataset.photos(split) for split in STORED_SPLITS}
     path = folder / _file_name(dataset, settings)
-    if path.exists():
-        try:
-            _check_file(path, settings)
-            say(f"already prepared: {path}")
+    if _is_whole(path, settings, say):
+        return path
+    with one_at_a_time(path.with_suffix(".lock"), f"prepares {path}", say):
+        if _is_whole(path, settings, say):
             return path
-        except StoreError:
-            say(f"{path} is damaged, so it is made again")
-    plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
-    size = _check_plan(plan, settings, dataset.name, folder)
-    seconds, memory = _estimate(list(plan.values()), settings.scale)
+        plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
+        _announce(path, plan, dataset.name, settings, say, read_luma)
+        _write(path, plan, _provenance(dataset, settings), settings, read_luma)
+    return path
+
+
+def _is_whole(path: Path, settings: StoreSettings, say: Callable[[str], None]) -> bool:
+    if not path.exists():
+        return False
+    try:
+        _check_file(path, settings)
+    except StoreError:
+        say(f"{path} is damaged, so it is made again")
+        return False
+    say(f"already prepared: {path}")
+    return True
+
+
+def _announce(
+    path: Path,
+    plan: "dict[str, _Plan]",
+    name: str,
+    settings: StoreSettings,
+    say: Callable[[str], None],
+    read_luma: ReadLuma,
+) -> None:
+    size = _check_plan(plan, settings, name, path.parent)
+    seconds, memory = _estimate(list(plan.values()), settings.scale, read_luma)
     say(
         f"preparing {path}: {sum(len(p.photos) for p in plan.values())} pictures, "
         f"{plan['train'].patch_count:,} patches; about {seconds:.0f} s, {memory / 1e6:.0f} MB of "
         f"memory and {size / 1e6:.0f} MB on disk"
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+
+
+def _write(
+    path: Path,
+    plan: "dict[str, _Plan]",
+    provenance: dict[str, str | int | bool],
+    settings: StoreSettings,
+    read_luma: ReadLuma,
+) -> None:
+    # A killed process leaves this file behind, and the next one writes over it.
+    partial = path.with_suffix(".partial")
     try:
         with h5py.File(partial, "w") as file:
-            file.attrs.update(_provenance(dataset, settings))
+            file.attrs.update(provenance)
             for split in STORED_SPLITS:
-                _write_split(file, split, plan[split], settings)
+                _write_split(file, split, plan[split], settings, read_luma)
         partial.replace(path)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error}") from error
     finally:
         partial.unlink(missing_ok=True)
-    return path
 
 
 def open_store(path: Path) -> Store:
@@ -215,11 +250,9 @@ class _Plan:
         ends = np.cumsum(self.shapes.prod(axis=1, dtype=np.int64))
         self.pixels = int(ends[-1]) if len(ends) else 0
         self.offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
-        self.corners = [
-            patch_corners(height, width, settings.patch_size, settings.stride)
-            for height, width in self.shapes
-        ]
-        self.patch_count = sum(len(corners) for corners in self.corners)
+        # Corners are listed picture by picture: a big set has hundreds of megabytes of them.
+        steps = (self.shapes.astype(np.int64) - settings.patch_size) // settings.stride + 1
+        self.patch_count = int(np.maximum(steps, 0).prod(axis=1).sum())
 
 
 def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, folder: Path) -> int:
@@ -245,13 +278,13 @@ def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, fold
     return size
 
 
-def _estimate(plans: Sequence[_Plan], scale: int) -> tuple[float, float]:
+def _estimate(plans: Sequence[_Plan], scale: int, read_luma: ReadLuma) -> tuple[float, float]:
     """Seconds and bytes of memory that preparing will take, from making one pair."""
     pixels = sum(plan.pixels for plan in plans)
     largest = max(int(plan.shapes.prod(axis=1).max()) for plan in plans)
     sample = plans[0].photos[0]
     start = time.perf_counter()
-    make_pair(sample, scale)
+    make_pair(read_luma(sample), scale)
     elapsed = time.perf_counter() - start
     workers = available_cores()
     seconds = elapsed * pixels / (sample.width * sample.height) / workers
@@ -279,20 +312,19 @@ def _provenance(dataset: Dataset, settings: StoreSettings) -> dict[str, str | in
     }
 
 
-def _write_split(file: h5py.File, split: str, plan: _Plan, settings: StoreSettings) -> None:
-    pairs = _make_pairs(plan.photos, settings.scale)
+def _write_split(
+    file: h5py.File, split: str, plan: _Plan, settings: StoreSettings, read_luma: ReadLuma
+) -> None:
+    pairs = _make_pairs(plan.photos, settings.scale, read_luma)
     pairs = progress(pairs, total=len(plan.photos), label=f"preparing {split}")
     if split == "train" and settings.materialize:
         _write_patches(file, pairs, plan, settings)
-    else:
-        _write_planes(file.create_group(split), pairs, plan)
-        if split == "train":
-            file["train/patches"] = np.concatenate(
-                [
-                    np.column_stack([np.full(len(corners), picture, np.int32), corners])
-                    for picture, corners in enumerate(plan.corners)
-                ]
-            )
+        return
+    _write_planes(file.create_group(split), pairs, plan)
+    if split == "train":
+        _write_index(
+            file.create_dataset("train/patches", (plan.patch_count, 3), np.int32), plan, settings
+        )
 
 
 def _write_planes(group: h5py.Group, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan) -> None:
@@ -309,6 +341,15 @@ def _write_planes(group: h5py.Group, pairs: Iterator[tuple[Plane, Plane]], plan:
     group["name"] = [photo.name for photo in plan.photos]
 
 
+def _write_index(output: h5py.Dataset, plan: _Plan, settings: StoreSettings) -> None:
+    done = 0
+    for picture, (height, width) in enumerate(plan.shapes):
+        corners = patch_corners(height, width, settings.patch_size, settings.stride)
+        numbers = np.full(len(corners), picture, np.int32)
+        output[done : done + len(corners)] = np.column_stack([numbers, corners])
+        done += len(corners)
+
+
 def _write_patches(
     file: h5py.File, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan, settings: StoreSettings
 ) -> None:
@@ -318,7 +359,9 @@ def _write_patches(
         for name in ("lr", "hr")
     ]
     done = 0
-    for planes, corners in zip(pairs, plan.corners, strict=True):
+    for planes in pairs:
+        height, width = planes[0].shape
+        corners = patch_corners(height, width, size, settings.stride)
         if not len(corners):
             continue
         for output, plane in zip(outputs, planes, strict=True):
@@ -327,26 +370,39 @@ def _write_patches(
         done += len(corners)
 
 
-def _make_pairs(photos: Sequence[Photo], scale: int) -> Iterator[tuple[Plane, Plane]]:
-    """Compute pairs in parallel, in order, with only a few in memory at any time."""
+def _make_pairs(
+    photos: Sequence[Photo], scale: int, read_luma: ReadLuma
+) -> Iterator[tuple[Plane, Plane]]:
+    """Compute pairs in parallel, in order, with only a few in memory at any time.
+
+    Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock,
+    and planes need not be copied from one process to another.
+    """
+
+    def make(photo: Photo) -> tuple[Plane, Plane]:
+        return make_pair(read_luma(photo), scale)
+
     workers = available_cores()
     with ThreadPoolExecutor(workers) as pool:
         waiting = iter(photos)
         running: list[Future[tuple[Plane, Plane]]] = [
-            pool.submit(make_pair, photo, scale) for photo in islice(waiting, 2 * workers)
+            pool.submit(make, photo) for photo in islice(waiting, 2 * workers)
         ]
         while running:
             yield running.pop(0).result()
-            running += [pool.submit(make_pair, photo, scale) for photo in islice(waiting, 1)]
+            running += [pool.submit(make, photo) for photo in islice(waiting, 1)]
 
 
-def make_pair(photo: Photo, scale: int) -> tuple[Plane, Plane]:
-    """Make a photograph's training pair: bicubic down and up again, and the original.
+def make_pair(plane: Plane, scale: int) -> tuple[Plane, Plane]:
+    """Make a training pair: bicubic down and up again, and the original.
+
+    Args:
+        plane: luma, uint8 of shape (height, width).
 
     Returns:
         Two uint8 planes of the same shape, both sides multiples of the scale.
     """
-    hr = mod_crop(load_luma(photo), scale)
+    hr = mod_crop(plane, scale)
     return to_eight_bit(upscale(downscale(hr, scale), scale)), hr
 
 

@@ -19,6 +19,12 @@ for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID"):
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 
 
+@pytest.fixture(autouse=True)
+def no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every test start without pictures that are known already."""
+    monkeypatch.setattr("srcnn_mlflow.datasets.DIGESTS", tmp_path / "digests.json")
+
+
 @pytest.fixture(scope="session")
 def shared() -> Callable[[str], Path]:
     """The folder of a shared image set; skips the test where it is absent."""

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import h5py
@@ -9,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from srcnn_mlflow.datasets import Dataset, load_dataset, load_luma
+from srcnn_mlflow.datasets import Dataset, Photo, load_dataset, load_luma
 from srcnn_mlflow.errors import DatasetError, StoreError
-from srcnn_mlflow.imaging import downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.store import StoreSettings, open_store, patch_corners, prepare
 from tests.conftest import textured_pixels
 
@@ -172,14 +173,76 @@ def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path)
         prepare(load_dataset(str(photo_folder)), StoreSettings(2, 33, 14), silent, tmp_path)
 
 
-def test_a_killed_preparation_leaves_nothing_that_looks_finished(tmp_path: Path) -> None:
+def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subprocess.Popen[str]:
+    """Prepare a folder in a process of its own, which sleeps before each pair."""
     code = (
-        "import os, srcnn_mlflow.store as s\n"
+        "import sys, time, srcnn_mlflow.store as store\n"
         "from pathlib import Path\n"
-        "from srcnn_mlflow.datasets import load_dataset\n"
-        "s._write_split = lambda *a: os.kill(os.getpid(), 9)\n"
-        "s.prepare(load_dataset('samples'), s.StoreSettings(2, 33, 14), print, Path('out'))\n"
+        "from srcnn_mlflow.datasets import load_dataset, load_luma\n"
+        "def read(photo):\n"
+        f"    time.sleep({delay})\n"
+        "    return load_luma(photo)\n"
+        "settings = store.StoreSettings(2, 33, 14)\n"
+        "print('ready', flush=True)\n"
+        "store.prepare(load_dataset(sys.argv[1]), settings, print, Path(sys.argv[2]), read)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False)
-    assert result.returncode == -9
-    assert not list((tmp_path / "out").glob("*.h5"))
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), str(output)],
+        cwd=output.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
+    dataset: Dataset, photo_folder: Path, tmp_path: Path
+) -> None:
+    settings = StoreSettings(2, 33, 14)
+    expected = prepare(dataset, settings, silent, tmp_path / "whole").read_bytes()
+    moments = np.random.default_rng(0).uniform(0.0, 0.35, 20)
+    left_partial = 0
+    for number, moment in enumerate(moments):
+        output = tmp_path / f"killed{number}"
+        process = start_preparing(photo_folder, output, delay=0.03)
+        assert process.stdout is not None
+        process.stdout.readline()
+        time.sleep(moment)
+        process.kill()
+        process.communicate()
+        assert {path.suffix for path in output.glob("*")} <= {".lock", ".partial", ".h5"}
+        for finished in output.glob("*.h5"):
+            assert finished.read_bytes() == expected
+        left_partial += len(list(output.glob("*.partial")))
+        path = prepare(dataset, settings, silent, output)
+        assert path.read_bytes() == expected
+        assert {one.suffix for one in output.glob("*")} == {".lock", ".h5"}
+    assert left_partial > 3  # else the kills came at no interesting moment
+
+
+def test_a_second_process_waits_for_the_first(
+    dataset: Dataset, photo_folder: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "out"
+    first = start_preparing(photo_folder, output, delay=0.2)
+    while not list(output.glob("*.partial")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    said: list[str] = []
+    path = prepare(dataset, StoreSettings(2, 33, 14), said.append, output)
+    assert said == [
+        f"waiting for another process that prepares {path}",
+        f"already prepared: {path}",
+    ]
+    first.communicate()
+    assert first.returncode == 0
+
+
+def test_an_interrupted_preparation_leaves_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    def interrupt(photo: Photo) -> Plane:
+        if photo.name == "train2.png":
+            raise KeyboardInterrupt
+        return load_luma(photo)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path / "out", interrupt)
+    assert {one.suffix for one in (tmp_path / "out").iterdir()} == {".lock"}

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from srcnn_mlflow.datasets import Dataset, describe, load_dataset
-from srcnn_mlflow.store import STORED_SPLITS, StoreSettings, prepare
+from srcnn_mlflow.datasets import Dataset, Photo, describe, load_dataset, load_luma
+from srcnn_mlflow.imaging import Plane
+from srcnn_mlflow.luma_spool import LumaSpool
+from srcnn_mlflow.store import STORE_FOLDER, STORED_SPLITS, StoreSettings, prepare
 
 Say = Callable[[str], None]
 
@@ -30,11 +32,17 @@ def prepare_dataset(
         train_images: use only so many training pictures; None for all.
         say: where messages go.
     """
-    dataset = load_dataset(name, say)
-    if train_images is not None:
-        dataset = dataset.with_train_images(train_images)
-    describe(dataset, STORED_SPLITS, say)
-    return Prepared(dataset, prepare(dataset, settings, say))
+    with LumaSpool(STORE_FOLDER) as spool:
+        dataset = load_dataset(name, say, spool.keep)
+        if train_images is not None:
+            dataset = dataset.with_train_images(train_images)
+        describe(dataset, STORED_SPLITS, say)
+
+        def read_luma(photo: Photo) -> Plane:
+            plane = spool.find(photo.digest)
+            return load_luma(photo) if plane is None else plane
+
+        return Prepared(dataset, prepare(dataset, settings, say, read_luma=read_luma))
 
 
 def under_project() -> bool:

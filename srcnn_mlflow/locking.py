@@ -1,0 +1,29 @@
+"""Let one process at a time do what two would spoil."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def one_at_a_time(path: Path, what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Hold a lock while the block runs; a process that is killed gives its lock back.
+
+    Args:
+        path: the file that is locked; it is made, and stays.
+        what: completes "waiting for another process that ...".
+        say: told where this process has to wait.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        say(f"waiting for another process that {what}")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

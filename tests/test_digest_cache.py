@@ -1,0 +1,87 @@
+"""The cache of pixel digests: it saves time, and never changes a result."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_mlflow import datasets
+from srcnn_mlflow.datasets import Dataset, digest, load_dataset
+from srcnn_mlflow.digest_cache import DigestCache, Pixels, signature
+from tests.conftest import textured_pixels
+
+
+def decoded(folder: Path) -> tuple[Dataset, int]:
+    """A data set, and how many of its pictures had to be decoded."""
+    kept: list[np.ndarray] = []
+    dataset = load_dataset(str(folder), print, lambda _, plane: kept.append(plane))
+    return dataset, len(kept)
+
+
+def test_a_picture_is_decoded_once(photo_folder: Path) -> None:
+    first, decoded_first = decoded(photo_folder)
+    second, decoded_second = decoded(photo_folder)
+    assert first == second
+    assert (decoded_first, decoded_second) == (9, 0)
+
+
+def test_a_changed_picture_is_decoded_again(photo_folder: Path) -> None:
+    before, _ = decoded(photo_folder)
+    changed = photo_folder / "train" / "train0.png"
+    Image.fromarray(textured_pixels(66, 80, 99)).save(changed)
+    after, count = decoded(photo_folder)
+    assert count == 1
+    assert digest(after.photos("train")) != digest(before.photos("train"))
+
+
+def test_a_picture_with_its_old_times_put_back_is_decoded_again(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    path = photo_folder / "train" / "train0.png"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    content = path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+    assert path.stat().st_size == len(content)
+    assert decoded(photo_folder)[1] == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"format": 0}', '{"format": 1, "pictures": {"a": 3}}']
+)
+def test_a_damaged_cache_counts_as_empty(photo_folder: Path, content: str) -> None:
+    expected, _ = decoded(photo_folder)
+    datasets.DIGESTS.write_text(content)
+    assert decoded(photo_folder) == (expected, 9)
+    assert decoded(photo_folder) == (expected, 0)
+
+
+def test_a_cache_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    picture = tmp_path / "picture"
+    picture.touch()
+    cache = DigestCache(tmp_path / "file" / "digests.json")
+    cache.add(picture, signature(picture), Pixels(1, 1, "00"))
+    cache.save()
+    assert cache.find(picture, signature(picture)) == Pixels(1, 1, "00")
+
+
+def test_files_that_are_gone_are_forgotten(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    gone = photo_folder / "test" / "test0.png"
+    gone.unlink()
+    Image.fromarray(textured_pixels(40, 40, 98)).save(photo_folder / "test" / "new.png")
+    decoded(photo_folder)
+    known = json.loads(datasets.DIGESTS.read_text())["pictures"]
+    assert {Path(name).name for name in known} == {
+        path.name for path in photo_folder.glob("*/*.png")
+    }
+
+
+def test_an_unreadable_picture_is_named_every_time(photo_folder: Path) -> None:
+    (photo_folder / "train" / "broken.png").write_bytes(b"no picture")
+    for _ in range(2):
+        dataset, _ = decoded(photo_folder)
+        assert [line.split()[0] for line in dataset.skipped] == ["broken.png"]
