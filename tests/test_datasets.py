@@ -168,6 +168,10 @@ def test_div2k_is_split_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         "test": ["0801.png", "0900.png"],
     }
 
+    report = load_dataset("div2k-report")
+    assert [len(report.splits[split]) for split in SPLITS] == [800, 100, 0]
+    assert report.photos("valid") == dataset.photos("test")
+
 
 def test_div2k_is_fetched_where_it_is_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
