@@ -8,7 +8,7 @@ import numpy as np
 from srcnn_mlflow.datasets import Photo, load_luma
 from srcnn_mlflow.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
-from srcnn_mlflow.metrics import SSIM_WINDOW, mse, psnr, ssim
+from srcnn_mlflow.metrics import SSIM_WINDOW, TileScores, mse, psnr, score_tiles, ssim
 from srcnn_mlflow.progress import progress
 
 UpscaleLuma = Callable[[Plane], Plane]
@@ -16,7 +16,10 @@ UpscaleLuma = Callable[[Plane], Plane]
 
 @dataclass(frozen=True)
 class ImageScore:
-    """One picture by bicubic and by SRCNN: PSNR in dB, SSIM, MSE in squared grey levels."""
+    """One picture by bicubic and by SRCNN: PSNR in dB, SSIM, MSE in squared grey levels.
+
+    The tiles are what the gate of `promote` draws from.
+    """
 
     image: str
     bicubic_psnr: float
@@ -25,6 +28,8 @@ class ImageScore:
     srcnn_ssim: float
     bicubic_mse: float
     srcnn_mse: float
+    bicubic_tiles: TileScores
+    srcnn_tiles: TileScores
 
     @property
     def psnr_gain(self) -> float:
@@ -135,6 +140,8 @@ def score_plane(
         srcnn_ssim=ssim(original, srcnn, border),
         bicubic_mse=mse(original, bicubic, border),
         srcnn_mse=mse(original, srcnn, border),
+        bicubic_tiles=score_tiles(original, bicubic, border),
+        srcnn_tiles=score_tiles(original, srcnn, border),
     )
 
 

@@ -1,6 +1,7 @@
 """PSNR and SSIM between two 8-bit luma planes."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,8 +9,27 @@ from skimage.metrics import structural_similarity
 
 PEAK = 255.0
 SSIM_WINDOW = 11
+# Sides of the tiles of `score_tiles`: far wider than the network looks, but many to a picture.
+_LARGEST_TILE, _SMALLEST_TILE, _TILES_A_SIDE = 64, 16, 4
 
 Plane = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class TileScores:
+    """How two planes differ, tile by tile; every field has the shape (tiles,).
+
+    Attributes:
+        squared_error: float64, the sum over a tile, in squared grey levels.
+        pixels: int64, how many the tile has.
+        ssim: float64, the sum over the SSIM windows with their centre in the tile.
+        windows: int64, how many these are.
+    """
+
+    squared_error: NDArray[np.float64]
+    pixels: NDArray[np.int64]
+    ssim: NDArray[np.float64]
+    windows: NDArray[np.int64]
 
 
 def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -52,16 +72,52 @@ def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
     Raises:
         ValueError: the shapes differ, or less than one window is left.
     """
-    return float(
-        structural_similarity(  # type: ignore[no-untyped-call]
-            _inside(target, border),
-            _inside(prediction, border),
-            data_range=PEAK,
-            gaussian_weights=True,
-            sigma=1.5,
-            use_sample_covariance=False,
-        )
+    return float(np.mean(_ssim_map(_inside(target, border), _inside(prediction, border))))
+
+
+def score_tiles(target: Plane, prediction: Plane, border: int = 0) -> TileScores:
+    """Compare two planes tile by tile, in squares of 64 pixels, or 16 where they are small.
+
+    Summed over all tiles, and divided by the number of pixels or windows, it gives `mse` and
+    `ssim` again. Arguments and errors are theirs.
+    """
+    target, prediction = _inside(target, border), _inside(prediction, border)
+    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, min(target.shape) // _TILES_A_SIDE))
+    difference = target.astype(np.float64) - prediction
+    windows = np.zeros(target.shape)
+    similarity = np.zeros(target.shape)
+    margin = SSIM_WINDOW // 2
+    centres = slice(margin, -margin), slice(margin, -margin)
+    windows[centres] = 1
+    similarity[centres] = _ssim_map(target, prediction)
+    return TileScores(
+        squared_error=_tile_sums(difference**2, tile),
+        pixels=_tile_sums(np.ones(target.shape), tile).astype(np.int64),
+        ssim=_tile_sums(similarity, tile),
+        windows=_tile_sums(windows, tile).astype(np.int64),
     )
+
+
+def _ssim_map(target: Plane, prediction: Plane) -> NDArray[np.float64]:
+    """SSIM around every pixel that a whole window fits around."""
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
+        target,
+        prediction,
+        data_range=PEAK,
+        gaussian_weights=True,
+        sigma=1.5,
+        use_sample_covariance=False,
+        full=True,
+    )
+    margin = SSIM_WINDOW // 2
+    inside: NDArray[np.float64] = similarity[margin:-margin, margin:-margin]
+    return inside
+
+
+def _tile_sums(values: NDArray[np.float64], tile: int) -> NDArray[np.float64]:
+    for axis in (0, 1):
+        values = np.add.reduceat(values, range(0, values.shape[axis], tile), axis=axis)
+    return values.ravel()
 
 
 def _inside(plane: Plane, border: int) -> Plane:

@@ -22,6 +22,8 @@ from srcnn_mlflow.evaluation import Summary
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
 NETWORK_FILE = "network.onnx"
+# A champion's tag: the version that was champion before it.
+_REPLACED = "replaced"
 
 _PACKAGE = Path(__file__).parent
 # What a served model needs; neither torch nor anything else that trains.
@@ -164,12 +166,27 @@ def find_model(reference: str, scale: int) -> FoundModel:
 
 
 def promote(scale: int, version: int) -> None:
-    """Make a version the champion, and remember the present one as the previous champion."""
-    client, name = MlflowClient(), model_name(scale)
+    """Make a version the champion, and remember the present one as the previous champion.
+
+    Moving the alias `champion` decides. What comes after it is repaired by `mend_aliases`, should
+    the process be killed in between.
+    """
     present = version_with_alias(scale, CHAMPION)
     if present is not None:
-        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, str(present))
-    client.set_registered_model_alias(name, CHAMPION, str(version))
+        tag_version(scale, version, {_REPLACED: str(present)})
+    MlflowClient().set_registered_model_alias(model_name(scale), CHAMPION, str(version))
+    mend_aliases(scale)
+
+
+def mend_aliases(scale: int) -> None:
+    """Point `previous-champion` at the version that the champion replaced."""
+    champion = version_with_alias(scale, CHAMPION)
+    if champion is None:
+        return
+    client, name = MlflowClient(), model_name(scale)
+    replaced = client.get_model_version(name, str(champion)).tags.get(_REPLACED)
+    if replaced is not None and version_with_alias(scale, PREVIOUS_CHAMPION) != int(replaced):
+        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, replaced)
 
 
 def _newest_version(scale: int) -> int | None:

@@ -28,6 +28,7 @@ class PatchSampler:
         self._corner = torch.from_numpy(corner).to(device)
         self._width = torch.from_numpy(width).to(device)
         self._device = device
+        self._side = torch.arange(self.patch_size, device=device)
         # Every run of `patch_size` pixels, as a view: rows are taken whole, not pixel by pixel.
         self._lr_runs, self._hr_runs = (
             plane.unfold(0, self.patch_size, 1) for plane in (self._lr, self._hr)
@@ -48,13 +49,12 @@ class PatchSampler:
         Returns:
             Network input and target, float32 of shape (batch, 1, patch_size, patch_size), in 0..1.
         """
-        side = torch.arange(self.patch_size, device=self._device)
-        rows = (self._corner[indices, None] + self._width[indices, None] * side).flatten()
+        corner = self._corner.index_select(0, indices)
+        width = self._width.index_select(0, indices)
+        rows = torch.addcmul(corner[:, None], width[:, None], self._side).view(-1)
         shape = (len(indices), 1, self.patch_size, self.patch_size)
-        lr, hr = (
-            runs.index_select(0, rows).view(shape).float().div_(255)
-            for runs in (self._lr_runs, self._hr_runs)
-        )
+        lr = self._lr_runs.index_select(0, rows).view(shape) / 255
+        hr = self._hr_runs.index_select(0, rows).view(shape) / 255
         return lr, hr
 
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:

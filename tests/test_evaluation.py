@@ -26,8 +26,10 @@ from srcnn_mlflow.figures import (
     draw_exhibits,
 )
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
-from srcnn_mlflow.metrics import psnr, ssim
+from srcnn_mlflow.metrics import TileScores, psnr, ssim
 from tests.conftest import textured_pixels
+
+NO_TILES = TileScores(*(np.zeros(0) for _ in range(4)))  # type: ignore[arg-type]
 
 
 def bicubic(plane: Plane) -> Plane:
@@ -62,8 +64,8 @@ def test_a_model_of_another_scale_is_refused() -> None:
 
 
 def test_summaries_average_and_subtract_unrounded_means() -> None:
-    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0)
-    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0)
+    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, NO_TILES, NO_TILES)
+    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, NO_TILES, NO_TILES)
     summary = summarize([first, second])
     assert summary.bicubic_psnr == 25
     assert summary.srcnn_psnr == 25.75
@@ -74,7 +76,8 @@ def test_summaries_average_and_subtract_unrounded_means() -> None:
 
 
 def test_the_table_is_the_reports() -> None:
-    summary = summarize([ImageScore("a", 28.206, 29.443, 0.78821, 0.8252, 1.0, 0.7)])
+    score = ImageScore("a", 28.206, 29.443, 0.78821, 0.8252, 1.0, 0.7, NO_TILES, NO_TILES)
+    summary = summarize([score])
     rows = table_rows(4, summary)
     lines = markdown_table(rows).splitlines()
     packed = [" ".join(line.split()) for line in lines]

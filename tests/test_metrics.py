@@ -2,13 +2,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from srcnn_mlflow.metrics import mse, psnr, ssim
+from srcnn_mlflow.metrics import mse, psnr, score_tiles, ssim
 
 planes = arrays(np.uint8, st.tuples(st.integers(12, 30), st.integers(12, 30)))
 
@@ -82,3 +82,29 @@ def test_planes_of_other_shapes_are_refused() -> None:
         mse(np.zeros((10, 10), np.uint8), np.zeros((10, 11), np.uint8))
     with pytest.raises(ValueError, match="cannot compare"):
         mse(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), border=2)
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(13, 150), st.integers(13, 150)), fill=st.nothing()),
+    st.integers(0, 2**32 - 1),
+    st.integers(0, 1),
+)
+@settings(max_examples=30, deadline=None)
+def test_tiles_add_up_to_the_whole(plane: np.ndarray, seed: int, border: int) -> None:
+    noise = np.random.default_rng(seed).integers(-20, 21, plane.shape)
+    other = np.clip(plane + noise, 0, 255).astype(np.uint8)
+    tiles = score_tiles(plane, other, border)
+    assert tiles.squared_error.sum() / tiles.pixels.sum() == mse(plane, other, border)
+    assert tiles.ssim.sum() / tiles.windows.sum() == pytest.approx(ssim(plane, other, border))
+    assert tiles.pixels.min() > 0
+
+
+def test_tiles_show_where_the_error_is() -> None:
+    plane = np.full((128, 128), 100, np.uint8)
+    spoilt = plane.copy()
+    spoilt[:32, 96:] += 10
+    tiles = score_tiles(plane, spoilt)
+    assert len(tiles.pixels) == 16
+    assert np.flatnonzero(tiles.squared_error).tolist() == [3]
+    assert tiles.squared_error[3] == 32 * 32 * 100
+    assert tiles.pixels.tolist() == [1024] * 16

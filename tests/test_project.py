@@ -271,7 +271,7 @@ def test_promote_refuses_with_exit_code_one_and_rolls_back(workspace: Workspace)
     result = workspace.command("promote", "--version", "2")
     assert result.returncode == 1
     assert "version 2 is not promoted: its PSNR" in result.stdout
-    assert "champion's" in result.stdout
+    assert "against champion version 1's" in result.stdout
     assert workspace.version("champion") == 1
     workspace.client.set_registered_model_alias("srcnn-x2", "previous-champion", "2")
     result = workspace.command("promote", "--version", "previous")

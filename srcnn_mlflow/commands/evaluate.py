@@ -36,6 +36,10 @@ from srcnn_mlflow.upscaler import bicubic_image
 
 ARTIFACTS = "evaluation"
 EXHIBITS = 5
+PER_IMAGE = (
+    *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
+    *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
+)
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,16 @@ class Evaluation:
 
     Attributes:
         model: what was judged.
-        summary: its scores, averaged.
+        scores: picture by picture.
     """
 
     model: FoundModel
-    summary: Summary
+    scores: tuple[ImageScore, ...]
+
+    @property
+    def summary(self) -> Summary:
+        """The scores, averaged."""
+        return summarize(self.scores)
 
 
 def evaluate(
@@ -103,11 +112,11 @@ def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
 
 def score_model(
     found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
-) -> Summary:
-    """Average a logged model's scores, run as it was logged."""
+) -> tuple[ImageScore, ...]:
+    """Score a logged model picture by picture, run as it was logged."""
     with JudgedModel(found.folder) as judged:
         scored = score_photos(photos, scale, border, judged.upscale_luma, say)
-        return summarize(score for _, score in scored)
+        return tuple(score for _, score in scored)
 
 
 def _judge(
@@ -135,13 +144,12 @@ def _judge(
         }
         _write_tables(folder, scale, summary, about)
         _draw(folder, judged, scored, scale, found.label)
-    columns = {key: [getattr(score, key) for score in scores] for key in asdict(scores[0])}
-    columns["psnr_gain"] = [score.psnr_gain for score in scores]
+    columns = {key: [getattr(score, key) for score in scores] for key in PER_IMAGE}
     mlflow.log_table(columns, f"{ARTIFACTS}/per_image.json")
     say(f"{found.label} on {summary.images} pictures of {dataset} {split}:")
     say(markdown_table(table_rows(scale, summary)))
     say(f"table and pictures: {mlflow.get_artifact_uri(ARTIFACTS)}")
-    return Evaluation(found, summary)
+    return Evaluation(found, scores)
 
 
 def _judge_ensemble(

@@ -33,7 +33,7 @@ def run_main(request: TrainRequest, device: str, say: Say) -> None:
         trained = train(request, device, say)
         evaluation = evaluate(scale, str(trained.version), request.dataset, SPLIT, None, say)
         verdict = promote(
-            scale, str(trained.version), request.dataset, say, known=evaluation.summary
+            scale, str(trained.version), request.dataset, say, known=evaluation.scores
         )
         mlflow.log_metrics(asdict(evaluation.summary))
         mlflow.set_tag("model_uri", evaluation.model.uri)

@@ -1,5 +1,6 @@
 """`promote`: make a version the champion, if it has earned it on the same test pictures."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import mlflow
@@ -7,11 +8,14 @@ import mlflow
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.commands.evaluate import load_photos, score_model
 from srcnn_mlflow.commands.prepare import Say
+from srcnn_mlflow.datasets import Photo
 from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import Summary
+from srcnn_mlflow.evaluation import ImageScore, summarize
+from srcnn_mlflow.gate import Judgement, describe, judge
 from srcnn_mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 
 SPLIT = "test"
+ARTIFACTS = "promotion"
 
 
 @dataclass(frozen=True)
@@ -34,28 +38,12 @@ class Verdict:
         return not self.shortcomings
 
 
-def find_shortcomings(challenger: Summary, champion: Summary | None) -> tuple[str, ...]:
-    """Hold a challenger's averages against bicubic's and the champion's on the same pictures.
-
-    Returns:
-        One sentence for everything that is not strictly better; empty when it passes.
-    """
-    bars = [("bicubic", challenger.bicubic_psnr, challenger.bicubic_ssim)]
-    if champion:
-        bars.append(("the champion", champion.srcnn_psnr, champion.srcnn_ssim))
-    found = []
-    for name, psnr, ssim in bars:
-        if challenger.srcnn_psnr <= psnr:
-            mine = f"{challenger.srcnn_psnr:.3f} dB"
-            found.append(f"its PSNR of {mine} does not beat {name}'s {psnr:.3f} dB")
-        if challenger.srcnn_ssim <= ssim:
-            mine = f"{challenger.srcnn_ssim:.5f}"
-            found.append(f"its SSIM of {mine} does not beat {name}'s {ssim:.5f}")
-    return tuple(found)
-
-
 def promote(
-    scale: int, version: str, dataset: str, say: Say, known: Summary | None = None
+    scale: int,
+    version: str,
+    dataset: str,
+    say: Say,
+    known: Sequence[ImageScore] | None = None,
 ) -> Verdict:
     """Judge a version in a run of its own, and move the alias `champion` when it passes.
 
@@ -71,6 +59,7 @@ def promote(
     """
     parameters = {"scale": scale, "version": version, "dataset": dataset}
     with tracking.track("promote", scale, parameters, f"promote x{scale} {version}"):
+        registry.mend_aliases(scale)
         if version == "previous":
             return _roll_back(scale, say)
         return _judge(scale, version, dataset, say, known)
@@ -85,47 +74,86 @@ def _roll_back(scale: int, say: Say) -> Verdict:
     return Verdict(former.version, champion, ())
 
 
-def _judge(scale: int, version: str, dataset: str, say: Say, known: Summary | None) -> Verdict:
+def _judge(
+    scale: int, version: str, dataset: str, say: Say, known: Sequence[ImageScore] | None
+) -> Verdict:
     if version != CHALLENGER and not version.isdigit():
         raise ModelError(f"version {version!r} is not challenger, a number or previous")
     found = registry.find_model(version, scale)
     assert found.version is not None
-    name = registry.model_name(scale)
     mlflow.set_tag("model_uri", found.uri)
     champion = registry.version_with_alias(scale, CHAMPION)
     if champion == found.version:
-        return _refuse(found.version, champion, (f"it is the champion of {name} already",), say)
+        reason = f"it is the champion of {registry.model_name(scale)} already"
+        return _refuse(scale, found.version, champion, (reason,), say)
     photos = load_photos(dataset, SPLIT, say)
     tracking.log_photos(dataset, photos, SPLIT)
     challenger_scores = known or score_model(found, photos, scale, scale, say)
-    mlflow.log_metrics(asdict(challenger_scores))
-    champion_scores = None
+    _record_scores(scale, found.version, challenger_scores, f"{dataset} {SPLIT}")
+    judgement = _judge_against(champion, challenger_scores, photos, scale, say)
+    while not judgement.shortcomings:
+        present = registry.version_with_alias(scale, CHAMPION)
+        if present == champion:
+            registry.promote(scale, found.version)
+            return _accept(scale, found.version, champion, judgement, say)
+        say(f"version {present} has become champion meanwhile; judging against it")
+        champion = present
+        judgement = _judge_against(champion, challenger_scores, photos, scale, say)
+    return _refuse(scale, found.version, champion, judgement.shortcomings, say)
+
+
+def _record_scores(
+    scale: int, version: int, scores: Sequence[ImageScore], measured_on: str
+) -> None:
+    summary = summarize(scores)
+    mlflow.log_metrics(asdict(summary))
+    registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
+
+
+def _judge_against(
+    champion: int | None,
+    challenger_scores: Sequence[ImageScore],
+    photos: Sequence[Photo],
+    scale: int,
+    say: Say,
+) -> Judgement:
+    scores = None
     if champion is not None:
-        present = registry.find_model(CHAMPION, scale)
-        champion_scores = score_model(present, photos, scale, scale, say)
+        scores = score_model(registry.find_model(str(champion), scale), photos, scale, scale, say)
+        summary = summarize(scores)
         mlflow.log_metrics(
-            {
-                "champion_psnr": champion_scores.srcnn_psnr,
-                "champion_ssim": champion_scores.srcnn_ssim,
-            }
+            {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
-    tags = registry.score_tags(challenger_scores, f"{dataset} {SPLIT}")
-    registry.tag_version(scale, found.version, tags)
-    shortcomings = find_shortcomings(challenger_scores, champion_scores)
-    if shortcomings:
-        return _refuse(found.version, champion, shortcomings, say)
-    registry.promote(scale, found.version)
+    judgement = judge(challenger_scores, scores, f"champion version {champion}")
+    say(describe(judgement))
+    mlflow.log_text(describe(judgement), f"{ARTIFACTS}/verdict.md")
+    mlflow.log_dict(asdict(judgement), f"{ARTIFACTS}/verdict.json")
+    return judgement
+
+
+def _accept(
+    scale: int, version: int, champion: int | None, judgement: Judgement, say: Say
+) -> Verdict:
     against = "bicubic" if champion is None else f"bicubic and version {champion}"
-    mlflow.set_tag("verdict", f"promoted: better than {against}")
+    _record_verdict(scale, version, f"promoted: better than {against}")
+    psnr, ssim = judgement.contests[0].challenger, judgement.contests[1].challenger
     say(
-        f"version {found.version} is champion of {name}: {challenger_scores.srcnn_psnr:.3f} dB and "
-        f"SSIM {challenger_scores.srcnn_ssim:.5f} on {challenger_scores.images} test pictures, "
-        f"better than {against}"
+        f"version {version} is champion of {registry.model_name(scale)}: {psnr:.3f} dB and SSIM "
+        f"{ssim:.5f}, better than {against}"
     )
-    return Verdict(found.version, champion, ())
+    return Verdict(version, champion, ())
 
 
-def _refuse(version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say) -> Verdict:
-    mlflow.set_tag("verdict", f"refused: {'; '.join(shortcomings)}")
+def _refuse(
+    scale: int, version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say
+) -> Verdict:
+    _record_verdict(scale, version, f"refused: {'; '.join(shortcomings)}")
     say(f"version {version} is not promoted: {'; '.join(shortcomings)}")
     return Verdict(version, champion, shortcomings)
+
+
+def _record_verdict(scale: int, version: int, verdict: str) -> None:
+    run = mlflow.active_run()
+    assert run is not None
+    mlflow.set_tag("verdict", verdict)
+    registry.tag_version(scale, version, {"judged_by": run.info.run_id, "verdict": verdict})
