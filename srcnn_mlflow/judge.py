@@ -21,6 +21,9 @@ from PIL import Image
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.imaging import Plane
 
+# Limits are for strangers; pictures that are judged come from this machine.
+_NO_LIMITS = {f"SRCNN_MAX_{what}": "1e6" for what in ("IMAGES", "MEGABYTES", "MEGAPIXELS")}
+
 _SCRIPT = Path(__file__).with_name("judge_process.py").absolute()
 
 
@@ -43,7 +46,7 @@ class JudgedModel:
             stderr=self._errors,
             text=True,
             cwd=outside,
-            env={key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            env=_environment(),
         )
         return self
 
@@ -90,3 +93,7 @@ class JudgedModel:
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors if line.strip()]
         return lines[-1] if lines else f"its process ended with exit code {code}"
+
+
+def _environment() -> dict[str, str]:
+    return {key: value for key, value in os.environ.items() if key != "PYTHONPATH"} | _NO_LIMITS

@@ -7,6 +7,8 @@ It imports neither torch nor anything that trains.
 import base64
 import binascii
 import io
+import os
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +18,53 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from srcnn_mlflow.errors import ImageError
+from srcnn_mlflow.errors import ImageError, ModelError
 from srcnn_mlflow.imaging import open_image
 from srcnn_mlflow.upscaler import Upscaler
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes on; each is read from the environment variable beside it.
+
+    Attributes:
+        images: pictures a request, `SRCNN_MAX_IMAGES`.
+        megabytes: of one picture file, `SRCNN_MAX_MEGABYTES`.
+        megapixels: of one picture before it is enlarged, `SRCNN_MAX_MEGAPIXELS`.
+    """
+
+    images: float = 16
+    megabytes: float = 20
+    megapixels: float = 4
+
+    @classmethod
+    def from_environment(cls) -> "Limits":
+        """Take the limits that are set, and the defaults for all others.
+
+        Raises:
+            ModelError: a variable is not a number above zero.
+        """
+        found = {}
+        for field in fields(cls):
+            name = f"SRCNN_MAX_{field.name.upper()}"
+            text = os.environ.get(name)
+            if text is None:
+                continue
+            try:
+                found[field.name] = float(text)
+            except ValueError:
+                found[field.name] = 0.0
+            if not found[field.name] > 0:
+                raise ModelError(f"{name} is {text!r}; give a number above zero, such as 10")
+        return cls(**found)
 
 
 class ServedUpscaler(PythonModel):
     """Enlarge base64 pictures: one row in, one row out."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Load the network that was logged with the model."""
+        """Load the network that was logged with the model, and the limits of this server."""
+        self._limits = Limits.from_environment()
         self._upscaler = Upscaler(Path(context.artifacts["network"]))
 
     def predict(
@@ -45,26 +84,40 @@ class ServedUpscaler(PythonModel):
             For each row `image` (the base64 of a PNG), `width` and `height`.
 
         Raises:
-            MlflowException: a row is not the base64 of a usable picture; the server answers 400.
+            MlflowException: a row is not the base64 of a usable picture, or a limit is passed;
+                the server answers 400.
         """
-        return [self._enlarge(row, text) for row, text in enumerate(model_input["image"])]
+        texts = list(model_input["image"])
+        if len(texts) > self._limits.images:
+            raise _refuse(
+                f"a request may hold {self._limits.images:g} images, and this one has "
+                f"{len(texts)}; send several requests"
+            )
+        return [self._enlarge(row, text) for row, text in enumerate(texts)]
 
     def _enlarge(self, row: int, text: Any) -> dict[str, Any]:
+        # Four characters stand for three bytes.
+        if isinstance(text, str) and len(text) * 0.75e-6 > self._limits.megabytes:
+            raise _refuse(
+                f"image {row} has {len(text) * 0.75e-6:.1f} MB, and {self._limits.megabytes:g} "
+                "are allowed"
+            )
         try:
-            image = open_image(base64.b64decode("".join(text.split()), validate=True))
+            encoded = base64.b64decode("".join(text.split()), validate=True)
+            image = open_image(encoded, max_pixels=int(self._limits.megapixels * 1e6))
         except (binascii.Error, AttributeError, TypeError, ValueError):
-            raise _refuse(row, "is not base64 text of a picture file") from None
+            raise _refuse(f"image {row} is not base64 text of a picture file") from None
         except ImageError as error:
-            raise _refuse(row, f"cannot be used: {error}") from None
+            raise _refuse(f"image {row} cannot be used: {error}") from None
         result = self._upscaler.upscale_image(image)
         file = io.BytesIO()
         result.save(file, "PNG", icc_profile=result.info.get("icc_profile"))
-        encoded = base64.b64encode(file.getvalue()).decode("ascii")
-        return {"image": encoded, "width": result.width, "height": result.height}
+        answer = base64.b64encode(file.getvalue()).decode("ascii")
+        return {"image": answer, "width": result.width, "height": result.height}
 
 
-def _refuse(row: int, reason: str) -> MlflowException:
-    return MlflowException(f"image {row} {reason}", error_code=INVALID_PARAMETER_VALUE)
+def _refuse(reason: str) -> MlflowException:
+    return MlflowException(reason, error_code=INVALID_PARAMETER_VALUE)
 
 
 mlflow.models.set_model(ServedUpscaler())
