@@ -17,6 +17,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import Run
 
 from srcnn_mlflow.datasets import Photo, digest
+from srcnn_mlflow.locking import one_at_a_time
 
 # What MLflow tells of its own housekeeping would drown what the commands say.
 for _name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"):
@@ -65,6 +66,7 @@ def track(
         parameters: logged, but for those that MLflow Projects has logged already.
         name: what the run is called in the UI.
     """
+    _create_store()
     with mlflow.start_run(nested=mlflow.active_run() is not None) as run:
         mlflow.set_tags(
             {
@@ -78,6 +80,15 @@ def track(
             {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
         )
         yield run
+
+
+def _create_store() -> None:
+    """Let one process at a time create the tables of a local store, which MLflow does not."""
+    scheme, _, path = mlflow.get_tracking_uri().partition(":///")
+    if scheme == "sqlite":
+        lock = Path(f"{path}.lock")
+        with one_at_a_time(lock, f"creates {path}", logging.getLogger(__name__).info):
+            MlflowClient().search_experiments(max_results=1)
 
 
 def as_text(value: Any) -> str:
