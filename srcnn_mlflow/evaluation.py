@@ -1,7 +1,7 @@
 """Score a model against bicubic, picture by picture; the averages as the report's table."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,8 +28,9 @@ class ImageScore:
     srcnn_ssim: float
     bicubic_mse: float
     srcnn_mse: float
-    bicubic_tiles: TileScores
-    srcnn_tiles: TileScores
+    # Arrays can be neither hashed nor compared as a whole.
+    bicubic_tiles: TileScores = field(repr=False, compare=False)
+    srcnn_tiles: TileScores = field(repr=False, compare=False)
 
     @property
     def psnr_gain(self) -> float:
