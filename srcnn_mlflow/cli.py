@@ -100,6 +100,7 @@ RECIPE = {
     "residual": True,
     "padding": "none",
     "initialization": "he",
+    "precondition": True,
     "augment": True,
     "precision": "auto",
 }
@@ -111,6 +112,7 @@ REPORT = {
     "residual": False,
     "padding": "zero",
     "initialization": "plain",
+    "precondition": False,
     "augment": False,
     "precision": "float32",
 }
@@ -136,6 +138,7 @@ def _hyper_parameters(recipe: dict[str, Any]) -> Callable[[Command], Command]:
         option("residual", click.BOOL, "Learn the difference from bicubic."),
         option("padding", click.Choice(PADDINGS), "What lies outside a patch."),
         option("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
+        option("precondition", click.BOOL, "Train the first layer on centred, whitened luma."),
         option("augment", click.BOOL, "Turn and mirror the patches."),
         _option(
             "ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."

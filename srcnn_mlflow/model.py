@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from srcnn_mlflow.architecture import FILTERS, Architecture
+from srcnn_mlflow.preconditioning import Preconditioner
 
 INITIALIZATIONS = ("he", "plain")
 
@@ -15,9 +16,15 @@ class Srcnn(nn.Module):
     `none` the output is smaller by the halo on each side, in step with `crop_target`.
     """
 
-    def __init__(self, architecture: Architecture, initialization: str = "he") -> None:
+    def __init__(
+        self,
+        architecture: Architecture,
+        initialization: str = "he",
+        preconditioner: Preconditioner | None = None,
+    ) -> None:
         super().__init__()
         self.architecture = architecture
+        self.preconditioner = preconditioner
         first, second, third = architecture.kernels
         self.conv1 = self._layer(1, FILTERS[0], first)
         self.conv2 = self._layer(FILTERS[0], FILTERS[1], second)
@@ -46,10 +53,36 @@ class Srcnn(nn.Module):
 
     def forward(self, luma: Tensor) -> Tensor:
         """Sharpen bicubic luma; see the class for shapes and ranges."""
-        features = functional.relu(self.conv1(luma))
+        features = functional.relu(self._extract(luma))
         features = functional.relu(self.conv2(features))
         output: Tensor = self.conv3(features)
         return output + self.crop_target(luma) if self.architecture.residual else output
+
+    def plain_weights(self) -> dict[str, Tensor]:
+        """The weights `conv1.weight` ... `conv3.bias` of the plain SRCNN that computes the same."""
+        weights = {
+            name: value.detach()
+            for name, value in self.state_dict().items()
+            if name.startswith("conv")
+        }
+        if self.preconditioner is not None:
+            kernel = self.preconditioner.kernel(weights["conv1.weight"])
+            weights["conv1.bias"] = self.preconditioner.bias(kernel, weights["conv1.bias"])
+            weights["conv1.weight"] = kernel
+        return weights
+
+    def _extract(self, luma: Tensor) -> Tensor:
+        if self.preconditioner is None:
+            features: Tensor = self.conv1(luma)
+            return features
+        # Centred after padding, or the padding would be another than the plain network's.
+        margin = self.architecture.kernels[0] // 2
+        if self.architecture.padding == "zero":
+            luma = functional.pad(luma, [margin] * 4)
+        elif self.architecture.padding == "replicate":
+            luma = functional.pad(luma, [margin] * 4, mode="replicate")
+        kernel = self.preconditioner.kernel(self.conv1.weight)
+        return functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
 
     def crop_target(self, luma: Tensor) -> Tensor:
         """Cut a plane of the input's size to the size of the output."""

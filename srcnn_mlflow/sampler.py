@@ -15,6 +15,7 @@ class PatchSampler:
     Attributes:
         patch_count: how many patches there are.
         patch_size: the side of each, in pixels.
+        device: where they lie, and where batches are made.
     """
 
     def __init__(self, store: Store, device: torch.device) -> None:
@@ -27,7 +28,7 @@ class PatchSampler:
         self._hr = torch.from_numpy(planes.hr).to(device)
         self._corner = torch.from_numpy(corner).to(device)
         self._width = torch.from_numpy(width).to(device)
-        self._device = device
+        self.device = device
         self._side = torch.arange(self.patch_size, device=device)
         # Every run of `patch_size` pixels, as a view: rows are taken whole, not pixel by pixel.
         self._lr_runs, self._hr_runs = (
@@ -72,7 +73,7 @@ class PatchSampler:
             current_pass, position = divmod(batch, per_pass)
             if current_pass != ordered_pass:
                 generator = torch.Generator().manual_seed(seed + 1_000_003 * current_pass)
-                order = torch.randperm(self.patch_count, generator=generator).to(self._device)
+                order = torch.randperm(self.patch_count, generator=generator).to(self.device)
                 ordered_pass = current_pass
             yield order[position * batch_size : (position + 1) * batch_size]
 

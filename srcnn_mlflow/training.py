@@ -17,6 +17,7 @@ from srcnn_mlflow.architecture import Architecture
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
 from srcnn_mlflow.optimizers import Optimizer
+from srcnn_mlflow.preconditioning import fit_preconditioner
 from srcnn_mlflow.progress import progress
 from srcnn_mlflow.sampler import PatchSampler, augment
 
@@ -46,6 +47,7 @@ class TrainingSettings:
         residual: learn the difference from bicubic.
         padding: `none`, `replicate` or `zero`; see `Architecture`.
         initialization: `he` (last layer near zero) or `plain` (torch's default).
+        precondition: train the first layer on centred, partly whitened luma.
         augment: turn and mirror batches.
         ema_decay: validate and keep an exponential moving average of the weights, of which this
             share stays a step; None for the weights themselves.
@@ -66,6 +68,7 @@ class TrainingSettings:
     residual: bool = True
     padding: str = "none"
     initialization: str = "he"
+    precondition: bool = True
     augment: bool = True
     ema_decay: float | None = None
     precision: str = "auto"
@@ -139,18 +142,15 @@ class Progress:
     state: Arrays
 
 
-def make_plan(
-    sampler: PatchSampler, settings: TrainingSettings, device: torch.device, validation: float
-) -> Plan:
+def make_plan(sampler: PatchSampler, settings: TrainingSettings, validation: float) -> Plan:
     """Time a few steps, and lay out epochs by number or by minutes.
 
     Args:
         sampler: the patches to be trained on.
         settings: `epochs`, or `max_minutes` where that is given.
-        device: where the fit will run.
         validation: seconds that one validation takes.
     """
-    seconds = _time_step(sampler, settings, device)
+    seconds = _time_step(sampler, settings)
     one_pass = sampler.batches_in_pass(settings.batch_size)
     if settings.max_minutes is None:
         return Plan(settings.epochs, one_pass, seconds)
@@ -183,23 +183,21 @@ def fit(
     settings: TrainingSettings,
     plan: Plan,
     validate: Validate,
-    device: torch.device,
     resume: Progress | None = None,
 ) -> Iterator[EpochResult]:
     """Train, and yield after every epoch.
 
     Args:
-        sampler: the training patches, on `device`.
+        sampler: the training patches, on the device where to train.
         settings: hyper-parameters.
         plan: number and length of the epochs.
         validate: gives the mean PSNR, in dB, of weights over the validation planes.
-        device: where to train.
         resume: go on from here instead of from the beginning.
 
     Raises:
         TrainingError: the loss is no longer a number.
     """
-    learner = _Learner(settings, device)
+    learner = _Learner(settings, sampler)
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
@@ -236,9 +234,12 @@ def fit(
 class _Learner:
     """A network under training, with everything that changes from step to step."""
 
-    def __init__(self, settings: TrainingSettings, device: torch.device) -> None:
+    def __init__(self, settings: TrainingSettings, sampler: PatchSampler) -> None:
+        device = sampler.device
         torch.manual_seed(settings.seed)
-        model = Srcnn(settings.network, settings.initialization)
+        side = settings.network.kernels[0]
+        preconditioner = fit_preconditioner(sampler, side) if settings.precondition else None
+        model = Srcnn(settings.network, settings.initialization, preconditioner)
         # About twice as fast for convolutions, on either kind of device.
         self._model: Srcnn = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._optimizer = Optimizer(self._model, settings.optimizer, settings.last_layer_lr_factor)
@@ -270,13 +271,17 @@ class _Learner:
 
     def weights(self) -> dict[str, NDArray[np.float32]]:
         """What is worth validating and keeping: the average, where there is one."""
-        return _arrays(self._model if self._average is None else self._average.module)
+        model: Any = self._model if self._average is None else self._average.module
+        return _arrays(model.plain_weights())
 
     def state(self) -> dict[str, NDArray[Any]]:
         """Everything the next step depends on, by name."""
-        parts = {"model": _arrays(self._model), "optimizer": self._optimizer.arrays()}
+        parts = {
+            "model": _arrays(self._model.state_dict()),
+            "optimizer": self._optimizer.arrays(),
+        }
         if self._average is not None:
-            parts["average"] = _arrays(self._average)
+            parts["average"] = _arrays(self._average.state_dict())
         return {f"{part}:{name}": array for part in parts for name, array in parts[part].items()}
 
     def load_state(self, state: Arrays) -> None:
@@ -299,10 +304,10 @@ class _Learner:
             self._average.load_state_dict(tensors("average"))
 
 
-def _arrays(model: nn.Module) -> dict[str, NDArray[Any]]:
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:
     return {
         name: np.ascontiguousarray(value.detach().cpu().numpy()).copy()
-        for name, value in model.state_dict().items()
+        for name, value in tensors.items()
     }
 
 
@@ -329,14 +334,14 @@ def _train_epoch(
     return total.item() / patches, patches
 
 
-def _time_step(sampler: PatchSampler, settings: TrainingSettings, device: torch.device) -> float:
+def _time_step(sampler: PatchSampler, settings: TrainingSettings) -> float:
     """Seconds a step takes, tried on a network that is thrown away."""
-    learner = _Learner(settings, device)
+    learner = _Learner(settings, sampler)
     warm_up, enough = 5, 1.5
     start, steps = time.perf_counter(), 0
     for number, batch in enumerate(sampler.batches(settings.batch_size, settings.seed, 0, 1000)):
         if number == warm_up:
-            _synchronise(device)
+            _synchronise(sampler.device)
             start = time.perf_counter()
         loss = learner.step(*sampler.gather(batch), settings.lr)
         steps = number + 1 - warm_up
@@ -344,7 +349,7 @@ def _time_step(sampler: PatchSampler, settings: TrainingSettings, device: torch.
             loss.item()
             if time.perf_counter() - start > enough:
                 break
-    _synchronise(device)
+    _synchronise(sampler.device)
     return (time.perf_counter() - start) / steps
 
 

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -470,6 +471,25 @@ def test_the_server_upscales_like_the_command(
         expected = Image.open(tmp_path / f"{number}-x2.png")
         assert served.mode == expected.mode
         assert np.array_equal(np.asarray(served), np.asarray(expected))
+
+
+@pytest.mark.parametrize(("language", "program"), [("sh", "sh"), ("python", sys.executable)])
+def test_the_clients_of_the_readme_work_as_written(
+    workspace: Workspace, server: str, tmp_path: Path, language: str, program: str
+) -> None:
+    (code,) = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "http://127.0.0.1:5001/" in code
+    Image.fromarray(textured_pixels(30, 40, 1)).save(tmp_path / "photo.jpg")
+    subprocess.run(
+        [program, "-c", code.replace("http://127.0.0.1:5001", server)],
+        cwd=tmp_path,
+        env=workspace.environment,
+        check=True,
+    )
+    result = workspace.command("upscale", "--input", str(tmp_path), "--output", str(tmp_path / "x"))
+    assert result.returncode == 0, result.stderr
+    answer = np.asarray(Image.open(tmp_path / "photo-x4.png"))
+    assert np.array_equal(answer, np.asarray(Image.open(tmp_path / "x" / "photo-x2.png")))
 
 
 def test_the_server_refuses_what_is_no_picture(server: str) -> None:

@@ -52,7 +52,7 @@ def count_up(_: Weights) -> float:
 
 
 def run(sampler: PatchSampler, settings: TrainingSettings, **options: Any) -> list[EpochResult]:
-    return list(fit(sampler, settings, PLAN, options.pop("validate", count_up), CPU, **options))
+    return list(fit(sampler, settings, PLAN, options.pop("validate", count_up), **options))
 
 
 def test_gathered_patches_are_those_of_the_store(store: Store, sampler: PatchSampler) -> None:
@@ -181,9 +181,9 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
 
 
 def test_the_averaged_weights_follow_the_weights_by_the_decay(sampler: PatchSampler) -> None:
-    settings, plan = replace(QUICK, ema_decay=0.75), Plan(epochs=4, steps=1)
+    settings = replace(QUICK, ema_decay=0.75, precondition=False)
     expected: dict[str, Any] = {}
-    for result in fit(sampler, settings, plan, count_up, CPU):
+    for result in fit(sampler, settings, Plan(epochs=4, steps=1), count_up):
         for name, average in result.weights.items():
             weights = result.state[f"model:{name}"]
             expected[name] = 0.75 * expected.get(name, weights) + 0.25 * weights
@@ -215,8 +215,9 @@ def test_precision_auto_is_bfloat16_only_where_the_processor_has_it(
 
 
 def test_averaging_leaves_the_path_of_the_weights_alone(sampler: PatchSampler) -> None:
-    plain = run(sampler, QUICK)[-1]
-    averaged = run(sampler, replace(QUICK, ema_decay=0.9))[-1]
+    settings = replace(QUICK, precondition=False)
+    plain = run(sampler, settings)[-1]
+    averaged = run(sampler, replace(settings, ema_decay=0.9))[-1]
     for name, value in plain.weights.items():
         assert np.array_equal(value, averaged.state[f"model:{name}"])
 
@@ -255,7 +256,7 @@ def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> No
 
 
 def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) -> None:
-    plan = make_plan(sampler, QUICK, CPU, validation=0.1)
+    plan = make_plan(sampler, QUICK, validation=0.1)
     assert (plan.epochs, plan.steps) == (3, sampler.batches_in_pass(4))
     assert plan.step_seconds is not None
     assert plan.step_seconds > 0
@@ -263,7 +264,7 @@ def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) ->
 
 @pytest.mark.parametrize("minutes", [0.01, 1.0, 100.0])
 def test_a_plan_by_minutes_fits_the_time(sampler: PatchSampler, minutes: float) -> None:
-    plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), CPU, validation=0.01)
+    plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), validation=0.01)
     assert plan.step_seconds is not None
     assert plan.epochs >= 10
     planned = plan.epochs * (plan.steps * plan.step_seconds + 0.01)

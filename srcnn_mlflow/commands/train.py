@@ -240,11 +240,11 @@ def _fit(
     if state:
         plan, progress = state.plan, state.progress
     else:
-        plan, progress = _plan(sampler, settings, device, validate), None
+        plan, progress = _plan(sampler, settings, validate), None
     say(_estimate(request, sampler, plan, device))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for result in fit(sampler, settings, plan, validate, device, progress):
+        for result in fit(sampler, settings, plan, validate, progress):
             _log_epoch(result, plan, facts, folder, say)
         run = mlflow.active_run()
         assert run is not None
@@ -281,13 +281,12 @@ def _validation_pairs(store: Store, scale: int) -> Iterator[tuple[Plane, Plane]]
 def _plan(
     sampler: PatchSampler,
     settings: TrainingSettings,
-    device: torch.device,
     validate: Callable[[Weights], float],
 ) -> Plan:
     start = time.perf_counter()
     untrained = Srcnn(settings.network).state_dict()
     validate({name: value.numpy() for name, value in untrained.items()})
-    return make_plan(sampler, settings, device, validation=time.perf_counter() - start)
+    return make_plan(sampler, settings, validation=time.perf_counter() - start)
 
 
 def _estimate(

@@ -1,0 +1,70 @@
+"""Show the first layer luma that is centred and less correlated; fold it away afterwards.
+
+Neighbouring pixels are nearly equal, so the gradient of a first layer is mostly about brightness,
+which says nothing of what bicubic has lost. The layer is therefore trained on luma minus its mean,
+times a power of its covariance (partial whitening; LeCun et al., "Efficient BackProp", 1998). Both
+are linear, so the trained network is written down as the plain SRCNN that computes the same.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from srcnn_mlflow.sampler import PatchSampler
+
+# 0 leaves the covariance as it is, -0.5 makes it the identity; 8-bit noise would then rule.
+EXPONENT = -0.25
+# How many patches the statistics are taken from, and every how many pixels of each.
+_PATCHES, _STEP = 6000, 37
+_SMALLEST_EIGENVALUE = 1e-7
+
+
+class Preconditioner(nn.Module):
+    """The mean of luma, and a symmetric matrix over the pixels under a kernel.
+
+    Attributes:
+        mean: a single value, luma in 0..1.
+        matrix: shape (side * side, side * side).
+    """
+
+    mean: Tensor
+    matrix: Tensor
+
+    def __init__(self, mean: Tensor, matrix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("matrix", matrix)
+
+    def kernel(self, trained: Tensor) -> Tensor:
+        """Turn what is trained into the kernel that centred luma is convolved with.
+
+        Args:
+            trained: shape (filters, 1, side, side).
+        """
+        return (trained.flatten(1) @ self.matrix).view_as(trained)
+
+    def bias(self, kernel: Tensor, trained: Tensor) -> Tensor:
+        """The bias that goes with `kernel` on luma which is not centred, shape (filters,)."""
+        return trained - self.mean * kernel.sum(dim=(1, 2, 3))
+
+
+def fit_preconditioner(sampler: PatchSampler, side: int) -> Preconditioner:
+    """Measure the luma of some patches, the same ones every time.
+
+    Args:
+        sampler: the training patches; theirs must be no smaller than a kernel.
+        side: of the first layer's kernels, in pixels.
+    """
+    count = min(_PATCHES, sampler.patch_count)
+    indices = torch.linspace(0, sampler.patch_count - 1, count, dtype=torch.float64).long()
+    luma, _ = sampler.gather(indices.to(sampler.device))
+    mean = luma.mean()
+    windows = functional.unfold(luma - mean, side)[:, :, ::_STEP]
+    windows = windows.permute(0, 2, 1).reshape(-1, side * side).double()
+    covariance = windows.T @ windows / len(windows)
+    values, vectors = torch.linalg.eigh(covariance)
+    values = values.clamp_min(_SMALLEST_EIGENVALUE * values.max())
+    matrix = (vectors * values**EXPONENT) @ vectors.T
+    # The layer's input keeps its power, and the usual initialization its meaning.
+    power = torch.trace(covariance) / torch.trace(matrix @ covariance @ matrix.T)
+    return Preconditioner(mean, (matrix * power.sqrt()).float())
