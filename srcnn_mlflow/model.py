@@ -1,5 +1,6 @@
 """The network, in torch, for training."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -81,8 +82,11 @@ class Srcnn(nn.Module):
             luma = functional.pad(luma, [margin] * 4)
         elif self.architecture.padding == "replicate":
             luma = functional.pad(luma, [margin] * 4, mode="replicate")
-        kernel = self.preconditioner.kernel(self.conv1.weight)
-        return functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
+        # In float32 even where the rest is not: a whitening kernel rounded to 8 bits would be
+        # another kernel than the one that is folded and kept.
+        with torch.autocast(luma.device.type, enabled=False):
+            kernel = self.preconditioner.kernel(self.conv1.weight)
+            return functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
 
     def crop_target(self, luma: Tensor) -> Tensor:
         """Cut a plane of the input's size to the size of the output."""

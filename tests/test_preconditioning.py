@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from srcnn_mlflow.architecture import PADDINGS, Architecture
@@ -36,6 +37,23 @@ def test_the_plain_network_computes_the_same(
     assert trained(luma).shape == plain(luma).shape
     assert torch.allclose(trained(luma), plain(luma), atol=1e-5)
     assert not torch.allclose(trained.conv1.weight, plain.conv1.weight, atol=1e-3)
+
+
+def test_the_plain_network_computes_nearly_the_same_as_one_in_bfloat16(
+    sampler: PatchSampler,
+) -> None:
+    torch.manual_seed(0)
+    fitted = fit_preconditioner(sampler, 9)
+    # As strong as the whitening of smooth pictures can be.
+    trained = Srcnn(Architecture(), "he", Preconditioner(fitted.mean, 30 * fitted.matrix))
+    nn.init.normal_(trained.conv3.weight, std=0.01)
+    plain = Srcnn(Architecture())
+    plain.load_state_dict(trained.plain_weights())
+    luma = sampler.gather(torch.arange(4))[0]
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = trained(luma)
+    change = plain(luma) - plain.crop_target(luma)
+    assert (rough - plain(luma)).abs().max() < 0.05 * change.abs().max()
 
 
 def test_without_a_preconditioner_the_weights_are_their_own() -> None:
