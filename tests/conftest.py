@@ -1,9 +1,14 @@
 """What several test files need: pictures made on the spot, and the shared image sets."""
 
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +16,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[1]
+BIN = Path(sys.executable).parent
 SHARED = ROOT.parent / "shared" / "data"
 
 # No test may speak to a tracking server of the person who runs it.
@@ -72,3 +78,39 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+@contextmanager
+def http_server(*command: str | Path, cwd: Path, environment: dict[str, str]) -> Iterator[str]:
+    """Run a server until the block ends; gives its address.
+
+    Args:
+        command: of which the word `PORT` is replaced by the number of a free port.
+        cwd: where it runs.
+        environment: with which it runs.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    process = subprocess.Popen(
+        [port if word == "PORT" else word for word in command],
+        cwd=cwd,
+        env=environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=5).close()
+                break
+            except OSError:
+                time.sleep(0.5)
+        else:
+            pytest.fail(f"{command[0]} did not start within two minutes")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()

@@ -6,11 +6,8 @@ import json
 import os
 import re
 import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,9 +25,8 @@ from PIL import Image
 from srcnn_mlflow.datasets import digest, load_dataset
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.judge import JudgedModel
-from tests.conftest import ROOT, textured_pixels
+from tests.conftest import BIN, ROOT, http_server, textured_pixels
 
-BIN = Path(sys.executable).parent
 PROJECT_FILES = ("MLproject", "python_env.yaml", "requirements.txt", "srcnn_mlflow")
 
 
@@ -344,7 +340,7 @@ def test_a_killed_training_is_resumed_in_its_own_run(
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch 3 of 40"):
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
     process.wait()
     process.stdout.close()
@@ -410,34 +406,13 @@ def test_results_are_shown_for_every_scale_at_hand(workspace: Workspace) -> None
 @pytest.fixture(scope="module")
 def server(workspace: Workspace) -> Iterator[str]:
     """`mlflow models serve` of the champion; gives its address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [
-            *(BIN / "mlflow", "models", "serve", "-m", "models:/srcnn-x2@champion"),
-            *("-p", str(port), "--env-manager", "local"),
-        ],
+    with http_server(
+        *(BIN / "mlflow", "models", "serve", "-m", "models:/srcnn-x2@champion"),
+        *("-p", "PORT", "--env-manager", "local"),
         cwd=workspace.folder,
-        env=workspace.environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail("the server did not start within two minutes")
+        environment=workspace.environment,
+    ) as address:
         yield address
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
 
 
 def post(address: str, *contents: bytes) -> tuple[int, Any]:

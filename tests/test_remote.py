@@ -1,11 +1,6 @@
 """The whole experiment against a tracking server, with artifacts that pass through it."""
 
 import os
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,44 +8,22 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import run_command
-
-BIN = Path(sys.executable).parent
+from tests.conftest import BIN, http_server, run_command
 
 
 @pytest.fixture
 def tracking_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """`mlflow server` on this machine, in a folder which clients do not know."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     folder = tmp_path / "server"
     folder.mkdir()
-    process = subprocess.Popen(
-        [
-            *(BIN / "mlflow", "server", "--port", str(port), "--workers", "1"),
-            *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "artifacts"),
-        ],
+    with http_server(
+        *(BIN / "mlflow", "server", "--port", "PORT", "--workers", "1"),
+        *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "artifacts"),
         cwd=folder,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    address = f"http://127.0.0.1:{port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.5)
-        else:
-            pytest.fail("the tracking server did not start within two minutes")
+        environment=dict(os.environ),
+    ) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         yield address
-    finally:
-        os.killpg(process.pid, 15)
-        process.wait()
 
 
 def test_main_works_against_a_server_with_proxied_artifacts(
