@@ -10,12 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from srcnn_mlflow.sampler import PatchSampler
-
 # 0 leaves the covariance as it is, -0.5 makes it the identity; 8-bit noise would then rule.
 EXPONENT = -0.25
-# How many patches the statistics are taken from, and every how many pixels of each.
-_PATCHES, _STEP = 6000, 37
+# Of the places where a kernel fits into a patch, every so many are looked at.
+_STEP = 37
 _SMALLEST_EIGENVALUE = 1e-7
 
 
@@ -48,16 +46,13 @@ class Preconditioner(nn.Module):
         return trained - self.mean * kernel.sum(dim=(1, 2, 3))
 
 
-def fit_preconditioner(sampler: PatchSampler, side: int) -> Preconditioner:
-    """Measure the luma of some patches, the same ones every time.
+def fit_preconditioner(luma: Tensor, side: int) -> Preconditioner:
+    """Measure the mean of patches, and how the pixels under a kernel go together.
 
     Args:
-        sampler: the training patches; theirs must be no smaller than a kernel.
+        luma: network inputs in 0..1, shape (patches, 1, height, width), no smaller than a kernel.
         side: of the first layer's kernels, in pixels.
     """
-    count = min(_PATCHES, sampler.patch_count)
-    indices = torch.linspace(0, sampler.patch_count - 1, count, dtype=torch.float64).long()
-    luma, _ = sampler.gather(indices.to(sampler.device))
     mean = luma.mean()
     windows = functional.unfold(luma - mean, side)[:, :, ::_STEP]
     windows = windows.permute(0, 2, 1).reshape(-1, side * side).double()

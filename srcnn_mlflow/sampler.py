@@ -58,6 +58,13 @@ class PatchSampler:
         hr = self._hr_runs.index_select(0, rows).view(shape) / 255
         return lr, hr
 
+    def spread(self, count: int) -> Tensor:
+        """Pick patches evenly from all of them; int64 of shape (count or fewer,)."""
+        chosen = torch.linspace(
+            0, self.patch_count - 1, min(count, self.patch_count), dtype=torch.float64
+        )
+        return chosen.long().to(self.device)
+
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
         """Yield `count` batches of patch numbers, beginning with batch number `first`.
 

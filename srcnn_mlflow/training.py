@@ -25,6 +25,8 @@ SCHEDULES = ("cosine", "constant")
 PRECISIONS = ("auto", "float32", "bfloat16")
 WARM_UP = 0.02
 FINAL_LR = 0.01
+# What the preconditioner is measured on.
+MEASURED_PATCHES = 6000
 
 Weights = Mapping[str, NDArray[np.float32]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -237,8 +239,10 @@ class _Learner:
     def __init__(self, settings: TrainingSettings, sampler: PatchSampler) -> None:
         device = sampler.device
         torch.manual_seed(settings.seed)
-        side = settings.network.kernels[0]
-        preconditioner = fit_preconditioner(sampler, side) if settings.precondition else None
+        preconditioner = None
+        if settings.precondition:
+            luma, _ = sampler.gather(sampler.spread(MEASURED_PATCHES))
+            preconditioner = fit_preconditioner(luma, settings.network.kernels[0])
         model = Srcnn(settings.network, settings.initialization, preconditioner)
         # About twice as fast for convolutions, on either kind of device.
         self._model: Srcnn = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]

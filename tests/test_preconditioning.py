@@ -17,20 +17,22 @@ from srcnn_mlflow.store import StoreSettings, open_store, prepare
 
 
 @pytest.fixture
-def sampler(photo_folder: Path) -> PatchSampler:
+def patches(photo_folder: Path) -> torch.Tensor:
+    """Network inputs, shape (patches, 1, 25, 25)."""
     settings = StoreSettings(2, 25, 7)
     path = prepare(load_dataset(str(photo_folder)), settings, print, photo_folder)
-    return PatchSampler(open_store(path), torch.device("cpu"))
+    sampler = PatchSampler(open_store(path), torch.device("cpu"))
+    return sampler.gather(sampler.spread(1000))[0]
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
 @pytest.mark.parametrize("name", ["9-5-5", "9-1-5"])
 def test_the_plain_network_computes_the_same(
-    sampler: PatchSampler, name: str, padding: str
+    patches: torch.Tensor, name: str, padding: str
 ) -> None:
     torch.manual_seed(0)
     architecture = Architecture(name, padding=padding)
-    trained = Srcnn(architecture, "plain", fit_preconditioner(sampler, 9))
+    trained = Srcnn(architecture, "plain", fit_preconditioner(patches, 9))
     plain = Srcnn(architecture)
     plain.load_state_dict(trained.plain_weights())
     luma = torch.rand(2, 1, 30, 37)
@@ -40,16 +42,16 @@ def test_the_plain_network_computes_the_same(
 
 
 def test_the_plain_network_computes_nearly_the_same_as_one_in_bfloat16(
-    sampler: PatchSampler,
+    patches: torch.Tensor,
 ) -> None:
     torch.manual_seed(0)
-    fitted = fit_preconditioner(sampler, 9)
+    fitted = fit_preconditioner(patches, 9)
     # As strong as the whitening of smooth pictures can be.
     trained = Srcnn(Architecture(), "he", Preconditioner(fitted.mean, 30 * fitted.matrix))
     nn.init.normal_(trained.conv3.weight, std=0.01)
     plain = Srcnn(Architecture())
     plain.load_state_dict(trained.plain_weights())
-    luma = sampler.gather(torch.arange(4))[0]
+    luma = patches[:4]
     with torch.autocast("cpu", torch.bfloat16):
         rough = trained(luma)
     change = plain(luma) - plain.crop_target(luma)
@@ -64,14 +66,15 @@ def test_without_a_preconditioner_the_weights_are_their_own() -> None:
         assert torch.equal(value, weights[name])
 
 
-def test_what_the_layer_sees_is_less_correlated_and_as_strong(sampler: PatchSampler) -> None:
-    fitted = fit_preconditioner(sampler, 9)
-    luma, _ = sampler.gather(torch.arange(sampler.patch_count))
-    windows = functional.unfold(luma - luma.mean(), 9).permute(0, 2, 1).reshape(-1, 81).double()
+def test_what_the_layer_sees_is_less_correlated_and_as_strong(patches: torch.Tensor) -> None:
+    fitted = fit_preconditioner(patches, 9)
+    windows = (
+        functional.unfold(patches - patches.mean(), 9).permute(0, 2, 1).reshape(-1, 81).double()
+    )
     before = windows.T @ windows / len(windows)
     matrix = fitted.matrix.double()
     after = matrix @ before @ matrix.T
-    assert fitted.mean == pytest.approx(float(luma.mean()), abs=0.01)
+    assert fitted.mean == pytest.approx(float(patches.mean()), abs=0.01)
     assert torch.trace(after) == pytest.approx(float(torch.trace(before)), rel=0.05)
     spread = [
         float(values[-1] / values[-40]) for values in map(torch.linalg.eigvalsh, (before, after))
@@ -80,8 +83,8 @@ def test_what_the_layer_sees_is_less_correlated_and_as_strong(sampler: PatchSamp
     assert np.log(spread[1]) == pytest.approx((1 + 2 * EXPONENT) * np.log(spread[0]), rel=0.1)
 
 
-def test_measuring_twice_gives_the_same(sampler: PatchSampler) -> None:
-    first, second = fit_preconditioner(sampler, 9), fit_preconditioner(sampler, 9)
+def test_measuring_twice_gives_the_same(patches: torch.Tensor) -> None:
+    first, second = fit_preconditioner(patches, 9), fit_preconditioner(patches, 9)
     assert torch.equal(first.mean, second.mean)
     assert torch.equal(first.matrix, second.matrix)
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow.commands.train import TrainRequest, train
-from srcnn_mlflow.errors import DatasetError
+from srcnn_mlflow.errors import DatasetError, TrainingError
 from srcnn_mlflow.training import TrainingSettings
 
 
@@ -61,3 +61,18 @@ def test_fewer_training_pictures_are_logged_as_such(request_on: TrainRequest) ->
     assert run.inputs is not None
     profiles = [entry.dataset.profile for entry in run.inputs.dataset_inputs]
     assert any(profile and '"images": 2' in profile for profile in profiles)
+
+
+@pytest.mark.parametrize(
+    ("padding", "reason"),
+    [
+        ("none", "leaves nothing of a patch with padding none"),
+        ("zero", "smaller than the first layer's kernels of 9x9, which precondition measures"),
+    ],
+)
+def test_patches_smaller_than_what_training_needs_are_refused(
+    request_on: TrainRequest, padding: str, reason: str
+) -> None:
+    settings = replace(request_on.settings, padding=padding)
+    with pytest.raises(TrainingError, match=reason):
+        train(replace(request_on, patch_size=8, settings=settings), "cpu", print)

@@ -65,6 +65,14 @@ def test_gathered_patches_are_those_of_the_store(store: Store, sampler: PatchSam
         assert np.array_equal((hr[row, 0] * 255).round().byte().numpy(), expected_hr)
 
 
+def test_patches_are_spread_over_all_of_them(sampler: PatchSampler) -> None:
+    few = sampler.spread(5).tolist()
+    assert few[0] == 0
+    assert few[-1] == sampler.patch_count - 1
+    assert sorted(set(few)) == few
+    assert sampler.spread(10**6).tolist() == list(range(sampler.patch_count))
+
+
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 1000])
 def test_a_pass_visits_every_patch_once(sampler: PatchSampler, batch_size: int) -> None:
     per_pass = sampler.batches_in_pass(batch_size)

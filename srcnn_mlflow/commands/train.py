@@ -203,6 +203,13 @@ def _check_patch_size(request: TrainRequest) -> None:
             f"patch_size {request.patch_size} leaves nothing of a patch with padding none and "
             f"architecture {network.name}; use at least {least}, or another padding"
         )
+    kernel = network.kernels[0]
+    if request.settings.precondition and request.patch_size < kernel:
+        raise TrainingError(
+            f"patch_size {request.patch_size} is smaller than the first layer's kernels of "
+            f"{kernel}x{kernel}, which precondition measures; use at least {kernel}, or "
+            "precondition=false"
+        )
 
 
 def _say_baseline(prepared: Prepared, scale: int, say: Say) -> None:
