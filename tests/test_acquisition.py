@@ -5,6 +5,7 @@ import io
 import threading
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -191,6 +192,22 @@ def test_too_many_bytes_are_refused(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="not the expected file"):
         fetch(tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == ["download.lock"]
+
+
+def test_what_a_killed_unpacking_left_is_cleared_away(server: Server, tmp_path: Path) -> None:
+    left = tmp_path / "SET_HR.partial"
+    left.mkdir()
+    (left / "0009.png").write_bytes(b"half")
+    fetch(tmp_path)
+    assert server.asked == [None]
+    assert_complete(tmp_path)
+
+
+def test_two_that_fetch_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(fetch, [tmp_path, tmp_path]))
+    assert server.asked == [None]
+    assert_complete(tmp_path)
 
 
 def test_a_truncated_zip_is_refused(server: Server, tmp_path: Path) -> None:
