@@ -56,7 +56,9 @@ class Srcnn(nn.Module):
         """Sharpen bicubic luma; see the class for shapes and ranges."""
         features = functional.relu(self._extract(luma))
         features = functional.relu(self.conv2(features))
-        output: Tensor = self.conv3(features)
+        # In float32 throughout: 8 bits are too few for luma, which is what this layer gives.
+        with torch.autocast(luma.device.type, enabled=False):
+            output: Tensor = self.conv3(features.float())
         return output + self.crop_target(luma) if self.architecture.residual else output
 
     def plain_weights(self) -> dict[str, Tensor]:

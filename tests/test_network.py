@@ -165,3 +165,14 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="was not written by srcnn-mlflow"):
         Upscaler(tmp_path / "foreign.onnx")
     shutil.rmtree(tmp_path)
+
+
+def test_in_bfloat16_the_output_keeps_the_fine_steps_of_luma() -> None:
+    torch.manual_seed(0)
+    model = Srcnn(Architecture(residual=False), "plain")
+    luma = torch.rand(2, 1, 40, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(luma)
+    assert output.dtype == torch.float32
+    # Rounded to bfloat16, the values of a picture would fall together.
+    assert len(output.unique()) > 0.99 * output.numel()

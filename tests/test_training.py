@@ -199,8 +199,11 @@ def test_the_averaged_weights_follow_the_weights_by_the_decay(sampler: PatchSamp
     assert not np.array_equal(expected["conv1.weight"], weights)
 
 
-def test_bfloat16_learns_nearly_the_same_in_float32_weights(sampler: PatchSampler) -> None:
-    settings = replace(QUICK, optimizer="adam", lr=1e-4, schedule="constant")
+@pytest.mark.parametrize("residual", [True, False])
+def test_bfloat16_learns_nearly_the_same_in_float32_weights(
+    sampler: PatchSampler, residual: bool
+) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e-4, schedule="constant", residual=residual)
     exact = run(sampler, replace(settings, precision="float32"))
     rough = run(sampler, replace(settings, precision="bfloat16"))
     assert rough[0].train_loss != exact[0].train_loss
