@@ -23,6 +23,10 @@ from srcnn_mlflow.imaging import open_image
 from srcnn_mlflow.upscaler import Upscaler
 
 
+# The usual level 6 takes as long as the network does, for files 5 % smaller.
+PNG_LEVEL = 3
+
+
 @dataclass(frozen=True)
 class Limits:
     """What a server takes on; each is read from the environment variable beside it.
@@ -111,7 +115,9 @@ class ServedUpscaler(PythonModel):
             raise _refuse(f"image {row} cannot be used: {error}") from None
         result = self._upscaler.upscale_image(image)
         file = io.BytesIO()
-        result.save(file, "PNG", icc_profile=result.info.get("icc_profile"))
+        result.save(
+            file, "PNG", compress_level=PNG_LEVEL, icc_profile=result.info.get("icc_profile")
+        )
         answer = base64.b64encode(file.getvalue()).decode("ascii")
         return {"image": answer, "width": result.width, "height": result.height}
 
