@@ -22,7 +22,6 @@ from srcnn_mlflow.errors import ImageError, ModelError
 from srcnn_mlflow.imaging import open_image
 from srcnn_mlflow.upscaler import Upscaler
 
-
 # The usual level 6 takes as long as the network does, for files 5 % smaller.
 PNG_LEVEL = 3
 
