@@ -308,6 +308,14 @@ def results() -> None:
     show_results(click.echo)
 
 
+@cli.command()
+def tidy() -> None:
+    """Mark as FAILED the runs that dead processes of this machine have left RUNNING."""
+    from srcnn_mlflow.commands import tidy as command
+
+    command.tidy(click.echo)
+
+
 def main() -> NoReturn:
     """Run a command; whatever goes wrong becomes one line and an exit code."""
     try:

@@ -18,6 +18,7 @@ from mlflow.entities import Run
 
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.locking import one_at_a_time
+from srcnn_mlflow.processes import ProcessSign
 
 # What MLflow tells of its own housekeeping would drown what the commands say.
 for _name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"):
@@ -73,6 +74,7 @@ def track(
                 "mlflow.runName": name,
                 "entry_point": entry_point,
                 "git_commit": git_commit(),
+                **ProcessSign.own().tags(),
                 **({} if scale is None else {"scale": str(scale)}),
             }
         )
@@ -127,6 +129,31 @@ def download(run_id: str, artifact_path: str, destination: Path) -> Path:
             run_id=run_id, artifact_path=artifact_path, dst_path=str(destination)
         )
     )
+
+
+def running_runs() -> list[Run]:
+    """All runs that are RUNNING, in any experiment."""
+    client = MlflowClient()
+    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+    runs: list[Run] = []
+    page = client.search_runs(experiments, "attributes.status = 'RUNNING'")
+    runs += page
+    while page.token:
+        page = client.search_runs(
+            experiments, "attributes.status = 'RUNNING'", page_token=page.token
+        )
+        runs += page
+    return runs
+
+
+def process_of(run: Run) -> ProcessSign | None:
+    """The process that a run belongs to; None where the run does not say."""
+    return ProcessSign.from_tags(run.data.tags)
+
+
+def take_over() -> None:
+    """Let the active run, which another process began, belong to this one."""
+    mlflow.set_tags(ProcessSign.own().tags())
 
 
 def newest_run(entry_point: str, scale: int) -> Run | None:

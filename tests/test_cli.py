@@ -93,7 +93,7 @@ def test_what_cannot_be_done_is_said_in_one_line(
 
 def test_a_broken_store_is_named(invoke: Invoke) -> None:
     assert invoke("prepare")[0] == 0
-    (path,) = Path("data/prepared").iterdir()
+    (path,) = Path("data/prepared").glob("*.h5")
     contents = bytearray(path.read_bytes())
     contents[-10_000] ^= 255
     path.write_bytes(contents)

@@ -11,6 +11,7 @@ from typing import Any
 import mlflow
 import numpy as np
 import torch
+from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow import registry, tracking
@@ -114,22 +115,32 @@ def resume(run_id: str, device: str, say: Say) -> Trained:
     chosen = choose_device(device)
     with tempfile.TemporaryDirectory() as folder, _tag_project_run(run_id):
         try:
-            run = mlflow.get_run(run_id)
-            entry_point, status = run.data.tags.get("entry_point"), run.info.status
-            if entry_point != "train":
-                raise TrainingError(
-                    f"run {run_id} is not a training but {entry_point}; give the id of a train run"
-                )
+            _check_resumable(mlflow.get_run(run_id))
             path = tracking.download(run_id, f"{CHECKPOINTS}/{STATE}", Path(folder))
         except (MlflowException, OSError) as error:
             raise TrainingError(f"run {run_id} cannot be resumed: {error}") from error
-        if status == "FINISHED":
-            raise TrainingError(f"run {run_id} is finished; there is nothing to resume")
         arrays, facts = load_checkpoint(path)
         request = TrainRequest.from_parameters(facts["parameters"])
         say(f"resuming run {run_id} after epoch {facts['epoch']} of {facts['plan']['epochs']}")
         with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+            tracking.take_over()
             return _train_in_run(run_id, request, chosen, say, _State(arrays, facts))
+
+
+def _check_resumable(run: Run) -> None:
+    run_id, entry_point = run.info.run_id, run.data.tags.get("entry_point")
+    if entry_point != "train":
+        raise TrainingError(
+            f"run {run_id} is not a training but {entry_point}; give the id of a train run"
+        )
+    if run.info.status == "FINISHED":
+        raise TrainingError(f"run {run_id} is finished; there is nothing to resume")
+    process = tracking.process_of(run)
+    if run.info.status == "RUNNING" and process is not None and process.is_alive_here():
+        raise TrainingError(
+            f"run {run_id} is still being trained by process {process.number}; wait for it, or end "
+            "that process first"
+        )
 
 
 def choose_device(device: str) -> torch.device:
