@@ -386,7 +386,7 @@ def _make_pairs(
     with ThreadPoolExecutor(workers) as pool:
         waiting = iter(photos)
         running: list[Future[tuple[Plane, Plane]]] = [
-            pool.submit(make, photo) for photo in islice(waiting, 2 * workers)
+            pool.submit(make, photo) for photo in islice(waiting, workers + 1)
         ]
         while running:
             yield running.pop(0).result()
