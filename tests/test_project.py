@@ -186,7 +186,10 @@ def test_the_registry_has_version_alias_and_tags(workspace: Workspace) -> None:
         "psnr_gain",
         "measured_on",
         "git_commit",
+        "judged_by",
+        "verdict",
     }
+    assert version.tags["judged_by"] == workspace.runs("promote")[-1].info.run_id
     assert version.tags["measured_on"] == "samples test"
     metrics = workspace.runs("evaluate")[-1].data.metrics
     assert float(version.tags["psnr"]) == pytest.approx(metrics["srcnn_psnr"], abs=1e-4)
