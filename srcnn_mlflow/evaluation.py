@@ -8,7 +8,7 @@ import numpy as np
 from srcnn_mlflow.datasets import Photo, load_luma
 from srcnn_mlflow.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
-from srcnn_mlflow.metrics import SSIM_WINDOW, TileScores, mse, psnr, score_tiles, ssim
+from srcnn_mlflow.metrics import SSIM_WINDOW, TileScores, compare, mse
 from srcnn_mlflow.progress import progress
 
 UpscaleLuma = Callable[[Plane], Plane]
@@ -133,16 +133,17 @@ def score_plane(
             f"{srcnn.shape[1]}x{srcnn.shape[0]}, which is not scale {scale}; choose a model "
             f"trained with scale={scale}"
         )
+    without, with_srcnn = (compare(original, plane, border) for plane in (bicubic, srcnn))
     return ImageScore(
         image=name,
-        bicubic_psnr=psnr(original, bicubic, border),
-        srcnn_psnr=psnr(original, srcnn, border),
-        bicubic_ssim=ssim(original, bicubic, border),
-        srcnn_ssim=ssim(original, srcnn, border),
-        bicubic_mse=mse(original, bicubic, border),
-        srcnn_mse=mse(original, srcnn, border),
-        bicubic_tiles=score_tiles(original, bicubic, border),
-        srcnn_tiles=score_tiles(original, srcnn, border),
+        bicubic_psnr=without.psnr,
+        srcnn_psnr=with_srcnn.psnr,
+        bicubic_ssim=without.ssim,
+        srcnn_ssim=with_srcnn.ssim,
+        bicubic_mse=without.mse,
+        srcnn_mse=with_srcnn.mse,
+        bicubic_tiles=without.tiles,
+        srcnn_tiles=with_srcnn.tiles,
     )
 
 

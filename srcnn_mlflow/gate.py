@@ -22,12 +22,22 @@ FEW_PICTURES = 30
 # How far a picture may fall below bicubic, in dB.
 RUIN_MARGIN = 0.1
 
+METRICS = ("PSNR", "SSIM")
+
 _SEED = 0
 _MOST_NAMED = 5
 
 # A contender's tiles in every picture.
 _Tiles = Sequence[TileScores]
 _Resample = Callable[[_Tiles, str], NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """Where a contender stands in one metric: its mean, and the means of all resamples."""
+
+    mean: float
+    resampled: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -99,10 +109,11 @@ def judge(
         opponents[champion_name] = [score.srcnn_tiles for score in champion]
     drawn = "tiles" if len(challenger) < FEW_PICTURES else "pictures"
     resample = _resample_tiles if drawn == "tiles" else _resample_pictures
+    standing = {metric: _stand(mine, metric, resample) for metric in METRICS}
     contests = [
-        _contest(name, metric, mine, tiles, resample)
+        _contest(name, metric, standing[metric], _stand(tiles, metric, resample))
         for name, tiles in opponents.items()
-        for metric in ("PSNR", "SSIM")
+        for metric in METRICS
     ]
     losses = [(score.image, -score.psnr_gain) for score in challenger]
     ruined = sorted((loss for loss in losses if loss[1] > RUIN_MARGIN), key=lambda loss: -loss[1])
@@ -130,22 +141,26 @@ def describe(judgement: Judgement) -> str:
     )
 
 
-def _contest(
-    opponent: str, metric: str, mine: _Tiles, theirs: _Tiles, resample: _Resample
-) -> Contest:
-    leads = resample(mine, metric) - resample(theirs, metric)
+def _contest(opponent: str, metric: str, mine: _Standing, theirs: _Standing) -> Contest:
+    leads = mine.resampled - theirs.resampled
     return Contest(
         opponent,
         metric,
-        challenger=_mean(mine, metric),
-        bar=_mean(theirs, metric),
+        challenger=mine.mean,
+        bar=theirs.mean,
         certain_lead=float(np.quantile(leads, 1 - CONFIDENCE)),
     )
 
 
-def _mean(pictures: _Tiles, metric: str) -> float:
-    whole = [_scores(tiles, metric, np.ones((1, len(tiles.pixels)))) for tiles in pictures]
-    return float(np.mean(whole))
+def _stand(pictures: _Tiles, metric: str, resample: _Resample) -> _Standing:
+    return _Standing(float(np.mean(_whole_scores(pictures, metric))), resample(pictures, metric))
+
+
+def _whole_scores(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
+    """Every picture's score, each tile once; shape (pictures,)."""
+    return np.array(
+        [_scores(tiles, metric, np.ones((1, len(tiles.pixels))))[0] for tiles in pictures]
+    )
 
 
 def _scores(tiles: TileScores, metric: str, weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -186,9 +201,7 @@ def _resample_tiles(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
 
 def _resample_pictures(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
     """The mean over pictures drawn from all of them."""
-    scores = np.array(
-        [_scores(tiles, metric, np.ones((1, len(tiles.pixels))))[0] for tiles in pictures]
-    )
+    scores = _whole_scores(pictures, metric)
     count = len(scores)
     generator = np.random.default_rng(_SEED)
     weights = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)

@@ -9,7 +9,7 @@ from skimage.metrics import structural_similarity
 
 PEAK = 255.0
 SSIM_WINDOW = 11
-# Sides of the tiles of `score_tiles`: far wider than the network looks, but many to a picture.
+# Sides of the tiles of `compare`: far wider than the network looks, but many to a picture.
 _LARGEST_TILE, _SMALLEST_TILE, _TILES_A_SIDE = 64, 16, 4
 
 Plane = NDArray[np.uint8]
@@ -30,6 +30,23 @@ class TileScores:
     pixels: NDArray[np.int64]
     ssim: NDArray[np.float64]
     windows: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All scores of a plane against its original.
+
+    Attributes:
+        mse: in squared grey levels.
+        psnr: in dB; infinite for equal planes.
+        ssim: 1 for equal planes.
+        tiles: the same, tile by tile.
+    """
+
+    mse: float
+    psnr: float
+    ssim: float
+    tiles: TileScores
 
 
 def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -55,8 +72,7 @@ def psnr(target: Plane, prediction: Plane, border: int = 0) -> float:
 
     Arguments and errors are those of `mse`.
     """
-    error = mse(target, prediction, border)
-    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
+    return _decibels(mse(target, prediction, border))
 
 
 def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -75,26 +91,36 @@ def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
     return float(np.mean(_ssim_map(_inside(target, border), _inside(prediction, border))))
 
 
-def score_tiles(target: Plane, prediction: Plane, border: int = 0) -> TileScores:
-    """Compare two planes tile by tile, in squares of 64 pixels, or 16 where they are small.
+def compare(target: Plane, prediction: Plane, border: int = 0) -> Comparison:
+    """Score a plane by `mse`, `psnr`, `ssim` and their shares in every tile.
 
-    Summed over all tiles, and divided by the number of pixels or windows, it gives `mse` and
-    `ssim` again. Arguments and errors are theirs.
+    Tiles are squares of 64 pixels, or of 16 where the plane is small. Summed over all tiles, and
+    divided by the number of pixels or windows, their fields give `mse` and `ssim` again.
+    Arguments and errors are theirs.
     """
+    error = mse(target, prediction, border)
     target, prediction = _inside(target, border), _inside(prediction, border)
-    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, min(target.shape) // _TILES_A_SIDE))
-    difference = target.astype(np.float64) - prediction
-    windows = np.zeros(target.shape)
-    similarity = np.zeros(target.shape)
+    similarity = _ssim_map(target, prediction)
+    return Comparison(
+        mse=error,
+        psnr=_decibels(error),
+        ssim=float(np.mean(similarity)),
+        tiles=_score_tiles(target.astype(np.float64) - prediction, similarity),
+    )
+
+
+def _decibels(error: float) -> float:
+    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
+
+
+def _score_tiles(difference: NDArray[np.float64], ssim_inside: NDArray[np.float64]) -> TileScores:
+    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, min(difference.shape) // _TILES_A_SIDE))
     margin = SSIM_WINDOW // 2
-    centres = slice(margin, -margin), slice(margin, -margin)
-    windows[centres] = 1
-    similarity[centres] = _ssim_map(target, prediction)
     return TileScores(
         squared_error=_tile_sums(difference**2, tile),
-        pixels=_tile_sums(np.ones(target.shape), tile).astype(np.int64),
-        ssim=_tile_sums(similarity, tile),
-        windows=_tile_sums(windows, tile).astype(np.int64),
+        pixels=_tile_sums(np.ones(difference.shape), tile).astype(np.int64),
+        ssim=_tile_sums(np.pad(ssim_inside, margin), tile),
+        windows=_tile_sums(np.pad(np.ones(ssim_inside.shape), margin), tile).astype(np.int64),
     )
 
 

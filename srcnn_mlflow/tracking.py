@@ -133,17 +133,7 @@ def download(run_id: str, artifact_path: str, destination: Path) -> Path:
 
 def running_runs() -> list[Run]:
     """All runs that are RUNNING, in any experiment."""
-    client = MlflowClient()
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs: list[Run] = []
-    page = client.search_runs(experiments, "attributes.status = 'RUNNING'")
-    runs += page
-    while page.token:
-        page = client.search_runs(
-            experiments, "attributes.status = 'RUNNING'", page_token=page.token
-        )
-        runs += page
-    return runs
+    return _search_runs("attributes.status = 'RUNNING'")
 
 
 def process_of(run: Run) -> ProcessSign | None:
@@ -158,16 +148,20 @@ def take_over() -> None:
 
 def newest_run(entry_point: str, scale: int) -> Run | None:
     """The latest finished run of an entry point at a scale, in any experiment."""
-    client = MlflowClient()
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    runs = client.search_runs(
-        experiments,
+    runs = _search_runs(
         f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
         "and attributes.status = 'FINISHED'",
-        max_results=1,
         order_by=["attributes.start_time DESC"],
+        max_results=1,
     )
     return runs[0] if runs else None
+
+
+def _search_runs(wanted: str, **how: Any) -> list[Run]:
+    runs: list[Run] = mlflow.search_runs(
+        search_all_experiments=True, filter_string=wanted, output_format="list", **how
+    )
+    return runs
 
 
 def git_commit() -> str:

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from srcnn_mlflow.metrics import mse, psnr, score_tiles, ssim
+from srcnn_mlflow.metrics import compare, mse, psnr, ssim
 
 planes = arrays(np.uint8, st.tuples(st.integers(12, 30), st.integers(12, 30)))
 
@@ -93,7 +93,7 @@ def test_planes_of_other_shapes_are_refused() -> None:
 def test_tiles_add_up_to_the_whole(plane: np.ndarray, seed: int, border: int) -> None:
     noise = np.random.default_rng(seed).integers(-20, 21, plane.shape)
     other = np.clip(plane + noise, 0, 255).astype(np.uint8)
-    tiles = score_tiles(plane, other, border)
+    tiles = compare(plane, other, border).tiles
     assert tiles.squared_error.sum() / tiles.pixels.sum() == mse(plane, other, border)
     assert tiles.ssim.sum() / tiles.windows.sum() == pytest.approx(ssim(plane, other, border))
     assert tiles.pixels.min() > 0
@@ -103,8 +103,18 @@ def test_tiles_show_where_the_error_is() -> None:
     plane = np.full((128, 128), 100, np.uint8)
     spoilt = plane.copy()
     spoilt[:32, 96:] += 10
-    tiles = score_tiles(plane, spoilt)
+    tiles = compare(plane, spoilt).tiles
     assert len(tiles.pixels) == 16
     assert np.flatnonzero(tiles.squared_error).tolist() == [3]
     assert tiles.squared_error[3] == 32 * 32 * 100
     assert tiles.pixels.tolist() == [1024] * 16
+
+
+def test_a_comparison_has_the_numbers_of_the_single_functions() -> None:
+    generator = np.random.default_rng(3)
+    plane, other = generator.integers(0, 256, (2, 40, 50)).astype(np.uint8)
+    found = compare(plane, other, border=3)
+    assert found.mse == mse(plane, other, border=3)
+    assert found.psnr == psnr(plane, other, border=3)
+    assert found.ssim == ssim(plane, other, border=3)
+    assert compare(plane, plane).psnr == math.inf

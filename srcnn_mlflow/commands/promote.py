@@ -125,8 +125,9 @@ def _judge_against(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
     judgement = judge(challenger_scores, scores, f"champion version {champion}")
-    say(describe(judgement))
-    mlflow.log_text(describe(judgement), f"{ARTIFACTS}/verdict.md")
+    table = describe(judgement)
+    say(table)
+    mlflow.log_text(table, f"{ARTIFACTS}/verdict.md")
     mlflow.log_dict(asdict(judgement), f"{ARTIFACTS}/verdict.json")
     return judgement
 
