@@ -22,6 +22,7 @@ from statistics import median
 import click
 import h5py
 import numpy as np
+from memory import proportional_bytes
 from PIL import Image
 
 from srcnn_mlflow.datasets import load_dataset
@@ -100,7 +101,7 @@ def measure(command: Sequence[str], folder: Path, written: str) -> Cost:
     def look() -> None:
         nonlocal highest
         while not done.wait(SECONDS_BETWEEN_LOOKS):
-            highest = max(highest, _proportional_set_size(process.pid))
+            highest = max(highest, proportional_bytes(process.pid))
 
     looking = threading.Thread(target=look)
     looking.start()
@@ -111,21 +112,6 @@ def measure(command: Sequence[str], folder: Path, written: str) -> Cost:
     if process.returncode:
         raise click.ClickException(f"{' '.join(command)} failed:\n{output}")
     return Cost(seconds, highest, sum(path.stat().st_size for path in folder.glob(written)))
-
-
-def _proportional_set_size(process: int) -> int:
-    """Of a process and its children, in bytes."""
-    total = 0
-    try:
-        for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                total += int(line.split()[1]) * 1024
-        for task in Path(f"/proc/{process}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                total += _proportional_set_size(int(child))
-    except OSError:
-        pass  # it has just ended
-    return total
 
 
 @click.command()

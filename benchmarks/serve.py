@@ -31,6 +31,7 @@ from statistics import median
 import click
 import mlflow
 import numpy as np
+from memory import resident_bytes
 from PIL import Image
 
 import srcnn_mlflow
@@ -140,20 +141,6 @@ def server(model: str, folder: Path) -> Iterator[tuple[str, int]]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
-
-
-def resident_bytes(process: int) -> int:
-    """Of a process and all that it has started."""
-    total = 0
-    try:
-        pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
-        total += pages * os.sysconf("SC_PAGE_SIZE")
-        for task in Path(f"/proc/{process}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                total += resident_bytes(int(child))
-    except OSError:
-        pass  # it has just ended
-    return total
 
 
 @click.command()

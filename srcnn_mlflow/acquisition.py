@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import requests
 from srcnn_mlflow.errors import DatasetError
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.machine import free_bytes
-from srcnn_mlflow.progress import progress
+from srcnn_mlflow.progress import Say, progress
 
 DIV2K_ADDRESS = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
 ADDRESS_VARIABLE = "SRCNN_DIV2K_ADDRESS"
@@ -69,7 +69,7 @@ DIV2K_ARCHIVES = (
 )
 
 
-def fetch_archives(archives: Sequence[Archive], folder: Path, say: Callable[[str], None]) -> None:
+def fetch_archives(archives: Sequence[Archive], folder: Path, say: Say) -> None:
     """Download archives and unpack their pictures; what is there already stays.
 
     A broken-off download goes on where it stopped, in this call and in a later one. A folder of

@@ -19,7 +19,7 @@ from srcnn_mlflow.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.errors import DatasetError, ImageError
 from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files, strips
 from srcnn_mlflow.machine import available_cores
-from srcnn_mlflow.progress import progress
+from srcnn_mlflow.progress import Say, progress
 
 if TYPE_CHECKING:
     from srcnn_mlflow.acquisition import Archive
@@ -63,7 +63,6 @@ SAMPLES = {
 }
 
 
-Say = Callable[[str], None]
 # Takes the digest and the luma of a picture that had to be decoded.
 Keep = Callable[[str, Plane], None]
 

@@ -9,7 +9,7 @@ from srcnn_mlflow.datasets import Photo, load_luma
 from srcnn_mlflow.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.metrics import SSIM_WINDOW, TileScores, compare, mse
-from srcnn_mlflow.progress import progress
+from srcnn_mlflow.progress import Say, progress
 
 UpscaleLuma = Callable[[Plane], Plane]
 
@@ -174,7 +174,7 @@ def score_photos(
     scale: int,
     border: int,
     upscale_luma: UpscaleLuma,
-    say: Callable[[str], None],
+    say: Say,
 ) -> Iterator[tuple[Photo, ImageScore]]:
     """Score photographs one by one; those that cannot be compared are named and left out.
 

@@ -1,14 +1,16 @@
 """Let one process at a time do what two would spoil."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from srcnn_mlflow.progress import Say
+
 
 @contextmanager
-def one_at_a_time(path: Path, what: str, say: Callable[[str], None]) -> Iterator[None]:
+def one_at_a_time(path: Path, what: str, say: Say) -> Iterator[None]:
     """Hold a lock while the block runs; a process that is killed gives its lock back.
 
     Args:

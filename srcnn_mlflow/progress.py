@@ -2,12 +2,14 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from tqdm import tqdm
 
 Item = TypeVar("Item")
+# Where messages for a person go, one at a time.
+Say = Callable[[str], None]
 
 SECONDS_BETWEEN_LINES = 15.0
 

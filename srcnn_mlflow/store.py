@@ -40,7 +40,7 @@ from srcnn_mlflow.errors import StoreError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.machine import available_cores, free_bytes
-from srcnn_mlflow.progress import progress
+from srcnn_mlflow.progress import Say, progress
 
 STORE_FOLDER = Path("data/prepared")
 FORMAT = 1
@@ -136,7 +136,7 @@ def patch_corners(height: int, width: int, size: int, stride: int) -> NDArray[np
 def prepare(
     dataset: Dataset,
     settings: StoreSettings,
-    say: Callable[[str], None],
+    say: Say,
     folder: Path = STORE_FOLDER,
     read_luma: ReadLuma = load_luma,
 ) -> Path:
@@ -169,7 +169,7 @@ def prepare(
     return path
 
 
-def _is_whole(path: Path, settings: StoreSettings, say: Callable[[str], None]) -> bool:
+def _is_whole(path: Path, settings: StoreSettings, say: Say) -> bool:
     if not path.exists():
         return False
     try:
@@ -186,7 +186,7 @@ def _announce(
     plan: "dict[str, _Plan]",
     name: str,
     settings: StoreSettings,
-    say: Callable[[str], None],
+    say: Say,
     read_luma: ReadLuma,
 ) -> None:
     size = _check_plan(plan, settings, name, path.parent)

@@ -9,7 +9,6 @@ import mlflow
 from PIL import Image
 
 from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.datasets import SPLITS, Photo, describe, digest, load_dataset
 from srcnn_mlflow.evaluation import (
     ImageScore,
@@ -31,6 +30,7 @@ from srcnn_mlflow.imaging import (
     upscale,
 )
 from srcnn_mlflow.judge import JudgedModel
+from srcnn_mlflow.progress import Say
 from srcnn_mlflow.registry import FoundModel
 from srcnn_mlflow.upscaler import bicubic_image
 

@@ -12,9 +12,9 @@ import torch
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.architecture import ARCHITECTURES, FILTERS, Architecture
 from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.export import Weights, save_onnx
+from srcnn_mlflow.progress import Say
 
 _SCRIPT = '''\
 """Enlarge an upright colour picture, all at once: python {script} photo.png result.png"""

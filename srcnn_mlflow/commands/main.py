@@ -6,9 +6,9 @@ import mlflow
 
 from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import evaluate
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.commands.promote import SPLIT, promote
 from srcnn_mlflow.commands.train import TrainRequest, train
+from srcnn_mlflow.progress import Say
 
 
 def run_main(request: TrainRequest, device: str, say: Say) -> None:

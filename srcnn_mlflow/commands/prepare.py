@@ -1,16 +1,14 @@
 """`prepare`: photographs to the file that training reads."""
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from srcnn_mlflow.datasets import Dataset, Photo, describe, load_dataset, load_luma
 from srcnn_mlflow.imaging import Plane
 from srcnn_mlflow.luma_spool import LumaSpool
+from srcnn_mlflow.progress import Say
 from srcnn_mlflow.store import STORE_FOLDER, STORED_SPLITS, StoreSettings, prepare
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,11 @@ import mlflow
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.commands.evaluate import load_photos, score_model
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.datasets import Photo
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.evaluation import ImageScore, summarize
 from srcnn_mlflow.gate import Judgement, describe, judge
+from srcnn_mlflow.progress import Say
 from srcnn_mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 
 SPLIT = "test"

@@ -8,9 +8,9 @@ import mlflow
 
 from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import evaluate
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.commands.train import TrainRequest, train
 from srcnn_mlflow.evaluation import Summary, TableRow, markdown_table, table_rows
+from srcnn_mlflow.progress import Say
 
 ARTIFACTS = "reproduction"
 

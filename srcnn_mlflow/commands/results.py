@@ -8,9 +8,9 @@ from pathlib import Path
 
 from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import ARTIFACTS
-from srcnn_mlflow.commands.prepare import Say
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.evaluation import TableRow, markdown_table
+from srcnn_mlflow.progress import Say
 
 SCALES = (2, 3, 4)
 

@@ -3,7 +3,7 @@
 from mlflow import MlflowClient
 
 from srcnn_mlflow import tracking
-from srcnn_mlflow.commands.prepare import Say
+from srcnn_mlflow.progress import Say
 
 
 def tidy(say: Say) -> list[str]:

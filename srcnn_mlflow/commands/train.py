@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
-from srcnn_mlflow.commands.prepare import Prepared, Say, prepare_dataset, under_project
+from srcnn_mlflow.commands.prepare import Prepared, prepare_dataset, under_project
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import ImageError, TrainingError
 from srcnn_mlflow.evaluation import (
@@ -30,6 +30,7 @@ from srcnn_mlflow.export import Weights, build_onnx, save_onnx
 from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
 from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
+from srcnn_mlflow.progress import Say
 from srcnn_mlflow.sampler import PatchSampler
 from srcnn_mlflow.store import Store, StoreSettings, open_store
 from srcnn_mlflow.training import EpochResult, Plan, Progress, TrainingSettings, fit, make_plan

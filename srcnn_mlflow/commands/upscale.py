@@ -8,11 +8,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from srcnn_mlflow.commands.prepare import Say, under_project
+from srcnn_mlflow.commands.prepare import under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
 from srcnn_mlflow.imaging import SUFFIXES, open_image, picture_files
-from srcnn_mlflow.progress import progress
+from srcnn_mlflow.progress import Say, progress
 from srcnn_mlflow.upscaler import Upscaler, bicubic_image
 
 
