@@ -3,6 +3,8 @@
 Nothing heavy is imported here; each command imports what it runs.
 """
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -154,8 +156,14 @@ def _hyper_parameters(recipe: dict[str, Any]) -> Callable[[Command], Command]:
 
 @click.group(context_settings={"max_content_width": 100})
 @click.version_option(__version__)
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Train, compare, register and serve SRCNN image upscaling with MLflow."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand != "train":
+        raise click.UsageError(
+            f"torchrun starts several processes, which only train can use; run "
+            f"{context.invoked_subcommand} without it"
+        )
 
 
 @cli.command(name="main")
@@ -197,15 +205,19 @@ def train(
 ) -> None:
     """Train, track every epoch, and register the best as challenger; prepares where needed."""
     from srcnn_mlflow.commands import train as command
+    from srcnn_mlflow.distributed import join_world
     from srcnn_mlflow.training import TrainingSettings
 
-    if resume is not None:
-        command.resume(resume, device, click.echo)
-        return
     request = command.TrainRequest(
         scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings)
     )
-    command.train(request, device, click.echo)
+    with join_world(device) as world:
+        if not world.leads:
+            command.follow(world)
+        elif resume is not None:
+            command.resume(resume, world, click.echo)
+        else:
+            command.train(request, device, click.echo, world)
 
 
 @cli.command()
@@ -318,6 +330,7 @@ def tidy() -> None:
 
 def main() -> NoReturn:
     """Run a command; whatever goes wrong becomes one line and an exit code."""
+    signal.signal(signal.SIGTERM, _interrupt_once)
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:
@@ -335,6 +348,12 @@ def main() -> NoReturn:
             raise
         _fail(str(error).strip(), 1)
     sys.exit(0)
+
+
+def _interrupt_once(*_: object) -> NoReturn:
+    """End the process as Ctrl-C would, and let it tidy up undisturbed."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _fail(message: str, code: int) -> NoReturn:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 
 def available_cores() -> int:
-    """How many processors this process may use."""
+    """How many processors this process may use, beside others that `torchrun` has started."""
     if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+        cores = len(os.sched_getaffinity(0))
+    else:
+        cores = os.cpu_count() or 1
+    return max(1, cores // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 def free_bytes(folder: Path) -> int:

@@ -17,6 +17,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import Run
 
 from srcnn_mlflow.datasets import Photo, digest
+from srcnn_mlflow.errors import SrcnnError
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.processes import ProcessSign
 
@@ -24,6 +25,10 @@ from srcnn_mlflow.processes import ProcessSign
 for _name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+# The tag of a run that has failed: the reason, as the person at the keyboard was told it.
+FAILURE = "failure"
 
 
 class _PhotoDataset(MlflowDataset):
@@ -81,7 +86,18 @@ def track(
         mlflow.log_params(
             {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
         )
-        yield run
+        with _failure_told():
+            yield run
+
+
+@contextmanager
+def _failure_told() -> Iterator[None]:
+    """Let the active run say why it has failed."""
+    try:
+        yield
+    except (SrcnnError, KeyboardInterrupt) as error:
+        mlflow.set_tag(FAILURE, str(error) or "interrupted")
+        raise
 
 
 def _create_store() -> None:
@@ -134,6 +150,14 @@ def download(run_id: str, artifact_path: str, destination: Path) -> Path:
 def running_runs() -> list[Run]:
     """All runs that are RUNNING, in any experiment."""
     return _search_runs("attributes.status = 'RUNNING'")
+
+
+def mark_failed(run_id: str, reason: str) -> None:
+    """End a run for a process that may be gone; does nothing to a run that has ended."""
+    client = MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_tag(run_id, FAILURE, reason)
+        client.set_terminated(run_id, "FAILED")
 
 
 def process_of(run: Run) -> ProcessSign | None:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srcnn_mlflow.architecture import Architecture
+from srcnn_mlflow.distributed import World, alone
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
 from srcnn_mlflow.optimizers import Optimizer
@@ -144,15 +145,23 @@ class Progress:
     state: Arrays
 
 
-def make_plan(sampler: PatchSampler, settings: TrainingSettings, validation: float) -> Plan:
+def make_plan(
+    sampler: PatchSampler,
+    settings: TrainingSettings,
+    validation: float,
+    world: World | None = None,
+) -> Plan:
     """Time a few steps, and lay out epochs by number or by minutes.
 
     Args:
         sampler: the patches to be trained on.
         settings: `epochs`, or `max_minutes` where that is given.
         validation: seconds that one validation takes.
+        world: the processes that train together; all of them get the same plan.
     """
-    seconds = _time_step(sampler, settings)
+    world = world or alone(sampler.device)
+    seconds = _time_step(sampler, settings, world)
+    validation = world.largest(validation)
     one_pass = sampler.batches_in_pass(settings.batch_size)
     if settings.max_minutes is None:
         return Plan(settings.epochs, one_pass, seconds)
@@ -186,6 +195,7 @@ def fit(
     plan: Plan,
     validate: Validate,
     resume: Progress | None = None,
+    world: World | None = None,
 ) -> Iterator[EpochResult]:
     """Train, and yield after every epoch.
 
@@ -195,18 +205,21 @@ def fit(
         plan: number and length of the epochs.
         validate: gives the mean PSNR, in dB, of weights over the validation planes.
         resume: go on from here instead of from the beginning.
+        world: the processes that train together, each on its share of every batch; all of them
+            yield the same, and `validate` has to give all of them the same.
 
     Raises:
         TrainingError: the loss is no longer a number.
     """
-    learner = _Learner(settings, sampler)
+    world = world or alone(sampler.device)
+    learner = _Learner(settings, sampler, world)
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
         learner.load_state(resume.state)
     for epoch in range(done + 1, plan.epochs + 1):
         start = time.perf_counter()
-        loss, patches = _train_epoch(learner, sampler, settings, plan, epoch)
+        loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
         trained = time.perf_counter()
         if not math.isfinite(loss):
             raise TrainingError(
@@ -236,7 +249,7 @@ def fit(
 class _Learner:
     """A network under training, with everything that changes from step to step."""
 
-    def __init__(self, settings: TrainingSettings, sampler: PatchSampler) -> None:
+    def __init__(self, settings: TrainingSettings, sampler: PatchSampler, world: World) -> None:
         device = sampler.device
         torch.manual_seed(settings.seed)
         preconditioner = None
@@ -246,6 +259,11 @@ class _Learner:
         model = Srcnn(settings.network, settings.initialization, preconditioner)
         # About twice as fast for convolutions, on either kind of device.
         self._model: Srcnn = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if preconditioner is not None:
+            # The order that gradients come in; they are averaged faster where weights have it too.
+            first = self._model.conv1.weight
+            first.data = first.data.clone(memory_format=torch.contiguous_format)
+        self._shared = world.wrap(self._model)
         self._optimizer = Optimizer(self._model, settings.optimizer, settings.last_layer_lr_factor)
         self._gradient_clip = settings.gradient_clip
         precision = settings.precision
@@ -259,13 +277,22 @@ class _Learner:
             function = get_ema_multi_avg_fn(settings.ema_decay)  # type: ignore[no-untyped-call]
             self._average = AveragedModel(self._model, multi_avg_fn=function)
 
-    def step(self, inputs: torch.Tensor, target: torch.Tensor, lr: float) -> torch.Tensor:
-        """Learn from one batch; gives its loss without waiting for it."""
+    def step(
+        self, inputs: torch.Tensor, target: torch.Tensor, lr: float, weight: float = 1.0
+    ) -> torch.Tensor:
+        """Learn from one batch; gives its loss without waiting for it.
+
+        Args:
+            inputs: the network's input.
+            target: what it should have given.
+            lr: the rate.
+            weight: of this process's gradient in the average over all of them.
+        """
         self._model.zero_grad()
         with self._autocast:
-            output = self._model(inputs.contiguous(memory_format=torch.channels_last))
+            output = self._shared(inputs.contiguous(memory_format=torch.channels_last))
         loss = functional.mse_loss(output, self._model.crop_target(target))
-        loss.backward()  # type: ignore[no-untyped-call]
+        (loss * weight).backward()  # type: ignore[no-untyped-call]
         if self._gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._gradient_clip)
         self._optimizer.step(lr)
@@ -321,6 +348,7 @@ def _train_epoch(
     settings: TrainingSettings,
     plan: Plan,
     epoch: int,
+    world: World,
 ) -> tuple[float, int]:
     first = (epoch - 1) * plan.steps
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
@@ -328,33 +356,45 @@ def _train_epoch(
     label = f"epoch {epoch} of {plan.epochs}"
     total, patches = torch.zeros((), dtype=torch.float64), 0
     for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
-        lr, hr = sampler.gather(batch)
+        mine, weight = _share(batch, world)
+        lr, hr = sampler.gather(mine)
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
-        loss = learner.step(lr, hr, rate)
-        total = total.to(loss.device) + loss * len(batch)
+        loss = learner.step(lr, hr, rate, weight)
+        total = total.to(loss.device) + loss * (weight * len(batch) / world.size)
         patches += len(batch)
-    return total.item() / patches, patches
+    return world.add_up(total).item() / patches, patches
 
 
-def _time_step(sampler: PatchSampler, settings: TrainingSettings) -> float:
+def _share(batch: torch.Tensor, world: World) -> tuple[torch.Tensor, float]:
+    """This process's patches of a batch, and the weight that lets an average count each once."""
+    mine = batch[world.rank :: world.size]
+    if len(mine) == 0:
+        # Every process has to take part in every step.
+        return batch[:1], 0.0
+    return mine, len(mine) * world.size / len(batch)
+
+
+def _time_step(sampler: PatchSampler, settings: TrainingSettings, world: World) -> float:
     """Seconds a step takes, tried on a network that is thrown away."""
-    learner = _Learner(settings, sampler)
+    learner = _Learner(settings, sampler, world)
     warm_up, enough = 5, 1.5
     start, steps = time.perf_counter(), 0
     for number, batch in enumerate(sampler.batches(settings.batch_size, settings.seed, 0, 1000)):
         if number == warm_up:
             _synchronise(sampler.device)
             start = time.perf_counter()
-        loss = learner.step(*sampler.gather(batch), settings.lr)
+        mine, weight = _share(batch, world)
+        loss = learner.step(*sampler.gather(mine), settings.lr, weight)
         steps = number + 1 - warm_up
         if steps > 0 and (number % 10 == 0):
             loss.item()
-            if time.perf_counter() - start > enough:
+            # All processes have to stop at the same step.
+            if world.largest(time.perf_counter() - start) > enough:
                 break
     _synchronise(sampler.device)
-    return (time.perf_counter() - start) / steps
+    return world.largest(time.perf_counter() - start) / steps
 
 
 def _synchronise(device: torch.device) -> None:

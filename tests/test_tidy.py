@@ -9,10 +9,12 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import torch
 from mlflow import MlflowClient
 
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.commands.train import resume
+from srcnn_mlflow.distributed import alone
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.processes import ProcessSign
 from srcnn_mlflow.tracking import track
@@ -72,7 +74,7 @@ def test_only_runs_of_dead_processes_of_this_machine_are_marked() -> None:
         assert said[-1].startswith("1 running run(s) do not say which process")
         assert tidy(print) == []
         with pytest.raises(TrainingError, match=f"still being trained by process {alive.pid}"):
-            resume(runs["alive"].info.run_id, "cpu", print)
+            resume(runs["alive"].info.run_id, alone(torch.device("cpu")), print)
     finally:
         alive.kill()
         alive.wait()

@@ -1,5 +1,6 @@
 """`train`: fit a network, track every epoch, register what came out."""
 
+import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -9,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import numpy as np
 import torch
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -18,7 +18,8 @@ from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.commands.prepare import Prepared, prepare_dataset, under_project
 from srcnn_mlflow.datasets import Photo, digest
-from srcnn_mlflow.errors import ImageError, TrainingError
+from srcnn_mlflow.distributed import World, alone, choose_device
+from srcnn_mlflow.errors import ImageError, SrcnnError, TrainingError
 from srcnn_mlflow.evaluation import (
     Summary,
     UpscaleLuma,
@@ -88,44 +89,85 @@ class Trained:
     validation: Summary
 
 
-def train(request: TrainRequest, device: str, say: Say) -> Trained:
+def train(request: TrainRequest, device: str, say: Say, world: World | None = None) -> Trained:
     """Prepare where needed, train, and register the best epoch as challenger.
 
     Args:
         request: what to train.
         device: `auto`, `cpu` or `cuda`.
         say: where messages go.
+        world: the processes that train together, which this one leads; None for this one alone.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    chosen = choose_device(device)
+    world = world or alone(choose_device(device))
     name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
     with tracking.track("train", request.scale, request.logged(device), name) as run:
-        return _train_in_run(run.info.run_id, request, chosen, say, None)
+        return _lead(run.info.run_id, request, world, say, None)
 
 
-def resume(run_id: str, device: str, say: Say) -> Trained:
+def resume(run_id: str, world: World, say: Say) -> Trained:
     """Go on with an interrupted training, in its own run and with its own settings.
 
     Under `mlflow run`, the run that MLflow itself has opened is only tagged `resumed_run`.
 
+    Args:
+        run_id: of the interrupted run.
+        world: the processes that train together, which this one leads.
+        say: where messages go.
+
     Raises:
         TrainingError: there is no such run, or it has no state to go on from.
     """
-    chosen = choose_device(device)
     with tempfile.TemporaryDirectory() as folder, _tag_project_run(run_id):
         try:
             _check_resumable(mlflow.get_run(run_id))
             path = tracking.download(run_id, f"{CHECKPOINTS}/{STATE}", Path(folder))
         except (MlflowException, OSError) as error:
             raise TrainingError(f"run {run_id} cannot be resumed: {error}") from error
-        arrays, facts = load_checkpoint(path)
-        request = TrainRequest.from_parameters(facts["parameters"])
-        say(f"resuming run {run_id} after epoch {facts['epoch']} of {facts['plan']['epochs']}")
+        state = _State.from_file(path)
+        request = TrainRequest.from_parameters(state.facts["parameters"])
+        say(f"resuming run {run_id} after epoch {state.progress.epoch} of {state.plan.epochs}")
         with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
             tracking.take_over()
-            return _train_in_run(run_id, request, chosen, say, _State(arrays, facts))
+            return _lead(run_id, request, world, say, state)
+
+
+def follow(world: World) -> None:
+    """Train beside the process that leads, which tracks and registers for all.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    with world.together():
+        brief = json.loads(world.broadcast(b""))
+        state_file = world.broadcast(b"")
+    run_id, state = brief["run_id"], None
+    if state_file:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / STATE
+            path.write_bytes(state_file)
+            state = _State.from_file(path)
+    request = TrainRequest.from_parameters(brief["parameters"])
+    try:
+        prepared = _prepare(request, _say_nothing)
+        if digest(prepared.dataset.photos("train")) != brief["train_digest"]:
+            raise TrainingError(
+                f"process {world.rank} finds other pictures in data set {request.dataset} than the "
+                "process that leads; give every machine the same"
+            )
+        for _ in _epochs(request, prepared, world, state, _say_nothing):
+            pass
+    except (SrcnnError, KeyboardInterrupt) as error:
+        # The process that leads may be the one that is lost, and then cannot say so.
+        if world.beside_leader:
+            tracking.mark_failed(run_id, str(error) or "interrupted")
+        raise
+
+
+def _say_nothing(_: str) -> None:
+    """The process that leads speaks for all."""
 
 
 def _check_resumable(run: Run) -> None:
@@ -144,23 +186,18 @@ def _check_resumable(run: Run) -> None:
         )
 
 
-def choose_device(device: str) -> torch.device:
-    """Turn `auto`, `cpu` or `cuda` into a torch device.
-
-    Raises:
-        TrainingError: `cuda`, where torch finds no GPU.
-    """
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("device is cuda, but torch finds no GPU here; use device=cpu or auto")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(device)
-
-
 @dataclass(frozen=True)
 class _State:
+    """Where an interrupted training stood, and the file that says so."""
+
     arrays: dict[str, Any]
     facts: dict[str, Any]
+    file: bytes
+
+    @classmethod
+    def from_file(cls, path: Path) -> "_State":
+        arrays, facts = load_checkpoint(path)
+        return cls(arrays, facts, path.read_bytes())
 
     @property
     def plan(self) -> Plan:
@@ -186,13 +223,11 @@ def _tag_project_run(run_id: str) -> Iterator[None]:
         yield
 
 
-def _train_in_run(
-    run_id: str, request: TrainRequest, device: torch.device, say: Say, state: _State | None
+def _lead(
+    run_id: str, request: TrainRequest, world: World, say: Say, state: "_State | None"
 ) -> Trained:
     _check_patch_size(request)
-    patches = StoreSettings(request.scale, request.patch_size, request.stride)
-    prepared = prepare_dataset(request.dataset, patches, request.train_images, say)
-    store = open_store(prepared.path)
+    prepared = _prepare(request, say)
     for split in ("train", "valid"):
         tracking.log_photos(request.dataset, prepared.dataset.photos(split), split)
     train_digest = digest(prepared.dataset.photos("train"))
@@ -203,8 +238,17 @@ def _train_in_run(
         )
     _say_baseline(prepared, request.scale, say)
     facts = {"parameters": request.parameters(), "train_digest": train_digest}
-    weights = _fit(request, store, device, say, state, facts)
+    mlflow.set_tag("processes", world.size)
+    with world.together():
+        world.broadcast(json.dumps({"run_id": run_id, **facts}).encode())
+        world.broadcast(b"" if state is None else state.file)
+    weights = _fit(run_id, request, prepared, world, say, state, facts)
     return _register(run_id, request, prepared, weights, say)
+
+
+def _prepare(request: TrainRequest, say: Say) -> Prepared:
+    patches = StoreSettings(request.scale, request.patch_size, request.stride)
+    return prepare_dataset(request.dataset, patches, request.train_images, say)
 
 
 def _check_patch_size(request: TrainRequest) -> None:
@@ -245,43 +289,58 @@ def _score_validation(
 
 
 def _fit(
+    run_id: str,
     request: TrainRequest,
-    store: Store,
-    device: torch.device,
+    prepared: Prepared,
+    world: World,
     say: Say,
-    state: _State | None,
+    state: "_State | None",
     facts: dict[str, Any],
 ) -> Weights:
     """Train, logging every epoch; gives the best epoch's weights."""
-    settings = request.settings
-    sampler = PatchSampler(store, device)
-    validate = _validator(store, request)
-    if state:
-        plan, progress = state.plan, state.progress
-    else:
-        plan, progress = _plan(sampler, settings, validate), None
-    say(_estimate(request, sampler, plan, device))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for result in fit(sampler, settings, plan, validate, progress):
+        for plan, result in _epochs(request, prepared, world, state, say):
             _log_epoch(result, plan, facts, folder, say)
-        run = mlflow.active_run()
-        assert run is not None
         best, about = load_checkpoint(
-            tracking.download(run.info.run_id, f"{CHECKPOINTS}/{BEST}", folder / "best")
+            tracking.download(run_id, f"{CHECKPOINTS}/{BEST}", folder / "best")
         )
     mlflow.log_metrics({"best_val_psnr": about["val_psnr"], "best_epoch": about["epoch"]})
     return best
 
 
-def _validator(store: Store, request: TrainRequest) -> Callable[[Weights], float]:
-    """Mean PSNR over the full-size validation planes, by the network as it will be shipped."""
+def _epochs(
+    request: TrainRequest, prepared: Prepared, world: World, state: "_State | None", say: Say
+) -> Iterator[tuple[Plan, EpochResult]]:
+    """What every process of a training does."""
+    settings = request.settings
+    with world.together():
+        store = open_store(prepared.path)
+        sampler = PatchSampler(store, world.device)
+        validate = _validator(store, request, world)
+        if state:
+            plan, progress = state.plan, state.progress
+        else:
+            plan, progress = _plan(sampler, settings, validate, world), None
+        say(_estimate(request, sampler, plan, world))
+        for result in fit(sampler, settings, plan, validate, progress, world):
+            yield plan, result
+
+
+def _validator(store: Store, request: TrainRequest, world: World) -> Callable[[Weights], float]:
+    """Mean PSNR over the full-size validation planes, by the network as it will be shipped.
+
+    Every process scores its share of them, and gets the mean over all.
+    """
     scale, network = request.scale, request.settings.network
     pairs = list(_validation_pairs(store, scale))
+    mine = pairs[world.rank :: world.size]
 
     def validate(weights: Weights) -> float:
         upscaler = Upscaler(build_onnx(weights, network, scale))
-        return float(np.mean([psnr(hr, upscaler.upscale_luma(lr), scale) for lr, hr in pairs]))
+        scores = [psnr(hr, upscaler.upscale_luma(lr), scale) for lr, hr in mine]
+        total = torch.tensor(scores, dtype=torch.float64).sum()
+        return world.add_up(total).item() / len(pairs)
 
     return validate
 
@@ -301,21 +360,21 @@ def _plan(
     sampler: PatchSampler,
     settings: TrainingSettings,
     validate: Callable[[Weights], float],
+    world: World,
 ) -> Plan:
     start = time.perf_counter()
     untrained = Srcnn(settings.network).state_dict()
     validate({name: value.numpy() for name, value in untrained.items()})
-    return make_plan(sampler, settings, validation=time.perf_counter() - start)
+    return make_plan(sampler, settings, time.perf_counter() - start, world)
 
 
-def _estimate(
-    request: TrainRequest, sampler: PatchSampler, plan: Plan, device: torch.device
-) -> str:
+def _estimate(request: TrainRequest, sampler: PatchSampler, plan: Plan, world: World) -> str:
     weights = count_weights(Srcnn(request.settings.network))
     text = (
         f"training {registry.model_name(request.scale)} {request.settings.architecture} "
-        f"({weights:,} weights) on {device}: {sampler.patch_count:,} patches, {plan.epochs} epochs "
-        f"of {plan.steps:,} steps, {sampler.bytes / 1e6:.0f} MB of patches in memory"
+        f"({weights:,} weights) on {world.device}{_describe_size(world)}: "
+        f"{sampler.patch_count:,} patches, {plan.epochs} epochs of {plan.steps:,} steps, "
+        f"{sampler.bytes / 1e6:.0f} MB of patches in memory"
     )
     if plan.step_seconds is not None:
         minutes = plan.total_steps * plan.step_seconds / 60
@@ -324,6 +383,10 @@ def _estimate(
             "beside validation (max_minutes, epochs or train_images make it shorter)"
         )
     return text
+
+
+def _describe_size(world: World) -> str:
+    return "" if world.size == 1 else f" in {world.size} processes"
 
 
 def _log_epoch(
