@@ -93,12 +93,15 @@ class Upscaler:
             return Image.fromarray(self.upscale_luma(np.asarray(image)))
         colour = image.mode.removesuffix("A")
         bicubic = upscale(luma(image if image.mode == "RGB" else bleed(image)), self.scale)
-        step = self.sharpen(bicubic) - bicubic
+        step = self.sharpen(bicubic)
+        step -= bicubic
+        # Large pictures: what is no longer needed makes room for what comes next.
+        del bicubic
         if colour == "RGB":
             step *= np.float32(RGB_PER_LUMA)
         bands = list(bicubic_image(image, self.scale).split())
         for number in range(len(colour)):
-            bands[number] = Image.fromarray(to_eight_bit(np.asarray(bands[number]) + step))
+            bands[number] = _add(bands[number], step)
         result = Image.merge(image.mode, bands)
         result.info = dict(image.info)
         return result
@@ -114,6 +117,15 @@ def bicubic_image(image: Image.Image, scale: int) -> Image.Image:
     """Enlarge a picture by Pillow's bicubic interpolation alone, keeping its mode."""
     size = (image.width * scale, image.height * scale)
     return image.resize(size, Image.Resampling.BICUBIC)
+
+
+def _add(band: Image.Image, step: FloatPlane) -> Image.Image:
+    """Add a float plane to an 8-bit one, a strip of rows at a time."""
+    pixels = np.array(band)
+    for top in range(0, len(pixels), TILE):
+        rows = slice(top, top + TILE)
+        pixels[rows] = to_eight_bit(pixels[rows] + step[rows])
+    return Image.fromarray(pixels)
 
 
 def _load(model: Path | bytes) -> _Network:

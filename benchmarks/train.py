@@ -1,0 +1,111 @@
+"""Training steps: `fit` beside the classical loop, on the same patches.
+
+    python benchmarks/train.py --dataset ../shared/data/T91
+
+Three sides take turns in one process: the classical loop, `fit` with the same mathematics (zero
+padding, a loss on whole patches, Adam, float32), and `fit` as `train` uses it. The rate of a
+matrix product in the same minute says what the machine could have done.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from statistics import median
+
+import click
+import torch
+from arithmetic import matrix_product_rate, training_operations
+from classical import BATCH_SIZE, classical_network, train_classically
+
+from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.distributed import choose_device
+from srcnn_mlflow.sampler import PatchSampler
+from srcnn_mlflow.store import StoreSettings, open_store, prepare
+from srcnn_mlflow.training import Plan, TrainingSettings, fit
+
+PATCH_SIZE = 33
+SAME_MATHEMATICS = TrainingSettings(
+    last_layer_lr_factor=0.1,
+    optimizer="adam",
+    schedule="constant",
+    residual=False,
+    padding="zero",
+    initialization="plain",
+    precondition=False,
+    augment=False,
+    precision="float32",
+)
+WARM_UP = 10
+
+
+@click.command()
+@click.option("--dataset", default="samples", show_default=True, help="Whose patches are used.")
+@click.option("--steps", default=150, show_default=True, help="Steps of a side in a round.")
+@click.option("--rounds", default=3, show_default=True, help="How often each side runs.")
+@click.option("--workers", default=0, show_default=True, help="Of the classical `DataLoader`.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
+def main(dataset: str, steps: int, rounds: int, workers: int, device: str) -> None:
+    """Measure the sides in turn in this process, and print the ratios of their medians."""
+    chosen = choose_device(device)
+    photos = load_dataset(dataset)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        planes = prepare(photos, StoreSettings(2, PATCH_SIZE, 14), click.echo, folder)
+        sampler = PatchSampler(open_store(planes), chosen)
+        patches = prepare(
+            photos, StoreSettings(2, PATCH_SIZE, 14, materialize=True), click.echo, folder
+        )
+        sides: dict[str, Callable[[], float]] = {
+            "the classical loop": lambda: _time_classical(patches, steps, workers, chosen),
+            "fit, the same mathematics": lambda: _time_fit(sampler, SAME_MATHEMATICS, steps),
+            "fit, as train uses it": lambda: _time_fit(sampler, TrainingSettings(), steps),
+        }
+        rates: list[float] = []
+        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        for _ in range(rounds):
+            rates.append(matrix_product_rate(chosen))
+            for name, run in sides.items():
+                seconds[name].append(run())
+    _report(sampler.patch_count, seconds, median(rates))
+
+
+def _time_classical(patches: Path, steps: int, workers: int, device: torch.device) -> float:
+    losses = train_classically(classical_network("9-5-5"), patches, 1e-3, workers, device)
+    list(islice(losses, WARM_UP))
+    start = time.perf_counter()
+    list(islice(losses, steps))
+    return (time.perf_counter() - start) / steps
+
+
+def _time_fit(sampler: PatchSampler, settings: TrainingSettings, steps: int) -> float:
+    """Seconds a step: a short epoch warms up, and the next is timed."""
+    # A pass may be shorter than what is timed; its last batch is then smaller than the others.
+    steps = min(steps, sampler.patch_count // BATCH_SIZE)
+    results = fit(sampler, settings, Plan(epochs=2, steps=steps), validate=lambda _: 0.0)
+    next(results)
+    return BATCH_SIZE / next(results).patches_per_second
+
+
+def _report(patches: int, seconds: dict[str, list[float]], rate: float) -> None:
+    click.echo(f"matrix product: {rate / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} thread(s)")
+    operations = BATCH_SIZE * training_operations("9-5-5", PATCH_SIZE)
+    classical = median(seconds["the classical loop"])
+    for name, times in seconds.items():
+        step = median(times)
+        text = (
+            f"{name}: {1000 * step:.1f} ms a step of {BATCH_SIZE} patches, "
+            f"{patches / BATCH_SIZE * step:.0f} s an epoch of {patches:,}, "
+            f"{classical / step:.2f} times as fast"
+        )
+        if name != "fit, as train uses it":
+            text += (
+                f", {operations / step / 1e9:.0f} GFLOP/s, {100 * operations / step / rate:.0f} % "
+                "of the matrix product"
+            )
+        click.echo(text)
+
+
+if __name__ == "__main__":
+    main()

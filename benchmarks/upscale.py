@@ -1,0 +1,127 @@
+"""Inference: the upscaler beside plain torch, and the memory of a very large picture.
+
+    python benchmarks/upscale.py
+    python benchmarks/upscale.py --memory true
+
+Both sides run the same weights over the same plane of 2040x1356 in one process; the rate of a
+matrix product in the same minute says what the machine could have done. With `--memory`, the whole
+command `srcnn-mlflow upscale` makes 100 megapixels of 25, and its memory is looked at while it
+runs, beside that of the two pictures; it needs Linux.
+"""
+
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import median
+
+import click
+import numpy as np
+import torch
+from arithmetic import inference_operations, matrix_product_rate
+from memory import proportional_bytes
+from PIL import Image
+
+from srcnn_mlflow.architecture import ARCHITECTURES, Architecture
+from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.export import build_onnx
+from srcnn_mlflow.model import Srcnn
+from srcnn_mlflow.upscaler import Upscaler
+
+WIDTH, HEIGHT = 2040, 1356
+# Twice as wide and high it has 100 megapixels.
+LARGE = (5776, 4336)
+CPU = torch.device("cpu")
+
+
+@click.command()
+@click.option("--rounds", default=3, show_default=True, help="How often each side runs.")
+@click.option("--memory", default=False, type=click.BOOL, help="Measure the memory instead.")
+def main(rounds: int, memory: bool) -> None:
+    """Measure the sides in turn in this process, and print the ratios of their medians."""
+    if memory:
+        _measure_memory()
+        return
+    for architecture in ARCHITECTURES:
+        _measure_speed(architecture, rounds)
+
+
+def photograph(width: int, height: int) -> Image.Image:
+    """A colour picture of any size, tiled from a real photograph."""
+    photo = Image.open(load_dataset("samples").photos("test")[0].path).convert("RGB")
+    picture = Image.new("RGB", (width, height))
+    for top in range(0, height, photo.height):
+        for left in range(0, width, photo.width):
+            picture.paste(photo, (left, top))
+    return picture
+
+
+def _measure_speed(architecture: str, rounds: int) -> None:
+    torch.manual_seed(0)
+    network = Srcnn(Architecture(architecture, residual=False, padding="zero"), "plain").eval()
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    upscaler = Upscaler(build_onnx(weights, network.architecture, 2))
+    plane = np.asarray(photograph(WIDTH, HEIGHT).convert("L")).astype(np.float32)
+
+    def plain_torch() -> np.ndarray:
+        with torch.inference_mode():
+            output = network(torch.from_numpy(plane)[None, None] / 255)
+        clipped: np.ndarray = (output[0, 0] * 255).clamp(0, 255).numpy()
+        return clipped
+
+    sides: dict[str, Callable[[], np.ndarray]] = {
+        "plain torch": plain_torch,
+        "the upscaler": lambda: upscaler.sharpen(plane),
+    }
+    results = [run() for run in sides.values()]
+    halo = network.architecture.halo
+    # Where zero padding reaches in, tiles differ from a whole plane at its edge alone.
+    inside = slice(halo, -halo)
+    difference = float(np.abs(results[0] - results[1])[inside, inside].max()) / 255
+    seconds: dict[str, list[float]] = {name: [] for name in sides}
+    rates = []
+    for _ in range(rounds):
+        rates.append(matrix_product_rate(CPU))
+        for name, run in sides.items():
+            start = time.perf_counter()
+            run()
+            seconds[name].append(time.perf_counter() - start)
+    rate, operations = median(rates), inference_operations(architecture, WIDTH * HEIGHT)
+    click.echo(
+        f"{architecture}, {WIDTH}x{HEIGHT}: matrix product {rate / 1e9:.0f} GFLOP/s on "
+        f"{torch.get_num_threads()} thread(s); largest difference of the sides {difference:.1e}"
+    )
+    for name, times in seconds.items():
+        one = median(times)
+        click.echo(
+            f"  {name}: {one:.2f} s, {operations / one / 1e9:.0f} GFLOP/s, "
+            f"{100 * operations / one / rate:.0f} % of the matrix product, "
+            f"{median(seconds['plain torch']) / one:.2f} times as fast"
+        )
+
+
+def _measure_memory() -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        photograph(*LARGE).save(folder / "large.png", compress_level=1)
+        command = [sys.executable, "-m", "srcnn_mlflow", "upscale", "--model", "shipped"]
+        start, highest = time.perf_counter(), 0
+        process = subprocess.Popen([*command, "--input", "large.png"], cwd=folder)
+        while process.poll() is None:
+            highest = max(highest, proportional_bytes(process.pid))
+            time.sleep(0.05)
+        seconds = time.perf_counter() - start
+        with Image.open(folder / "upscaled" / "large-x2.png") as result:
+            size = result.size
+    pictures = 3 * LARGE[0] * LARGE[1] * (1 + 4)
+    click.echo(
+        f"{LARGE[0]}x{LARGE[1]} to {size[0]}x{size[1]} by the shipped 9-1-5: {seconds:.0f} s, "
+        f"{highest / 1e6:.0f} MB at the peak, {(highest - pictures) / 1e6:.0f} MB above the two "
+        "pictures"
+    )
+
+
+if __name__ == "__main__":
+    main()
