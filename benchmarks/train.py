@@ -2,14 +2,15 @@
 
     python benchmarks/train.py --dataset ../shared/data/T91
 
-Three sides take turns in one process: the classical loop, `fit` with the same mathematics (zero
-padding, a loss on whole patches, Adam, float32), and `fit` as `train` uses it. The rate of a
+The sides take turns in one process: the classical loop, `fit` with the same mathematics (zero
+padding, a loss on whole patches, Adam, float32), the same in bfloat16, and `fit` as `train` uses it. The rate of a
 matrix product in the same minute says what the machine could have done.
 """
 
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -60,6 +61,9 @@ def main(dataset: str, steps: int, rounds: int, workers: int, device: str) -> No
         sides: dict[str, Callable[[], float]] = {
             "the classical loop": lambda: _time_classical(patches, steps, workers, chosen),
             "fit, the same mathematics": lambda: _time_fit(sampler, SAME_MATHEMATICS, steps),
+            "fit, the same in bfloat16": lambda: _time_fit(
+                sampler, replace(SAME_MATHEMATICS, precision="bfloat16"), steps
+            ),
             "fit, as train uses it": lambda: _time_fit(sampler, TrainingSettings(), steps),
         }
         rates: list[float] = []

@@ -86,9 +86,13 @@ class Srcnn(nn.Module):
             luma = functional.pad(luma, [margin] * 4, mode="replicate")
         # In float32 even where the rest is not: a whitening kernel rounded to 8 bits would be
         # another kernel than the one that is folded and kept.
-        with torch.autocast(luma.device.type, enabled=False):
+        device = luma.device.type
+        with torch.autocast(device, enabled=False):
             kernel = self.preconditioner.kernel(self.conv1.weight)
-            return functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
+            features = functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
+        # The second layer would round it anyway; done here, what lies between is half the memory.
+        narrow = torch.is_autocast_enabled(device)
+        return features.to(torch.get_autocast_dtype(device)) if narrow else features
 
     def crop_target(self, luma: Tensor) -> Tensor:
         """Cut a plane of the input's size to the size of the output."""

@@ -39,7 +39,10 @@ class Preconditioner(nn.Module):
         Args:
             trained: shape (filters, 1, side, side).
         """
-        return (trained.flatten(1) @ self.matrix).view_as(trained)
+        filters, _, *side = trained.shape
+        kernel = (trained.flatten(1) @ self.matrix).view(filters, *side, 1)
+        # In the order that lets the convolution, and all that follows, work channels last.
+        return kernel.permute(0, 3, 1, 2)
 
     def bias(self, kernel: Tensor, trained: Tensor) -> Tensor:
         """The bias that goes with `kernel` on luma which is not centred, shape (filters,)."""
