@@ -3,8 +3,8 @@
     python benchmarks/train.py --dataset ../shared/data/T91
 
 The sides take turns in one process: the classical loop, `fit` with the same mathematics (zero
-padding, a loss on whole patches, Adam, float32), the same in bfloat16, and `fit` as `train` uses it. The rate of a
-matrix product in the same minute says what the machine could have done.
+padding, a loss on whole patches, Adam, float32), the same in bfloat16, and `fit` as `train` uses
+it. The rate of a matrix product in the same minute says what the machine could have done.
 """
 
 import tempfile
