@@ -28,8 +28,10 @@ _BLEED = 4
 # Rows that are looked at together: few enough to stay in a core's cache.
 _ROWS = 32
 
-# Pillow's own threshold for a decompression bomb.
+# What Pillow itself takes for a decompression bomb.
 MAX_PIXELS = 178_956_970
+# `open_image` looks at every size before it decodes, and may be told to allow more than Pillow.
+Image.MAX_IMAGE_PIXELS = None
 
 _DAMAGED_EXIF = (
     *(struct.error, ArithmeticError, AttributeError, LookupError),
@@ -69,8 +71,7 @@ def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Imag
     name = source.name if isinstance(source, Path) else "the image"
     try:
         with warnings.catch_warnings():
-            # The size is checked below, against our own limit; damaged EXIF counts as none.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            # Damaged EXIF counts as none.
             warnings.simplefilter("ignore", UserWarning)
             image = Image.open(
                 source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS
@@ -80,8 +81,6 @@ def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Imag
             return _as_eight_bit(_upright(image), name)
     except UnidentifiedImageError:
         raise ImageError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from None
-    except Image.DecompressionBombError:
-        raise ImageError(f"{name} has more than {max_pixels:,} pixels, the most allowed") from None
     except MemoryError:
         raise ImageError(f"{name} does not fit the memory of this machine") from None
     except (OSError, SyntaxError, ValueError, EOFError, TypeError, ImageCms.PyCMSError) as error:

@@ -7,8 +7,7 @@ It imports neither torch nor anything that trains.
 import base64
 import binascii
 import io
-import os
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from srcnn_mlflow.errors import ImageError, ModelError
+from srcnn_mlflow.errors import ImageError
 from srcnn_mlflow.imaging import open_image
+from srcnn_mlflow.limits import read_limit
 from srcnn_mlflow.upscaler import Upscaler
 
 # The usual level 6 takes as long as the network does, for files 5 % smaller.
@@ -47,19 +47,7 @@ class Limits:
         Raises:
             ModelError: a variable is not a number above zero.
         """
-        found = {}
-        for field in fields(cls):
-            name = f"SRCNN_MAX_{field.name.upper()}"
-            text = os.environ.get(name)
-            if text is None:
-                continue
-            try:
-                found[field.name] = float(text)
-            except ValueError:
-                found[field.name] = 0.0
-            if not found[field.name] > 0:
-                raise ModelError(f"{name} is {text!r}; give a number above zero, such as 10")
-        return cls(**found)
+        return cls(**{name: read_limit(name, default) for name, default in asdict(cls()).items()})
 
 
 class ServedUpscaler(PythonModel):

@@ -119,3 +119,20 @@ def test_the_shipped_weights_beat_bicubic_on_the_samples(scale: int) -> None:
 def test_the_shipped_weights_are_small(scale: int) -> None:
     file = files("srcnn_mlflow") / "weights" / f"srcnn-x{scale}.onnx"
     assert len(file.read_bytes()) < 40_000
+
+
+def test_how_large_a_picture_may_be_is_set_from_outside(
+    model: ChosenModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (40, 30)).save(tmp_path / "a.png")
+    Image.new("1", (15_000, 12_000)).save(tmp_path / "large.png")
+    said: list[str] = []
+    written = upscale_files(model, 2, tmp_path, tmp_path / "out", False, said.append)
+    assert [path.name for path in written] == ["a-x2.png"]
+    assert said[0].endswith("15000x12000, 180,000,000 pixels; the most allowed is 178,956,970")
+    monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.001")
+    with pytest.raises(ImageError, match="none of the 1 file"):
+        upscale_files(model, 2, tmp_path / "a.png", tmp_path / "out", False, said.append)
+    assert "1,200 pixels; the most allowed is 1,000" in said[-1]
+    monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.0012")
+    assert upscale_files(model, 2, tmp_path / "a.png", tmp_path / "out", False, said.append)

@@ -11,7 +11,8 @@ from PIL import Image
 from srcnn_mlflow.commands.prepare import under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
-from srcnn_mlflow.imaging import SUFFIXES, open_image, picture_files
+from srcnn_mlflow.imaging import MAX_PIXELS, SUFFIXES, open_image, picture_files
+from srcnn_mlflow.limits import read_limit
 from srcnn_mlflow.progress import Say, progress
 from srcnn_mlflow.upscaler import Upscaler, bicubic_image
 
@@ -117,9 +118,10 @@ def upscale_files(
     # The shell leaves a ~ alone in `-P input=~/photos`.
     targets = _plan_outputs(source.expanduser(), output.expanduser(), scale)
     written: list[Path] = []
+    largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
     for path, target in progress(targets, total=len(targets), label="upscaling"):
         try:
-            image = open_image(path)
+            image = open_image(path, largest)
         except ImageError as error:
             say(f"skipped: {error}")
             continue
