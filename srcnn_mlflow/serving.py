@@ -20,6 +20,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 from srcnn_mlflow.errors import ImageError
 from srcnn_mlflow.imaging import open_image
 from srcnn_mlflow.limits import read_limit
+from srcnn_mlflow.machine import return_large_buffers
 from srcnn_mlflow.upscaler import Upscaler
 
 # The usual level 6 takes as long as the network does, for files 5 % smaller.
@@ -55,6 +56,7 @@ class ServedUpscaler(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the network that was logged with the model, and the limits of this server."""
+        return_large_buffers()
         self._limits = Limits.from_environment()
         self._upscaler = Upscaler(Path(context.artifacts["network"]))
 
