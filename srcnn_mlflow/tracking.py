@@ -22,13 +22,18 @@ from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.processes import ProcessSign
 
 # What MLflow tells of its own housekeeping would drown what the commands say.
-for _name in ("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"):
+for _name in (
+    *("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"),
+    "mlflow.system_metrics",
+):
     logging.getLogger(_name).setLevel(logging.WARNING)
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 # The tag of a run that has failed: the reason, as the person at the keyboard was told it.
 FAILURE = "failure"
+# Where the UI looks for a run's description, in Markdown.
+DESCRIPTION = "mlflow.note.content"
 
 
 class _PhotoDataset(MlflowDataset):
@@ -60,7 +65,11 @@ class _PhotoDataset(MlflowDataset):
 
 @contextmanager
 def track(
-    entry_point: str, scale: int | None, parameters: Mapping[str, Any], name: str
+    entry_point: str,
+    scale: int | None,
+    parameters: Mapping[str, Any],
+    name: str,
+    system_metrics: bool = False,
 ) -> Iterator[Run]:
     """Start a run, nested where one is active; or join the one that `mlflow run` has opened.
 
@@ -71,9 +80,12 @@ def track(
         scale: goes into the tag of that name; None where the run has none of its own.
         parameters: logged, but for those that MLflow Projects has logged already.
         name: what the run is called in the UI.
+        system_metrics: log what the machine is doing every ten seconds.
     """
     _create_store()
-    with mlflow.start_run(nested=mlflow.active_run() is not None) as run:
+    with mlflow.start_run(
+        nested=mlflow.active_run() is not None, log_system_metrics=system_metrics
+    ) as run:
         mlflow.set_tags(
             {
                 "mlflow.runName": name,

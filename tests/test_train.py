@@ -5,9 +5,10 @@ from pathlib import Path
 
 import mlflow
 import pytest
+from mlflow import MlflowClient
 from PIL import Image
 
-from srcnn_mlflow.commands.train import TrainRequest, train
+from srcnn_mlflow.commands.train import TrainRequest, is_shown, train
 from srcnn_mlflow.errors import DatasetError, TrainingError
 from srcnn_mlflow.training import TrainingSettings
 
@@ -76,3 +77,25 @@ def test_patches_smaller_than_what_training_needs_are_refused(
     settings = replace(request_on.settings, padding=padding)
     with pytest.raises(TrainingError, match=reason):
         train(replace(request_on, patch_size=8, settings=settings), "cpu", print)
+
+
+def test_a_training_can_be_watched_and_says_what_it_was(request_on: TrainRequest) -> None:
+    trained = train(request_on, "cpu", print)
+    client = MlflowClient()
+    images = [file.path for file in client.list_artifacts(trained.run_id, "images")]
+    shown = {step for step in (1, 2) if any(f"+step+{step}+" in path for path in images)}
+    assert shown == {1, 2}
+    text = mlflow.get_run(trained.run_id).data.tags["mlflow.note.content"]
+    assert text.startswith("**srcnn-x2 version 1**: SRCNN 9-1-5 for x2, trained on ")
+    assert f"from 4 pictures of `{request_on.dataset}` for 2 epochs with muon" in text
+    assert f"**{trained.validation.srcnn_psnr:.2f} dB**" in text
+
+
+@pytest.mark.parametrize(
+    ("epochs", "most"), [(1, 1), (8, 8), (10, 10), (11, 11), (50, 30), (4000, 30)]
+)
+def test_pictures_are_shown_at_sensible_epochs(epochs: int, most: int) -> None:
+    shown = [epoch for epoch in range(1, epochs + 1) if is_shown(epoch, epochs)]
+    assert shown[0] == 1
+    assert shown[-1] == epochs
+    assert min(epochs, 10) <= len(shown) <= most

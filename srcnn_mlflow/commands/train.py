@@ -4,8 +4,9 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,15 @@ from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.sampler import PatchSampler
+from srcnn_mlflow.specimen import Specimen, choose_specimen, draw_specimen
 from srcnn_mlflow.store import Store, StoreSettings, open_store
 from srcnn_mlflow.training import EpochResult, Plan, Progress, TrainingSettings, fit, make_plan
 from srcnn_mlflow.upscaler import Upscaler
 
 CHECKPOINTS = "checkpoint"
 BEST, STATE = "best.safetensors", "state.safetensors"
+# The key of the picture that the UI shows by the epoch, and among how many it is chosen.
+SPECIMEN, SPECIMENS = "validation crop", 10
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,8 @@ def train(request: TrainRequest, device: str, say: Say, world: World | None = No
     """
     world = world or alone(choose_device(device))
     name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
-    with tracking.track("train", request.scale, request.logged(device), name) as run:
+    parameters = request.logged(device)
+    with tracking.track("train", request.scale, parameters, name, system_metrics=True) as run:
         return _lead(run.info.run_id, request, world, say, None)
 
 
@@ -129,7 +134,8 @@ def resume(run_id: str, world: World, say: Say) -> Trained:
         state = _State.from_file(path)
         request = TrainRequest.from_parameters(state.facts["parameters"])
         say(f"resuming run {run_id} after epoch {state.progress.epoch} of {state.plan.epochs}")
-        with mlflow.start_run(run_id=run_id, nested=mlflow.active_run() is not None):
+        nested = mlflow.active_run() is not None
+        with mlflow.start_run(run_id=run_id, nested=nested, log_system_metrics=True):
             tracking.take_over()
             return _lead(run_id, request, world, say, state)
 
@@ -298,10 +304,14 @@ def _fit(
     facts: dict[str, Any],
 ) -> Weights:
     """Train, logging every epoch; gives the best epoch's weights."""
+    pictures = islice(_validation_planes(open_store(prepared.path), request.scale), SPECIMENS)
+    specimen = choose_specimen(pictures, request.scale)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for plan, result in _epochs(request, prepared, world, state, say):
             _log_epoch(result, plan, facts, folder, say)
+            if is_shown(result.epoch, plan.epochs):
+                _log_specimen(specimen, result, request)
         best, about = load_checkpoint(
             tracking.download(run_id, f"{CHECKPOINTS}/{BEST}", folder / "best")
         )
@@ -333,7 +343,7 @@ def _validator(store: Store, request: TrainRequest, world: World) -> Callable[[W
     Every process scores its share of them, and gets the mean over all.
     """
     scale, network = request.scale, request.settings.network
-    pairs = list(_validation_pairs(store, scale))
+    pairs = [(small, original) for original, small, _ in _validation_planes(store, scale)]
     mine = pairs[world.rank :: world.size]
 
     def validate(weights: Weights) -> float:
@@ -345,15 +355,12 @@ def _validator(store: Store, request: TrainRequest, world: World) -> Callable[[W
     return validate
 
 
-def _validation_pairs(store: Store, scale: int) -> Iterator[tuple[Plane, Plane]]:
-    """Small and whole planes, without the pictures that the baseline has named as left out."""
+def _validation_planes(store: Store, scale: int) -> Iterator[tuple[Plane, Plane, Plane]]:
+    """Originals, small and bicubic, without what the baseline has named as left out."""
     for picture in range(len(store.valid)):
         _, original = store.valid.pair(picture)
-        try:
-            original, small, _ = make_comparable(str(picture), original, scale, scale)
-        except ImageError:
-            continue
-        yield small, original
+        with suppress(ImageError):
+            yield make_comparable(str(picture), original, scale, scale)
 
 
 def _plan(
@@ -416,6 +423,21 @@ def _log_epoch(
     )
 
 
+def is_shown(epoch: int, epochs: int) -> bool:
+    """Whether an epoch is worth a picture: the first ten, and some twenty of any number."""
+    return epoch <= 10 or epoch == epochs or epoch % -(-epochs // 20) == 0
+
+
+def _log_specimen(specimen: Specimen, result: EpochResult, request: TrainRequest) -> None:
+    upscaler = Upscaler(build_onnx(result.weights, request.settings.network, request.scale))
+    mlflow.log_image(
+        draw_specimen(specimen, upscaler.upscale_luma),
+        key=SPECIMEN,
+        step=result.epoch,
+        synchronous=True,
+    )
+
+
 def _register(
     run_id: str, request: TrainRequest, prepared: Prepared, weights: Weights, say: Say
 ) -> Trained:
@@ -437,9 +459,32 @@ def _register(
                 **registry.score_tags(validation, f"{request.dataset} valid"),
             },
         )
+    mlflow.set_tag(tracking.DESCRIPTION, _describe(request, prepared, version, validation))
     say(
         f"registered {registry.model_name(scale)} version {version} as challenger: "
         f"{validation.srcnn_psnr:.2f} dB on {validation.images} validation pictures, bicubic "
         f"{validation.bicubic_psnr:.2f} dB"
     )
     return Trained(version, run_id, validation)
+
+
+def _describe(request: TrainRequest, prepared: Prepared, version: int, validation: Summary) -> str:
+    """A paragraph for the person who opens the run."""
+    settings = request.settings
+    patches = len(open_store(prepared.path).patches)
+    length = (
+        f"{settings.epochs} epochs"
+        if settings.max_minutes is None
+        else f"about {settings.max_minutes:g} minutes"
+    )
+    return (
+        f"**{registry.model_name(request.scale)} version {version}**: SRCNN "
+        f"{settings.architecture} for x{request.scale}, trained on {patches:,} patches of "
+        f"{request.patch_size}x{request.patch_size} from {len(prepared.dataset.photos('train'))} "
+        f"pictures of `{request.dataset}` for {length} with {settings.optimizer} at a rate of "
+        f"{settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "
+        f"{settings.padding}, seed {settings.seed}. On {validation.images} validation pictures, "
+        f"which chose the epoch: **{validation.srcnn_psnr:.2f} dB**, SSIM "
+        f"{validation.srcnn_ssim:.4f}; bicubic {validation.bicubic_psnr:.2f} dB, "
+        f"{validation.bicubic_ssim:.4f} (gain {validation.psnr_gain:+.2f} dB)."
+    )
