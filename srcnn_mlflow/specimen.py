@@ -7,14 +7,14 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from srcnn_mlflow.evaluation import UpscaleLuma
-from srcnn_mlflow.figures import busiest_square
+from srcnn_mlflow.figures import BLACK_RED_YELLOW, busiest_square, difference
 from srcnn_mlflow.imaging import Plane
 
 SIDE = 96
 # On the screen; pixels are to be seen.
 ENLARGED = 3
-TITLES = ("bicubic", "SRCNN", "original")
-_TITLE_HEIGHT, _GAP = 22, 8
+TITLES = ("bicubic", "SRCNN", "original", "|SRCNN - bicubic| x 15")
+TITLE_HEIGHT, FONT_SIZE, GAP = 36, 24, 8
 # Low-resolution pixels around the square: more than networks and interpolation look at.
 _MARGIN = 8
 
@@ -55,19 +55,25 @@ def choose_specimen(triples: Iterable[tuple[Plane, Plane, Plane]], scale: int) -
 
 
 def draw_specimen(specimen: Specimen, upscale_luma: UpscaleLuma) -> Image.Image:
-    """Bicubic, SRCNN and original side by side, enlarged, with titles; mode L."""
+    """Bicubic and SRCNN, below them the original and what SRCNN changed, enlarged; mode RGB.
+
+    A square sheet, because the UI shows it as a small square first.
+    """
     top, left = specimen.offset
     height, width = specimen.original.shape
     srcnn = upscale_luma(specimen.small)[top : top + height, left : left + width]
-    cells = [specimen.bicubic, srcnn, specimen.original]
+    change = BLACK_RED_YELLOW(difference(srcnn, specimen.bicubic), bytes=True)[..., :3]
+    cells = [specimen.bicubic, srcnn, specimen.original, change]
     size = (width * ENLARGED, height * ENLARGED)
-    sheet = Image.new("L", (3 * size[0] + 2 * _GAP, size[1] + _TITLE_HEIGHT), 255)
+    sheet = Image.new("RGB", (2 * size[0] + GAP, 2 * (size[1] + TITLE_HEIGHT) + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for number, (cell, title) in enumerate(zip(cells, TITLES, strict=True)):
-        x = number * (size[0] + _GAP)
+        x = number % 2 * (size[0] + GAP)
+        y = number // 2 * (size[1] + TITLE_HEIGHT + GAP)
+        middle = (x + size[0] // 2, y + TITLE_HEIGHT // 2)
+        draw.text(middle, title, fill="black", anchor="mm", font_size=FONT_SIZE)
         enlarged = Image.fromarray(cell).resize(size, Image.Resampling.NEAREST)
-        sheet.paste(enlarged, (x, _TITLE_HEIGHT))
-        draw.text((x + size[0] // 2, _TITLE_HEIGHT // 2), title, fill=0, anchor="mm", font_size=14)
+        sheet.paste(enlarged, (x, y + TITLE_HEIGHT))
     return sheet
 
 

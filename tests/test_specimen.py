@@ -4,7 +4,13 @@ import pytest
 from srcnn_mlflow.commands.upscale import shipped_model
 from srcnn_mlflow.evaluation import make_comparable
 from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
-from srcnn_mlflow.specimen import ENLARGED, SIDE, choose_specimen, draw_specimen
+from srcnn_mlflow.specimen import (
+    ENLARGED,
+    SIDE,
+    TITLE_HEIGHT,
+    choose_specimen,
+    draw_specimen,
+)
 from tests.conftest import textured_pixels
 
 
@@ -43,13 +49,22 @@ def test_the_square_that_bicubic_restores_worst_is_chosen() -> None:
     assert error > 0.9 * np.square(rough.astype(float) - triples[0][2]).sum()
 
 
-def test_the_sheet_has_three_cells_and_titles() -> None:
+def test_the_sheet_has_four_cells_with_titles() -> None:
     specimen = choose_specimen([triple(150, 150, 2, 2)], 2)
     sheet = np.asarray(draw_specimen(specimen, shipped_model(2).upscaler.upscale_luma))
     side = SIDE * ENLARGED
-    cells = [sheet[-side:, start : start + side] for start in (0, side + 8, 2 * side + 16)]
-    assert np.array_equal(cells[0][::ENLARGED, ::ENLARGED], specimen.bicubic)
-    assert np.array_equal(cells[2][::ENLARGED, ::ENLARGED], specimen.original)
-    errors = [np.square(cell.astype(float) - cells[2]).mean() for cell in cells]
-    assert errors[0] > errors[1] > errors[2] == 0
-    assert sheet[:22].min() < 60
+    low, high = slice(TITLE_HEIGHT, TITLE_HEIGHT + side), slice(-side, None)
+    left, right = slice(0, side), slice(-side, None)
+    bicubic, srcnn, original, change = (
+        sheet[rows, columns][::ENLARGED, ::ENLARGED].astype(int)
+        for rows in (low, high)
+        for columns in (left, right)
+    )
+    assert np.array_equal(bicubic[..., 0], specimen.bicubic)
+    assert np.array_equal(original[..., 0], specimen.original)
+    assert np.square(srcnn - original).mean() < np.square(bicubic - original).mean()
+    # Black where nothing changed, brighter where more did.
+    changed = np.abs(srcnn - bicubic)[..., 0]
+    assert change[changed == 0].sum() == 0
+    assert change[changed > 3].sum(axis=1).min() > change[changed == 1].sum(axis=1).max()
+    assert sheet[:TITLE_HEIGHT].min() < 60
