@@ -1,5 +1,6 @@
 """Several processes that train one network together, as `torchrun` starts them."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -121,7 +122,11 @@ def join_world(device: str) -> Iterator[World]:
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
     try:
         yield World(distributed.get_rank(), size, chosen)
+        # None leaves while another still needs it.
+        distributed.barrier()
     finally:
+        # What still refers to the group would be torn down after it, with its threads running.
+        gc.collect()
         distributed.destroy_process_group()
 
 
