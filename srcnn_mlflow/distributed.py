@@ -84,12 +84,13 @@ class World:
         """
         try:
             yield
-        except RuntimeError as error:
+        except (RuntimeError, KeyboardInterrupt) as error:
             if self.size == 1:
                 raise
             # torchrun is about to end this process too, which has to tell first.
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            reason = str(error).strip().splitlines()[0]
+            # torchrun interrupts this one as soon as it misses another, often before torch does.
+            reason = (str(error).strip() or "interrupted").splitlines()[0]
             raise TrainingError(
                 f"process {self.rank} of {self.size} lost the others ({reason}); the last "
                 "checkpoint is kept: start again with resume=<the run's id>"

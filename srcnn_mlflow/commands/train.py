@@ -163,8 +163,10 @@ def follow(world: World) -> None:
                 f"process {world.rank} finds other pictures in data set {request.dataset} than the "
                 "process that leads; give every machine the same"
             )
-        for _ in _epochs(request, prepared, world, state, _say_nothing):
-            pass
+        store = open_store(prepared.path)
+        with world.together():
+            for _ in _epochs(request, store, world, state, _say_nothing):
+                pass
     except (SrcnnError, KeyboardInterrupt) as error:
         # The process that leads may be the one that is lost, and then cannot say so.
         if world.beside_leader:
@@ -248,8 +250,11 @@ def _lead(
     with world.together():
         world.broadcast(json.dumps({"run_id": run_id, **facts}).encode())
         world.broadcast(b"" if state is None else state.file)
-    weights = _fit(run_id, request, prepared, world, say, state, facts)
-    return _register(run_id, request, prepared, weights, say)
+    # Opening reads the whole file, to hold it against its checksums.
+    store = open_store(prepared.path)
+    with world.together():
+        weights = _fit(run_id, request, store, world, say, state, facts)
+    return _register(run_id, request, prepared, len(store.patches), weights, say)
 
 
 def _prepare(request: TrainRequest, say: Say) -> Prepared:
@@ -297,18 +302,18 @@ def _score_validation(
 def _fit(
     run_id: str,
     request: TrainRequest,
-    prepared: Prepared,
+    store: Store,
     world: World,
     say: Say,
     state: "_State | None",
     facts: dict[str, Any],
 ) -> Weights:
     """Train, logging every epoch; gives the best epoch's weights."""
-    pictures = islice(_validation_planes(open_store(prepared.path), request.scale), SPECIMENS)
+    pictures = islice(_validation_planes(store, request.scale), SPECIMENS)
     specimen = choose_specimen(pictures, request.scale)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for plan, result in _epochs(request, prepared, world, state, say):
+        for plan, result in _epochs(request, store, world, state, say):
             _log_epoch(result, plan, facts, folder, say)
             if is_shown(result.epoch, plan.epochs):
                 _log_specimen(specimen, result, request)
@@ -320,21 +325,19 @@ def _fit(
 
 
 def _epochs(
-    request: TrainRequest, prepared: Prepared, world: World, state: "_State | None", say: Say
+    request: TrainRequest, store: Store, world: World, state: "_State | None", say: Say
 ) -> Iterator[tuple[Plan, EpochResult]]:
     """What every process of a training does."""
     settings = request.settings
-    with world.together():
-        store = open_store(prepared.path)
-        sampler = PatchSampler(store, world.device)
-        validate = _validator(store, request, world)
-        if state:
-            plan, progress = state.plan, state.progress
-        else:
-            plan, progress = _plan(sampler, settings, validate, world), None
-        say(_estimate(request, sampler, plan, world))
-        for result in fit(sampler, settings, plan, validate, progress, world):
-            yield plan, result
+    sampler = PatchSampler(store, world.device)
+    validate = _validator(store, request, world)
+    if state:
+        plan, progress = state.plan, state.progress
+    else:
+        plan, progress = _plan(sampler, settings, validate, world), None
+    say(_estimate(request, sampler, plan, world))
+    for result in fit(sampler, settings, plan, validate, progress, world):
+        yield plan, result
 
 
 def _validator(store: Store, request: TrainRequest, world: World) -> Callable[[Weights], float]:
@@ -439,7 +442,12 @@ def _log_specimen(specimen: Specimen, result: EpochResult, request: TrainRequest
 
 
 def _register(
-    run_id: str, request: TrainRequest, prepared: Prepared, weights: Weights, say: Say
+    run_id: str,
+    request: TrainRequest,
+    prepared: Prepared,
+    patches: int,
+    weights: Weights,
+    say: Say,
 ) -> Trained:
     scale, network = request.scale, request.settings.network
     upscaler = Upscaler(build_onnx(weights, network, scale))
@@ -459,7 +467,7 @@ def _register(
                 **registry.score_tags(validation, f"{request.dataset} valid"),
             },
         )
-    mlflow.set_tag(tracking.DESCRIPTION, _describe(request, prepared, version, validation))
+    mlflow.set_tag(tracking.DESCRIPTION, _describe(request, prepared, patches, version, validation))
     say(
         f"registered {registry.model_name(scale)} version {version} as challenger: "
         f"{validation.srcnn_psnr:.2f} dB on {validation.images} validation pictures, bicubic "
@@ -468,10 +476,11 @@ def _register(
     return Trained(version, run_id, validation)
 
 
-def _describe(request: TrainRequest, prepared: Prepared, version: int, validation: Summary) -> str:
+def _describe(
+    request: TrainRequest, prepared: Prepared, patches: int, version: int, validation: Summary
+) -> str:
     """A paragraph for the person who opens the run."""
     settings = request.settings
-    patches = len(open_store(prepared.path).patches)
     length = (
         f"{settings.epochs} epochs"
         if settings.max_minutes is None
