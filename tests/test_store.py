@@ -174,13 +174,14 @@ def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path)
 
 
 def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subprocess.Popen[str]:
-    """Prepare a folder in a process of its own, which sleeps before each pair."""
+    """Prepare a folder in a process of its own, which says `read` when it reads a picture."""
     code = (
         "import sys, time, srcnn_mlflow.store as store\n"
         "from pathlib import Path\n"
         "from srcnn_mlflow.datasets import load_dataset, load_luma\n"
         "def read(photo):\n"
         f"    time.sleep({delay})\n"
+        "    print('read\\n', end='', flush=True)\n"
         "    return load_luma(photo)\n"
         "settings = store.StoreSettings(2, 33, 14)\n"
         "print('ready', flush=True)\n"
@@ -194,19 +195,28 @@ def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subproces
     )
 
 
+def wait_for_reading(process: subprocess.Popen[str], times: int) -> None:
+    """Return when a preparation has begun to read a picture for the so-manieth time."""
+    assert process.stdout is not None
+    while times > 0:
+        line = process.stdout.readline()
+        assert line, "the preparation ended before it had read so many pictures"
+        times -= line == "read\n"
+
+
 def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
     dataset: Dataset, photo_folder: Path, tmp_path: Path
 ) -> None:
     settings = StoreSettings(2, 33, 14)
     expected = prepare(dataset, settings, silent, tmp_path / "whole").read_bytes()
-    moments = np.random.default_rng(0).uniform(0.0, 0.35, 20)
+    pauses = np.random.default_rng(0).uniform(0.0, 0.03, 21)
     left_partial = 0
-    for number, moment in enumerate(moments):
+    for number, pause in enumerate(pauses):
         output = tmp_path / f"killed{number}"
         process = start_preparing(photo_folder, output, delay=0.03)
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(moment)
+        # One picture is read for the estimate, and then all six.
+        wait_for_reading(process, number % 7 + 1)
+        time.sleep(pause)
         process.kill()
         process.communicate()
         assert {path.suffix for path in output.glob("*")} <= {".lock", ".partial", ".h5"}
