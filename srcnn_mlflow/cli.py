@@ -192,7 +192,7 @@ def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize:
 
 @cli.command()
 @_options(_scale, _dataset, _architecture, _epochs(RECIPE), _hyper_parameters(RECIPE))
-@_option("resume", OrWord(click.STRING, "none"), "none", "Run to go on with, by its id.")
+@_option("resume", OrWord(click.STRING, "none"), "none", "Run to go on with, by its id; or auto.")
 def train(
     scale: int,
     dataset: str,
@@ -214,7 +214,10 @@ def train(
     with join_world(device) as world:
         if not world.leads:
             command.follow(world)
-        elif resume is not None:
+            return
+        if resume == "auto":
+            resume = command.find_interrupted(request, click.echo)
+        if resume is not None:
             command.resume(resume, world, click.echo)
         else:
             command.train(request, device, click.echo, world)
@@ -318,6 +321,14 @@ def results() -> None:
     from srcnn_mlflow.commands.results import show_results
 
     show_results(click.echo)
+
+
+@cli.command()
+def send() -> None:
+    """Send what trainings have kept on disk because their tracking server was away."""
+    from srcnn_mlflow.commands import send as command
+
+    command.send(click.echo)
 
 
 @cli.command()

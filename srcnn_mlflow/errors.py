@@ -23,3 +23,7 @@ class TrainingError(SrcnnError):
 
 class ModelError(SrcnnError):
     """A trained model that is missing, unreadable, or made for another scale."""
+
+
+class TrackingError(SrcnnError):
+    """A tracking server that is away, or does not take what it is given."""

@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import SrcnnError
@@ -83,9 +84,7 @@ def track(
         system_metrics: log what the machine is doing every ten seconds.
     """
     _create_store()
-    with mlflow.start_run(
-        nested=mlflow.active_run() is not None, log_system_metrics=system_metrics
-    ) as run:
+    with _run(log_system_metrics=system_metrics) as run:
         mlflow.set_tags(
             {
                 "mlflow.runName": name,
@@ -98,17 +97,38 @@ def track(
         mlflow.log_params(
             {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
         )
-        with _failure_told():
-            yield run
+        yield run
 
 
 @contextmanager
-def _failure_told() -> Iterator[None]:
-    """Let the active run say why it has failed."""
+def go_on(run_id: str) -> Iterator[Run]:
+    """Make an interrupted run the active one, nested where one is active; it belongs to this
+    process from now on.
+
+    The run ends as with `track`.
+    """
+    with _run(run_id=run_id, log_system_metrics=True) as run:
+        if FAILURE in run.data.tags:
+            mlflow.delete_tag(FAILURE)
+        mlflow.set_tags(ProcessSign.own().tags())
+        yield run
+
+
+@contextmanager
+def _run(**how: Any) -> Iterator[Run]:
+    """A run that says why it has failed, where its server can still be told."""
+    reason: BaseException | None = None
     try:
-        yield
-    except (SrcnnError, KeyboardInterrupt) as error:
-        mlflow.set_tag(FAILURE, str(error) or "interrupted")
+        with mlflow.start_run(nested=mlflow.active_run() is not None, **how) as run:
+            try:
+                yield run
+            except (SrcnnError, KeyboardInterrupt) as error:
+                reason = error
+                mlflow.set_tag(FAILURE, str(error) or "interrupted")
+                raise
+    except MlflowException:
+        if reason is not None:
+            raise reason from None
         raise
 
 
@@ -177,9 +197,19 @@ def process_of(run: Run) -> ProcessSign | None:
     return ProcessSign.from_tags(run.data.tags)
 
 
-def take_over() -> None:
-    """Let the active run, which another process began, belong to this one."""
-    mlflow.set_tags(ProcessSign.own().tags())
+def interrupted_runs(entry_point: str, scale: int) -> list[Run]:
+    """Runs that have not finished and whose process is not known to live, newest first."""
+    runs = _search_runs(
+        f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
+        "and attributes.status != 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return [run for run in runs if run.info.status != "RUNNING" or _is_dead(run)]
+
+
+def _is_dead(run: Run) -> bool:
+    process = process_of(run)
+    return process is not None and process.is_dead_here()
 
 
 def newest_run(entry_point: str, scale: int) -> Run | None:

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -80,37 +80,57 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def free_port() -> int:
+    """A port of 127.0.0.1 that nothing listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 @contextmanager
-def http_server(*command: str | Path, cwd: Path, environment: dict[str, str]) -> Iterator[str]:
+def http_server(
+    *command: str | Path, cwd: Path, environment: dict[str, str], port: int | None = None
+) -> Iterator[str]:
     """Run a server until the block ends; gives its address.
 
     Args:
-        command: of which the word `PORT` is replaced by the number of a free port.
+        command: of which the word `PORT` is replaced by the number of the port.
         cwd: where it runs.
         environment: with which it runs.
+        port: a free one is taken where none is given.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
+    number = str(port or free_port())
     process = subprocess.Popen(
-        [port if word == "PORT" else word for word in command],
+        [number if word == "PORT" else word for word in command],
         cwd=cwd,
         env=environment,
         start_new_session=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    address = f"http://127.0.0.1:{port}"
+    address = f"http://127.0.0.1:{number}"
     try:
-        for _ in range(240):
+        for _ in range(480):
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break
             except OSError:
-                time.sleep(0.5)
+                time.sleep(0.25)
         else:
             pytest.fail(f"{command[0]} did not start within two minutes")
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def mlflow_server(folder: Path, port: int | None = None) -> AbstractContextManager[str]:
+    """A tracking server with artifacts that pass through it, in a folder that clients know not."""
+    folder.mkdir(exist_ok=True)
+    return http_server(
+        *(BIN / "mlflow", "server", "--port", "PORT", "--workers", "1"),
+        *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "artifacts"),
+        cwd=folder,
+        environment=dict(os.environ),
+        port=port,
+    )

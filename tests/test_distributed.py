@@ -140,7 +140,7 @@ def test_two_processes_learn_what_one_learns(workplace: Path) -> None:
 def test_a_lost_process_ends_the_run_with_its_checkpoint_kept(workplace: Path, lost: int) -> None:
     with two_processes(*TRAIN, "--epochs", "4000", cwd=workplace) as process:
         deadline = time.monotonic() + 120
-        while not list(workplace.glob("mlruns/**/state.safetensors")):
+        while not list(workplace.glob("mlruns/**/state-*.safetensors")):
             assert time.monotonic() < deadline
             assert process.poll() is None
             time.sleep(0.1)
@@ -163,7 +163,7 @@ def test_an_interrupted_training_goes_on_in_two_processes(workplace: Path) -> No
         cwd=workplace,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    while not list(workplace.glob("mlruns/**/state.safetensors")):
+    while not list(workplace.glob("mlruns/**/state-*.safetensors")):
         assert alone_at_first.poll() is None
         time.sleep(0.05)
     alone_at_first.send_signal(signal.SIGTERM)

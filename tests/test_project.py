@@ -132,7 +132,7 @@ def test_training_is_tracked_by_the_epoch(workspace: Workspace) -> None:
     assert run.data.metrics["best_epoch"] == 1
     assert run.data.metrics["best_val_psnr"] == run.data.metrics["val_psnr"]
     files = {item.path for item in workspace.client.list_artifacts(run.info.run_id, "checkpoint")}
-    assert files == {"checkpoint/best.safetensors", "checkpoint/state.safetensors"}
+    assert files == {"checkpoint/best.safetensors", "checkpoint/state-odd.safetensors"}
     assert run.inputs is not None
     inputs = {entry.tags[0].value: entry.dataset.digest for entry in run.inputs.dataset_inputs}
     samples = load_dataset("samples")

@@ -1,6 +1,5 @@
 """The whole experiment against a tracking server, with artifacts that pass through it."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,20 +7,12 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import BIN, http_server, run_command
+from tests.conftest import mlflow_server, run_command
 
 
 @pytest.fixture
 def tracking_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """`mlflow server` on this machine, in a folder which clients do not know."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    with http_server(
-        *(BIN / "mlflow", "server", "--port", "PORT", "--workers", "1"),
-        *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "artifacts"),
-        cwd=folder,
-        environment=dict(os.environ),
-    ) as address:
+    with mlflow_server(tmp_path / "server") as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         yield address
 

@@ -4,12 +4,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from srcnn_mlflow.commands.train import TrainRequest, is_shown, train
+from srcnn_mlflow.checkpoint import load_checkpoint
+from srcnn_mlflow.commands.train import TrainRequest, find_interrupted, is_shown, resume, train
+from srcnn_mlflow.distributed import alone
 from srcnn_mlflow.errors import DatasetError, TrainingError
+from srcnn_mlflow.progress import Say
 from srcnn_mlflow.training import TrainingSettings
 
 
@@ -99,3 +104,74 @@ def test_pictures_are_shown_at_sensible_epochs(epochs: int, most: int) -> None:
     assert shown[0] == 1
     assert shown[-1] == epochs
     assert min(epochs, 10) <= len(shown) <= most
+
+
+def interrupt_after(epoch: int) -> Say:
+    """Presses Ctrl-C, as it were, when an epoch is done."""
+
+    def say(line: str) -> None:
+        if line.startswith(f"epoch {epoch} of"):
+            raise KeyboardInterrupt
+
+    return say
+
+
+def checkpoint_file(run_id: str, name: str) -> Path:
+    (path,) = Path.cwd().glob(f"mlruns/*/{run_id}/artifacts/checkpoint/{name}")
+    return path
+
+
+def best_weights(run_id: str) -> dict[str, np.ndarray]:
+    return load_checkpoint(checkpoint_file(run_id, "best.safetensors"))[0]
+
+
+@pytest.mark.parametrize("damaged", ["nothing", "the newest state", "the best weights"])
+def test_starting_again_ends_as_if_never_interrupted(
+    request_on: TrainRequest, damaged: str
+) -> None:
+    request = replace(request_on, settings=replace(request_on.settings, epochs=4))
+    expected = best_weights(train(request, "cpu", print).run_id)
+    assert find_interrupted(request, print) is None
+    with pytest.raises(KeyboardInterrupt):
+        train(request, "cpu", interrupt_after(3))
+    run_id = find_interrupted(request, print)
+    assert run_id is not None
+    file = {
+        "nothing": "state-even.safetensors",
+        "the newest state": "state-odd.safetensors",
+        "the best weights": "best.safetensors",
+    }[damaged]
+    if damaged != "nothing":
+        path = checkpoint_file(run_id, file)
+        path.write_bytes(path.read_bytes()[:1000])
+    said: list[str] = []
+    trained = resume(run_id, alone(torch.device("cpu")), said.append)
+    reached = 2 if damaged == "the newest state" else 3
+    assert f"resuming run {run_id} after epoch {reached} of 4" in said
+    assert trained.run_id == run_id
+    run = mlflow.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert "failure" not in run.data.tags
+    weights = best_weights(run_id)
+    assert all(np.array_equal(weights[name], array) for name, array in expected.items())
+
+
+def test_only_a_training_of_the_same_is_gone_on_with(request_on: TrainRequest) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        train(request_on, "cpu", interrupt_after(1))
+    for other in (
+        replace(request_on, stride=13),
+        replace(request_on, scale=3),
+        replace(request_on, settings=replace(request_on.settings, seed=1)),
+    ):
+        assert find_interrupted(other, print) is None
+    run_id = find_interrupted(request_on, print)
+    assert run_id is not None
+    for name in ("state-even", "state-odd"):
+        for path in Path.cwd().glob(f"mlruns/**/{name}.safetensors"):
+            path.write_bytes(b"")
+    said: list[str] = []
+    assert find_interrupted(request_on, said.append) is None
+    assert "is not a usable checkpoint" in said[0]
+    with pytest.raises(TrainingError, match="train anew, with resume=none"):
+        resume(run_id, alone(torch.device("cpu")), print)

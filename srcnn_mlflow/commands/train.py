@@ -12,8 +12,10 @@ from typing import Any
 
 import mlflow
 import torch
+from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from PIL import Image
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
@@ -32,6 +34,7 @@ from srcnn_mlflow.export import Weights, build_onnx, save_onnx
 from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
 from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
+from srcnn_mlflow.outbox import Outbox, Parcel
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.sampler import PatchSampler
 from srcnn_mlflow.specimen import Specimen, choose_specimen, draw_specimen
@@ -40,7 +43,11 @@ from srcnn_mlflow.training import EpochResult, Plan, Progress, TrainingSettings,
 from srcnn_mlflow.upscaler import Upscaler
 
 CHECKPOINTS = "checkpoint"
-BEST, STATE = "best.safetensors", "state.safetensors"
+BEST = "best.safetensors"
+# Epochs take turns with them, so that one which is cut short costs an epoch, and not the training.
+STATES = ("state-even.safetensors", "state-odd.safetensors")
+# In a state, the weights of the best epoch stand under names that begin so.
+_BEST_PREFIX = "best:"
 # The key of the picture that the UI shows by the epoch, and among how many it is chosen.
 SPECIMEN, SPECIMENS = "validation crop", 10
 
@@ -125,19 +132,62 @@ def resume(run_id: str, world: World, say: Say) -> Trained:
     Raises:
         TrainingError: there is no such run, or it has no state to go on from.
     """
-    with tempfile.TemporaryDirectory() as folder, _tag_project_run(run_id):
+    with _tag_project_run(run_id):
         try:
             _check_resumable(mlflow.get_run(run_id))
-            path = tracking.download(run_id, f"{CHECKPOINTS}/{STATE}", Path(folder))
+            state = _newest_state(run_id)
         except (MlflowException, OSError) as error:
             raise TrainingError(f"run {run_id} cannot be resumed: {error}") from error
-        state = _State.from_file(path)
         request = TrainRequest.from_parameters(state.facts["parameters"])
         say(f"resuming run {run_id} after epoch {state.progress.epoch} of {state.plan.epochs}")
-        nested = mlflow.active_run() is not None
-        with mlflow.start_run(run_id=run_id, nested=nested, log_system_metrics=True):
-            tracking.take_over()
+        with tracking.go_on(run_id):
             return _lead(run_id, request, world, say, state)
+
+
+def find_interrupted(request: TrainRequest, say: Say) -> str | None:
+    """The newest run that was to train the same, and was interrupted after an epoch or later.
+
+    Args:
+        request: what to train.
+        say: told of runs whose state is damaged.
+    """
+    for run in tracking.interrupted_runs("train", request.scale):
+        try:
+            state = _newest_state(run.info.run_id)
+        except TrainingError as error:
+            say(f"passing over an interrupted run: {error}")
+            continue
+        if state.facts["parameters"] == request.parameters():
+            return str(run.info.run_id)
+    return None
+
+
+def is_complete(run_id: str) -> bool:
+    """Whether an interrupted training had come to the end of its last epoch."""
+    state = _newest_state(run_id)
+    return state.progress.epoch == state.plan.epochs
+
+
+def _newest_state(run_id: str) -> "_State":
+    """The state after the last epoch that is whole.
+
+    Raises:
+        TrainingError: there is none.
+    """
+    Outbox(run_id).send()
+    damage = [f"run {run_id} was interrupted before the end of its first epoch"]
+    states = []
+    listed = {Path(file.path).name for file in MlflowClient().list_artifacts(run_id, CHECKPOINTS)}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in listed.intersection(STATES):
+            path = tracking.download(run_id, f"{CHECKPOINTS}/{name}", Path(folder))
+            try:
+                states.append(_State.from_file(path))
+            except TrainingError as error:
+                damage.append(str(error))
+    if not states:
+        raise TrainingError(f"{damage[-1]}; train anew, with resume=none")
+    return max(states, key=lambda state: state.progress.epoch)
 
 
 def follow(world: World) -> None:
@@ -152,7 +202,7 @@ def follow(world: World) -> None:
     run_id, state = brief["run_id"], None
     if state_file:
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / STATE
+            path = Path(folder) / STATES[0]
             path.write_bytes(state_file)
             state = _State.from_file(path)
     request = TrainRequest.from_parameters(brief["parameters"])
@@ -210,6 +260,15 @@ class _State:
     @property
     def plan(self) -> Plan:
         return Plan(**self.facts["plan"])
+
+    @property
+    def best(self) -> Weights:
+        """The weights of the best epoch."""
+        return {
+            name.removeprefix(_BEST_PREFIX): array
+            for name, array in self.arrays.items()
+            if name.startswith(_BEST_PREFIX)
+        }
 
     @property
     def progress(self) -> Progress:
@@ -311,16 +370,17 @@ def _fit(
     """Train, logging every epoch; gives the best epoch's weights."""
     pictures = islice(_validation_planes(store, request.scale), SPECIMENS)
     specimen = choose_specimen(pictures, request.scale)
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+    best = state.best if state else {}
+    outbox = Outbox(run_id)
+    with tempfile.TemporaryDirectory() as folder, outbox.open(say):
         for plan, result in _epochs(request, store, world, state, say):
-            _log_epoch(result, plan, facts, folder, say)
+            best = result.weights if result.is_best else best
+            files = _checkpoints(result, plan, best, facts, Path(folder))
+            image = None
             if is_shown(result.epoch, plan.epochs):
-                _log_specimen(specimen, result, request)
-        best, about = load_checkpoint(
-            tracking.download(run_id, f"{CHECKPOINTS}/{BEST}", folder / "best")
-        )
-    mlflow.log_metrics({"best_val_psnr": about["val_psnr"], "best_epoch": about["epoch"]})
+                image = (SPECIMEN, _draw_specimen(specimen, result, request))
+            outbox.put(Parcel(result.epoch, _metrics(result), files, CHECKPOINTS, image))
+            _say_epoch(result, plan, say)
     return best
 
 
@@ -399,26 +459,33 @@ def _describe_size(world: World) -> str:
     return "" if world.size == 1 else f" in {world.size} processes"
 
 
-def _log_epoch(
-    result: EpochResult, plan: Plan, facts: dict[str, Any], folder: Path, say: Say
-) -> None:
-    mlflow.log_metrics(
-        {
-            "train_loss": result.train_loss,
-            "val_psnr": result.val_psnr,
-            "lr": result.lr,
-            "epoch_seconds": result.seconds,
-            "patches_per_second": result.patches_per_second,
-        },
-        step=result.epoch,
-    )
-    where = {"epoch": result.epoch, "val_psnr": result.val_psnr, **facts}
-    if result.is_best:
-        save_checkpoint(folder / BEST, result.weights, where)
-        mlflow.log_artifact(str(folder / BEST), CHECKPOINTS)
-    best = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
-    save_checkpoint(folder / STATE, result.state, {**where, **best, "plan": asdict(plan)})
-    mlflow.log_artifact(str(folder / STATE), CHECKPOINTS)
+def _metrics(result: EpochResult) -> dict[str, float]:
+    return {
+        "train_loss": result.train_loss,
+        "val_psnr": result.val_psnr,
+        "lr": result.lr,
+        "epoch_seconds": result.seconds,
+        "patches_per_second": result.patches_per_second,
+        "best_val_psnr": result.best_val_psnr,
+        "best_epoch": result.best_epoch,
+    }
+
+
+def _checkpoints(
+    result: EpochResult, plan: Plan, best: Weights, facts: dict[str, Any], folder: Path
+) -> list[Path]:
+    """Write the best weights and the state; either heals what a kill has cut short."""
+    history = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
+    state_facts = {"epoch": result.epoch, **history, "plan": asdict(plan), **facts}
+    best_facts = {"epoch": result.best_epoch, "val_psnr": result.best_val_psnr, **facts}
+    kept = {f"{_BEST_PREFIX}{name}": array for name, array in best.items()}
+    files = [folder / BEST, folder / STATES[result.epoch % 2]]
+    save_checkpoint(files[0], best, best_facts)
+    save_checkpoint(files[1], {**result.state, **kept}, state_facts)
+    return files
+
+
+def _say_epoch(result: EpochResult, plan: Plan, say: Say) -> None:
     say(
         f"epoch {result.epoch} of {plan.epochs}: loss {result.train_loss:.2e}, validation "
         f"{result.val_psnr:.3f} dB{' (best)' if result.is_best else ''}, "
@@ -431,14 +498,9 @@ def is_shown(epoch: int, epochs: int) -> bool:
     return epoch <= 10 or epoch == epochs or epoch % -(-epochs // 20) == 0
 
 
-def _log_specimen(specimen: Specimen, result: EpochResult, request: TrainRequest) -> None:
+def _draw_specimen(specimen: Specimen, result: EpochResult, request: TrainRequest) -> Image.Image:
     upscaler = Upscaler(build_onnx(result.weights, request.settings.network, request.scale))
-    mlflow.log_image(
-        draw_specimen(specimen, upscaler.upscale_luma),
-        key=SPECIMEN,
-        step=result.epoch,
-        synchronous=True,
-    )
+    return draw_specimen(specimen, upscaler.upscale_luma)
 
 
 def _register(
