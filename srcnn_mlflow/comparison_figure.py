@@ -1,0 +1,202 @@
+"""PSNR of several models against their size and their time, as two panels."""
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.text import Annotation, Text
+from matplotlib.ticker import NullLocator
+from matplotlib.transforms import Bbox
+
+from srcnn_mlflow.comparison import ComparedModel
+
+# A colour (Okabe and Ito, 2008: told apart by the colour-blind too) and a marker a scale.
+STYLES = {2: ("#0072B2", "o"), 3: ("#D55E00", "s"), 4: ("#009E73", "^")}
+INK, GRID = "#333333", "#e6e6e6"
+MARKER = 8.0
+# Labels are tried around their point, nearest first: distances in points, directions in degrees.
+_DISTANCES = range(9, 150, 7)
+_DIRECTIONS = (0, 180, 30, -30, 150, -150, 60, -60, 120, -120, 90, -90)
+# Farther away than this, a line leads from a label to its point.
+_NEAR = 16
+
+
+def draw_comparison(
+    models: Sequence[ComparedModel], title: str, photograph: str, path: Path
+) -> None:
+    """Draw the models' PSNR over their number of weights and over their time.
+
+    Args:
+        models: at least one.
+        title: stands above the picture.
+        photograph: what was timed, as the axis names it.
+        path: the PNG file to write; it carries a description in words.
+    """
+    figure = comparison_figure(models, title, photograph)
+    figure.savefig(path, metadata={"Title": title, "Description": in_words(models)})
+
+
+def comparison_figure(models: Sequence[ComparedModel], title: str, photograph: str) -> Figure:
+    """What `draw_comparison` draws, with its arguments."""
+    figure = Figure(figsize=(12.5, 5.6), dpi=110, facecolor="white")
+    FigureCanvasAgg(figure)
+    size, time = figure.subplots(1, 2, sharey=True)
+    figure.subplots_adjust(left=0.065, right=0.985, top=0.78, bottom=0.125, wspace=0.06)
+    _draw_panel(size, models, [model.weights for model in models])
+    _draw_panel(time, models, [model.seconds for model in models])
+    _fit_axes(size, time, models, photograph)
+    figure.suptitle(title, x=0.065, y=0.965, ha="left", fontsize=13, fontweight="bold", color=INK)
+    _draw_legend(figure, models)
+    for axis in (size, time):
+        _place_labels(axis)
+    return figure
+
+
+def in_words(models: Sequence[ComparedModel]) -> str:
+    """The figure for those who cannot see it."""
+    return (
+        "PSNR on luma against the number of weights, and against seconds a photograph. "
+        + " ".join(
+            f"{model.label}: {model.weights:,} weights, {model.seconds:.3f} s, "
+            f"{model.summary.srcnn_psnr:.2f} dB (bicubic {model.summary.bicubic_psnr:.2f} dB)."
+            for model in models
+        )
+    )
+
+
+def _draw_panel(axis: Axes, models: Sequence[ComparedModel], places: Sequence[float]) -> None:
+    for scale in sorted({model.scale for model in models}):
+        bicubic = next(model.summary.bicubic_psnr for model in models if model.scale == scale)
+        axis.axhline(bicubic, color=STYLES[scale][0], linestyle=(0, (5, 4)), linewidth=1.3)
+    for model, place in zip(models, places, strict=True):
+        colour, marker = STYLES[model.scale]
+        point = (place, model.summary.srcnn_psnr)
+        axis.plot(*point, marker, color=colour, markersize=MARKER, markeredgecolor="white")
+        axis.annotate(
+            model.label,
+            point,
+            xytext=(0, 0),
+            textcoords="offset points",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color=INK,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0},
+        )
+    axis.grid(color=GRID, linewidth=0.8)
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0, labelsize=9, labelcolor=INK, pad=6)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+    axis.spines["bottom"].set(visible=True, color="#999999")
+
+
+def _fit_axes(size: Axes, time: Axes, models: Sequence[ComparedModel], photograph: str) -> None:
+    """Name the axes and leave room for the labels; the two panels share the height."""
+    levels = [
+        level
+        for model in models
+        for level in (model.summary.srcnn_psnr, model.summary.bicubic_psnr)
+    ]
+    margin = 0.12 * (max(levels) - min(levels)) or 1.0
+    size.set_ylim(min(levels) - margin, max(levels) + margin)
+    size.set_ylabel("PSNR on luma (dB)", fontsize=10, color=INK, labelpad=8)
+    weights = sorted({model.weights for model in models})
+    size.set_xscale("log")
+    size.set_xlim(weights[0] / 2, weights[-1] * 2)
+    size.set_xticks(weights, [f"{count:,}" for count in weights])
+    size.xaxis.set_minor_locator(NullLocator())
+    size.set_xlabel("weights, biases included (log scale)", fontsize=10, color=INK, labelpad=8)
+    time.set_xlim(0, 1.25 * max(model.seconds for model in models))
+    time.set_xlabel(f"seconds for {photograph}", fontsize=10, color=INK, labelpad=8)
+
+
+def _draw_legend(figure: Figure, models: Sequence[ComparedModel]) -> None:
+    handles = []
+    for scale in sorted({model.scale for model in models}):
+        colour, marker = STYLES[scale]
+        handles += [
+            Line2D(
+                [],
+                [],
+                color=colour,
+                marker=marker,
+                markersize=MARKER,
+                linestyle="none",
+                label=f"SRCNN x{scale}",
+            ),
+            Line2D(
+                [],
+                [],
+                color=colour,
+                linestyle=(0, (5, 4)),
+                linewidth=1.3,
+                label=f"bicubic x{scale}",
+            ),
+        ]
+    figure.legend(
+        handles=handles,
+        loc="upper left",
+        bbox_to_anchor=(0.06, 0.915),
+        ncols=len(handles),
+        frameon=False,
+        fontsize=9.5,
+        labelcolor=INK,
+        handletextpad=0.5,
+        columnspacing=1.8,
+        borderpad=0,
+    )
+
+
+def _place_labels(axis: Axes) -> None:
+    """Move every label to the nearest place where it covers nothing.
+
+    Where there is none, it stays at the last place that was tried.
+    """
+    taken = _obstacles(axis)
+    inside = axis.get_window_extent()
+    labels = [text for text in axis.texts if isinstance(text, Annotation)]
+    # From the top, so that labels of points that lie close stay in their order.
+    for label in sorted(labels, key=lambda one: one.xy[1], reverse=True):
+        point = axis.transData.transform(label.xy)
+        extent = Text.get_window_extent(label)
+        for distance, (x, y) in _offsets(extent.width, extent.height, axis.figure.dpi / 72):
+            box = Bbox.from_bounds(
+                point[0] + x - extent.width / 2,
+                point[1] + y - extent.height / 2,
+                extent.width,
+                extent.height,
+            ).padded(2)
+            free = not any(box.overlaps(other) for other in taken)
+            if free and inside.containsx(box.x0) and inside.containsx(box.x1):
+                break
+        label.set_position((x * 72 / axis.figure.dpi, y * 72 / axis.figure.dpi))
+        assert label.arrow_patch is not None
+        label.arrow_patch.set_visible(distance > _NEAR)
+        taken.append(box)
+
+
+def _obstacles(axis: Axes) -> list[Bbox]:
+    """What a label must not cover, in pixels: the markers and the dashed lines."""
+    return [Bbox(line.get_window_extent().get_points()) for line in axis.lines]
+
+
+def _offsets(
+    width: float, height: float, pixels: float
+) -> Iterator[tuple[float, tuple[float, float]]]:
+    """Where to try the centre of a label, in pixels from its point, with the distance in points."""
+    for distance in _DISTANCES:
+        for direction in _DIRECTIONS:
+            right, up = math.cos(math.radians(direction)), math.sin(math.radians(direction))
+            # Right of its point a label begins there; above it, it stands over the middle.
+            yield (
+                distance,
+                (
+                    distance * pixels * right + width / 2 * round(right),
+                    distance * pixels * up + height / 2 * round(up),
+                ),
+            )
