@@ -8,11 +8,12 @@ from typing import Any
 
 from srcnn_mlflow.evaluation import Summary, aligned_table
 from srcnn_mlflow.ranking import extreme_count, rank_correlation, shared_extremes
+from srcnn_mlflow.spectrum import HighFrequencies
 
 SPECTRUM = (
-    "High frequencies are the share of the luma's spectral energy above half the Nyquist "
-    "frequency in either direction, which a copy half as wide and high cannot carry (two-"
-    "dimensional DFT, mean removed, Hann window)."
+    "High frequencies are those above half the Nyquist frequency in either direction, which a copy "
+    "half as wide and high cannot carry: their share of the luma's spectral energy, and their "
+    "level, the root mean square in grey levels (two-dimensional DFT, mean removed, Hann window)."
 )
 
 
@@ -70,12 +71,12 @@ class Picture:
 
     Attributes:
         name: as tables show it.
-        high_frequency_share: as `spectrum.high_frequency_share` gives it.
-        psnr: in dB, by SRCNN, of the best model of each scale.
+        high_frequencies: of its luma.
+        psnr: in dB, by the best model of each scale.
     """
 
     name: str
-    high_frequency_share: float
+    high_frequencies: HighFrequencies
     psnr: Mapping[int, float]
 
 
@@ -89,6 +90,21 @@ class SharedExtremes:
 
 
 @dataclass(frozen=True)
+class Correlations:
+    """Spearman's rank correlations of high frequencies with PSNR at a scale.
+
+    Attributes:
+        scale: 2, 3 or 4.
+        share: of the share of high frequencies; None where it or PSNR does not vary.
+        level: of their level; None likewise.
+    """
+
+    scale: int
+    share: float | None
+    level: float | None
+
+
+@dataclass(frozen=True)
 class Findings:
     """What the pictures of a comparison have in common.
 
@@ -97,15 +113,14 @@ class Findings:
         pictures: all of them.
         extremes: how many count as best, and as worst.
         shared: one entry for each pair of scales.
-        correlations: Spearman's rank correlation between high frequencies and PSNR at each
-            scale; None where one of them does not vary.
+        correlations: one entry for each scale.
     """
 
     models: Mapping[int, str]
     pictures: tuple[Picture, ...]
     extremes: int
     shared: tuple[SharedExtremes, ...]
-    correlations: Mapping[int, float | None]
+    correlations: tuple[Correlations, ...]
 
 
 def models_table(models: Sequence[ComparedModel]) -> str:
@@ -132,24 +147,12 @@ def find_extremes(models: Mapping[int, str], pictures: Sequence[Picture]) -> Fin
         models: what ranked the pictures, by scale.
         pictures: at least one, each with a PSNR at every one of these scales.
     """
-    psnr = {scale: [picture.psnr[scale] for picture in pictures] for scale in models}
-    share = [picture.high_frequency_share for picture in pictures]
-    shared = []
-    for first, second in combinations(models, 2):
-        best, worst = shared_extremes(psnr[first], psnr[second])
-        shared.append(
-            SharedExtremes(
-                (first, second),
-                tuple(pictures[one] for one in best),
-                tuple(pictures[one] for one in worst),
-            )
-        )
     return Findings(
-        dict(models),
+        models,
         tuple(pictures),
         extreme_count(len(pictures)),
-        tuple(shared),
-        {scale: rank_correlation(share, psnr[scale]) for scale in models},
+        tuple(_share_extremes(pictures, pair) for pair in combinations(models, 2)),
+        tuple(_correlate(pictures, scale) for scale in models),
     )
 
 
@@ -160,13 +163,17 @@ def describe(findings: Findings) -> str:
     if not findings.shared:
         (scale,) = findings.models
         sentences = [f"All models are of x{scale}; a second scale would show what pictures share."]
-    correlations = ", ".join(
-        f"{'undefined' if value is None else f'{value:+.2f}'} at x{scale}"
-        for scale, value in findings.correlations.items()
+    by_share, by_level = (
+        ", ".join(f"{_signed(value)} at x{scale}" for scale, value in values)
+        for values in (
+            [(one.scale, one.share) for one in findings.correlations],
+            [(one.scale, one.level) for one in findings.correlations],
+        )
     )
     sentences.append(
-        f"Rank correlation of PSNR with the share of high frequencies, over {total} pictures: "
-        f"{correlations} (Spearman)."
+        "In brackets stand the share of high frequencies and their level in grey levels. "
+        f"Spearman's rank correlation of PSNR, over {total} pictures: with the share {by_share}; "
+        f"with the level {by_level}."
     )
     return "\n".join(sentences)
 
@@ -174,7 +181,7 @@ def describe(findings: Findings) -> str:
 def findings_page(findings: Findings) -> str:
     """The findings as Markdown, with every picture they name and what it holds."""
     models = ", ".join(f"{label} at x{scale}" for scale, label in findings.models.items())
-    parts = [describe(findings)]
+    parts = [*describe(findings).splitlines()]
     for pair in findings.shared:
         rows = [
             _cells(standing, picture, pair.scales)
@@ -182,12 +189,32 @@ def findings_page(findings: Findings) -> str:
             for picture in pictures
         ]
         parts += [aligned_table(rows, text_columns=2)] if rows else []
-    shares = [picture.high_frequency_share for picture in findings.pictures]
+    shares = [picture.high_frequencies.share for picture in findings.pictures]
+    levels = [picture.high_frequencies.level for picture in findings.pictures]
     parts.append(
-        f"PSNR in dB by the best model of each scale: {models}. {SPECTRUM} They range from "
-        f"{min(shares):.2%} to {max(shares):.2%} here, with a median of {median(shares):.2%}."
+        f"PSNR in dB by the best model of each scale: {models}. {SPECTRUM} Of all "
+        f"{len(shares)} pictures, the median share is {median(shares):.2%} ({min(shares):.2%} to "
+        f"{max(shares):.2%}), and the median level {median(levels):.1f} ({min(levels):.1f} to "
+        f"{max(levels):.1f})."
     )
     return "\n\n".join(parts) + "\n"
+
+
+def _share_extremes(pictures: Sequence[Picture], scales: tuple[int, int]) -> SharedExtremes:
+    first, second = ([picture.psnr[scale] for picture in pictures] for scale in scales)
+    best, worst = (
+        tuple(pictures[place] for place in places) for places in shared_extremes(first, second)
+    )
+    return SharedExtremes(scales, best, worst)
+
+
+def _correlate(pictures: Sequence[Picture], scale: int) -> Correlations:
+    psnr = [picture.psnr[scale] for picture in pictures]
+    return Correlations(
+        scale,
+        share=rank_correlation([picture.high_frequencies.share for picture in pictures], psnr),
+        level=rank_correlation([picture.high_frequencies.level for picture in pictures], psnr),
+    )
 
 
 def _describe_pair(pair: SharedExtremes, extremes: int, total: int) -> str:
@@ -201,16 +228,22 @@ def _describe_pair(pair: SharedExtremes, extremes: int, total: int) -> str:
 
 
 def _names(pictures: Sequence[Picture]) -> str:
-    return (
-        ", ".join(f"{one.name} ({one.high_frequency_share:.2%})" for one in pictures)
-        or "no picture"
-    )
+    named = [
+        f"{one.name} ({one.high_frequencies.share:.2%}, {one.high_frequencies.level:.1f})"
+        for one in pictures
+    ]
+    return ", ".join(named) or "no picture"
+
+
+def _signed(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:+.2f}"
 
 
 def _cells(standing: str, picture: Picture, scales: Sequence[int]) -> dict[str, str]:
     return {
         "Among the": standing,
         "Picture": picture.name,
-        "High frequencies": f"{picture.high_frequency_share:.2%}",
+        "High-frequency share": f"{picture.high_frequencies.share:.2%}",
+        "High-frequency level": f"{picture.high_frequencies.level:.1f}",
         **{f"PSNR x{scale}": f"{picture.psnr[scale]:.2f}" for scale in scales},
     }

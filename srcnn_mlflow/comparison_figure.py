@@ -1,11 +1,12 @@
 """PSNR of several models against their size and their time, as two panels."""
 
+import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Annotation, Text
@@ -33,7 +34,7 @@ def draw_comparison(
     Args:
         models: at least one.
         title: stands above the picture.
-        photograph: what was timed, as the axis names it.
+        photograph: the size of the result that was timed, as `640x424`.
         path: the PNG file to write; it carries a description in words.
     """
     figure = comparison_figure(models, title, photograph)
@@ -43,16 +44,16 @@ def draw_comparison(
 def comparison_figure(models: Sequence[ComparedModel], title: str, photograph: str) -> Figure:
     """What `draw_comparison` draws, with its arguments."""
     figure = Figure(figsize=(12.5, 5.6), dpi=110, facecolor="white")
-    FigureCanvasAgg(figure)
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     size, time = figure.subplots(1, 2, sharey=True)
-    figure.subplots_adjust(left=0.065, right=0.985, top=0.78, bottom=0.125, wspace=0.06)
+    figure.subplots_adjust(left=0.065, right=0.985, top=0.84, bottom=0.125, wspace=0.06)
     _draw_panel(size, models, [model.weights for model in models])
     _draw_panel(time, models, [model.seconds for model in models])
     _fit_axes(size, time, models, photograph)
     figure.suptitle(title, x=0.065, y=0.965, ha="left", fontsize=13, fontweight="bold", color=INK)
     _draw_legend(figure, models)
     for axis in (size, time):
-        _place_labels(axis)
+        _place_labels(axis, renderer)
     return figure
 
 
@@ -112,7 +113,12 @@ def _fit_axes(size: Axes, time: Axes, models: Sequence[ComparedModel], photograp
     size.xaxis.set_minor_locator(NullLocator())
     size.set_xlabel("weights, biases included (log scale)", fontsize=10, color=INK, labelpad=8)
     time.set_xlim(0, 1.25 * max(model.seconds for model in models))
-    time.set_xlabel(f"seconds for {photograph}", fontsize=10, color=INK, labelpad=8)
+    time.set_xlabel(
+        f"seconds to enlarge a photograph to {photograph} pixels",
+        fontsize=10,
+        color=INK,
+        labelpad=8,
+    )
 
 
 def _draw_legend(figure: Figure, models: Sequence[ComparedModel]) -> None:
@@ -152,51 +158,34 @@ def _draw_legend(figure: Figure, models: Sequence[ComparedModel]) -> None:
     )
 
 
-def _place_labels(axis: Axes) -> None:
-    """Move every label to the nearest place where it covers nothing.
-
-    Where there is none, it stays at the last place that was tried.
-    """
-    taken = _obstacles(axis)
-    inside = axis.get_window_extent()
+def _place_labels(axis: Axes, renderer: RendererAgg) -> None:
+    """Move every label to the nearest place inside the panel where it covers nothing."""
+    # What a label must not cover, in pixels: the markers, the dashed lines, and other labels.
+    taken = [line.get_window_extent() for line in axis.lines]
     labels = [text for text in axis.texts if isinstance(text, Annotation)]
     # From the top, so that labels of points that lie close stay in their order.
     for label in sorted(labels, key=lambda one: one.xy[1], reverse=True):
-        point = axis.transData.transform(label.xy)
-        extent = Text.get_window_extent(label)
-        for distance, (x, y) in _offsets(extent.width, extent.height, axis.figure.dpi / 72):
-            box = Bbox.from_bounds(
-                point[0] + x - extent.width / 2,
-                point[1] + y - extent.height / 2,
-                extent.width,
-                extent.height,
-            ).padded(2)
-            free = not any(box.overlaps(other) for other in taken)
-            if free and inside.containsx(box.x0) and inside.containsx(box.x1):
-                break
-        label.set_position((x * 72 / axis.figure.dpi, y * 72 / axis.figure.dpi))
-        assert label.arrow_patch is not None
-        label.arrow_patch.set_visible(distance > _NEAR)
-        taken.append(box)
+        taken.append(_place(label, axis.get_window_extent(), taken, renderer))
 
 
-def _obstacles(axis: Axes) -> list[Bbox]:
-    """What a label must not cover, in pixels: the markers and the dashed lines."""
-    return [Bbox(line.get_window_extent().get_points()) for line in axis.lines]
+def _place(label: Annotation, panel: Bbox, taken: Sequence[Bbox], renderer: RendererAgg) -> Bbox:
+    """Move a label, and give the box that it takes then; where all is full, the last one tried."""
+    for distance, direction in itertools.product(_DISTANCES, _DIRECTIONS):
+        _set_offset(label, distance, math.radians(direction))
+        label.update_positions(renderer)
+        # Of the text alone; an annotation's own extent has the line to its point too.
+        box = Text.get_window_extent(label).padded(2)
+        inside = panel.x0 <= box.x0 and box.x1 <= panel.x1 and panel.y0 <= box.y0 <= panel.y1
+        if inside and not any(box.overlaps(other) for other in taken):
+            break
+    return box
 
 
-def _offsets(
-    width: float, height: float, pixels: float
-) -> Iterator[tuple[float, tuple[float, float]]]:
-    """Where to try the centre of a label, in pixels from its point, with the distance in points."""
-    for distance in _DISTANCES:
-        for direction in _DIRECTIONS:
-            right, up = math.cos(math.radians(direction)), math.sin(math.radians(direction))
-            # Right of its point a label begins there; above it, it stands over the middle.
-            yield (
-                distance,
-                (
-                    distance * pixels * right + width / 2 * round(right),
-                    distance * pixels * up + height / 2 * round(up),
-                ),
-            )
+def _set_offset(label: Annotation, distance: float, direction: float) -> None:
+    """Let a label begin so many points from its point, where it stands to the side of it."""
+    right, up = math.cos(direction), math.sin(direction)
+    label.set_position((distance * right, distance * up))
+    label.set_horizontalalignment(("right", "center", "left")[round(right) + 1])
+    label.set_verticalalignment(("top", "center", "bottom")[round(up) + 1])
+    assert label.arrow_patch is not None
+    label.arrow_patch.set_visible(distance > _NEAR)

@@ -32,7 +32,7 @@ from srcnn_mlflow.judge import JudgedModel
 from srcnn_mlflow.machine import available_cores
 from srcnn_mlflow.progress import Say, progress
 from srcnn_mlflow.registry import CHALLENGER, CHAMPION, FoundModel
-from srcnn_mlflow.spectrum import high_frequency_share
+from srcnn_mlflow.spectrum import high_frequencies
 from srcnn_mlflow.timing import ROUNDS, median_seconds
 
 ARTIFACTS = "comparison"
@@ -118,11 +118,9 @@ def compare(models: str, dataset: str, split: str, say: Say) -> list[ComparedMod
         ]
         findings = _rank_pictures(compared, scores, shared)
         _log_metrics(compared)
-        measured_on = (
-            f"{len(shared)} pictures of {dataset}, split {split} (digest {digest(shared)})"
-        )
-        _write(compared, findings, timed, measured_on)
-        say(f"on {len(shared)} pictures of {dataset} {split}:")
+        measured_on = f"{len(shared)} pictures of {dataset} {split}"
+        _write(compared, findings, timed, measured_on, digest(shared))
+        say(f"on {measured_on}:")
         say(models_table(compared))
         say(timed.footnote())
         say(describe(findings))
@@ -244,7 +242,7 @@ def _rank_pictures(
     pictures = [
         Picture(
             photo.name,
-            high_frequency_share(load_luma(photo)),
+            high_frequencies(load_luma(photo)),
             {scale: ranking[place].srcnn_psnr for scale, ranking in ranked_by.items()},
         )
         for place, photo in enumerate(progress(photos, total=len(photos), label="spectra"))
@@ -268,16 +266,23 @@ def _write(
     findings: Findings,
     timed: TimedPhotograph,
     measured_on: str,
+    photos_digest: str,
 ) -> None:
     values = [model.values() for model in compared]
     columns = {key: [value[key] for value in values] for key in values[0]}
     mlflow.log_table(columns, f"{ARTIFACTS}/table.json")
     with tracking.artifact_folder(ARTIFACTS) as folder:
-        draw_comparison(compared, f"SRCNN on {measured_on}", timed.size, folder / "figure.png")
+        draw_comparison(
+            compared,
+            f"SRCNN by size and by time, on {measured_on}",
+            timed.size,
+            folder / "figure.png",
+        )
         (folder / "table.md").write_text(
             f"{models_table(compared)}\n\n"
-            f"Of {measured_on}. PSNR and SSIM on 8-bit BT.601 luma, a border as wide as the scale "
-            "left out, averaged over pictures. Low resolution by bicubic with antialias. "
+            f"On {measured_on} (digest {photos_digest}). PSNR and SSIM on 8-bit "
+            "BT.601 luma, a border as wide as the scale left out, averaged over pictures. Low "
+            "resolution by bicubic with antialias. "
             f"{timed.footnote()} Commit {tracking.git_commit()}.\n\n"
             f"![{in_words(compared)}](figure.png)\n",
             encoding="utf-8",
