@@ -50,7 +50,9 @@ def comparison_figure(models: Sequence[ComparedModel], title: str, photograph: s
     _draw_panel(size, models, [model.weights for model in models])
     _draw_panel(time, models, [model.seconds for model in models])
     _fit_axes(size, time, models, photograph)
-    figure.suptitle(title, x=0.065, y=0.965, ha="left", fontsize=13, fontweight="bold", color=INK)
+    heading = figure.suptitle(title, x=0.065, y=0.965, ha="left", fontsize=13, fontweight="bold")
+    # A data set's name may hold what would be taken for a formula.
+    heading.set(parse_math=False, color=INK)
     _draw_legend(figure, models)
     for axis in (size, time):
         _place_labels(axis, renderer)

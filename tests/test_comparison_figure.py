@@ -88,7 +88,9 @@ def test_axes_have_units_and_time_begins_at_nothing() -> None:
 
 def test_the_file_tells_what_it_shows_in_words(tmp_path: Path) -> None:
     models = some_models(2)
-    draw_comparison(models, "title", "640x424", tmp_path / "figure.png")
+    draw_comparison(
+        models, "on $\\nothing$ and \u043b\u0435\u0441", "640x424", tmp_path / "figure.png"
+    )
     with Image.open(tmp_path / "figure.png") as picture:
         assert picture.size[0] > 1200
         words = picture.info["Description"]
