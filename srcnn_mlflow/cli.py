@@ -242,6 +242,18 @@ def evaluate(
 
 
 @cli.command()
+@_option(
+    "models", str, "all", "Versions joined by +, such as srcnn-x2@champion+srcnn-x4/3; or all."
+)
+@_options(_dataset, _split)
+def compare(models: str, dataset: str, split: str) -> None:
+    """Judge several versions on the same pictures: one table, one figure, what they share."""
+    from srcnn_mlflow.commands import compare as command
+
+    command.compare(models, dataset, split, click.echo)
+
+
+@cli.command()
 @_options(_scale)
 @_option("version", str, "challenger", "challenger, a number, or previous to roll back.")
 @_options(_dataset)

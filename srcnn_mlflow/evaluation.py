@@ -238,17 +238,29 @@ def table_rows(scale: int, summary: Summary) -> list[TableRow]:
 
 
 def markdown_table(rows: Sequence[TableRow]) -> str:
-    """Lay the lines out as a Markdown table that also reads well as plain text."""
-    lines = [list(rows[0].cells()), *(list(row.cells().values()) for row in rows)]
+    """Lay the report's lines out as a Markdown table that also reads well as plain text."""
+    return aligned_table([row.cells() for row in rows], text_columns=2)
+
+
+def aligned_table(rows: Sequence[Mapping[str, str]], text_columns: int) -> str:
+    """Lay lines out as a Markdown table that also reads well as plain text.
+
+    Args:
+        rows: at least one line, each by the same column titles.
+        text_columns: so many columns are set left, and all others, which hold numbers, right.
+    """
+    lines = [list(rows[0]), *(list(row.values()) for row in rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
 
     def layout(cells: Sequence[str]) -> str:
-        left = [cell.ljust(width) for cell, width in zip(cells[:2], widths, strict=False)]
-        right = [cell.rjust(width) for cell, width in zip(cells[2:], widths[2:], strict=True)]
-        return f"| {' | '.join(left + right)} |"
+        placed = [
+            cell.ljust(width) if column < text_columns else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        ]
+        return f"| {' | '.join(placed)} |"
 
     rule = "|".join(
-        "-" * (width + 2) if column < 2 else "-" * (width + 1) + ":"
+        "-" * (width + 2) if column < text_columns else "-" * (width + 1) + ":"
         for column, width in enumerate(widths)
     )
     return "\n".join([layout(lines[0]), f"|{rule}|", *(layout(line) for line in lines[1:])])

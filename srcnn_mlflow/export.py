@@ -1,5 +1,6 @@
 """Turn trained weights into an ONNX file that runs anywhere, without torch."""
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -92,6 +93,24 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
 def save_onnx(path: Path, weights: Weights, architecture: Architecture, scale: int) -> None:
     """Write `build_onnx`'s model to a file."""
     path.write_bytes(build_onnx(weights, architecture, scale))
+
+
+def read_layers(path: Path) -> tuple[str, int]:
+    """Read from a network's ONNX file how it is put together.
+
+    Args:
+        path: a file as `save_onnx` writes it.
+
+    Returns:
+        The kernel sizes, as in `9-5-5`, and the number of weights, biases included.
+    """
+    layers = {
+        constant.name: tuple(constant.dims)
+        for constant in onnx.load(path).graph.initializer
+        if constant.name.startswith("conv")
+    }
+    sides = [str(layers[name][-1]) for name in sorted(layers) if name.endswith(".weight")]
+    return "-".join(sides), sum(math.prod(shape) for shape in layers.values())
 
 
 def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:

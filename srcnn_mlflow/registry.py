@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
@@ -24,6 +25,9 @@ ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
 NETWORK_FILE = "network.onnx"
 # A champion's tag: the version that was champion before it.
 _REPLACED = "replaced"
+
+# A version as MLflow writes it, with or without the start of a URI.
+_REFERENCE = re.compile(r"(?:models:/)?srcnn-x([234])(?:/([0-9]+)|@([A-Za-z][\w-]*))")
 
 _PACKAGE = Path(__file__).parent
 # What a served model needs; neither torch nor anything else that trains.
@@ -163,6 +167,28 @@ def find_model(reference: str, scale: int) -> FoundModel:
         )
     uri = f"models:/{name}/{number}"
     return FoundModel(uri, number, _fetch(uri))
+
+
+def parse_reference(reference: str) -> tuple[int, str]:
+    """Take the name of a registered version apart.
+
+    Args:
+        reference: as `srcnn-x4@champion` or `srcnn-x4/3`, or the same as a URI.
+
+    Returns:
+        The scale, and the alias or the number of the version.
+
+    Raises:
+        ModelError: it is anything else.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ModelError(
+            f"model {reference!r} does not name a registered version; give srcnn-x4@champion, "
+            "srcnn-x4/3 or models:/srcnn-x4/3, with x2, x3 or x4"
+        )
+    scale, number, alias = match.groups()
+    return int(scale), number or alias
 
 
 def promote(scale: int, version: int) -> None:

@@ -136,7 +136,8 @@ def test_interrupted_commands_say_so(invoke: Invoke, monkeypatch: pytest.MonkeyP
 def test_help_names_every_entry_point(tmp_path: Path) -> None:
     result = run_command("--help", cwd=tmp_path)
     assert result.returncode == 0
-    for command in ("main", "prepare", "train", "evaluate", "promote", "upscale", "results"):
+    commands = ("main", "prepare", "train", "evaluate", "compare", "promote", "upscale", "results")
+    for command in commands:
         assert f"  {command} " in result.stdout
 
 

@@ -1,0 +1,293 @@
+"""`compare`: several registered versions beside each other, on the same photographs."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+
+import mlflow
+from PIL import Image
+
+from srcnn_mlflow import registry, tracking
+from srcnn_mlflow.commands.evaluate import load_photos
+from srcnn_mlflow.commands.results import SCALES
+from srcnn_mlflow.comparison import (
+    ComparedModel,
+    Findings,
+    Picture,
+    best_by_scale,
+    describe,
+    find_extremes,
+    findings_page,
+    models_table,
+)
+from srcnn_mlflow.comparison_figure import draw_comparison, in_words
+from srcnn_mlflow.datasets import Photo, digest, load_luma
+from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.evaluation import ImageScore, score_photos, summarize
+from srcnn_mlflow.export import read_layers
+from srcnn_mlflow.imaging import flatten, open_image
+from srcnn_mlflow.judge import JudgedModel
+from srcnn_mlflow.machine import available_cores
+from srcnn_mlflow.progress import Say, progress
+from srcnn_mlflow.registry import CHALLENGER, CHAMPION, FoundModel
+from srcnn_mlflow.spectrum import high_frequencies
+from srcnn_mlflow.timing import ROUNDS, median_seconds
+
+ARTIFACTS = "comparison"
+# Of the photograph that is timed: large enough to last, small enough not to wait for.
+LARGEST_SIDE = 768
+METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds")
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version that takes part.
+
+    Attributes:
+        scale: 2, 3 or 4.
+        found: its files.
+        aliases: by which it was asked for.
+        architecture: kernel sizes, as in `9-5-5`.
+        weights: how many it has, biases included.
+    """
+
+    scale: int
+    found: FoundModel
+    aliases: tuple[str, ...]
+    architecture: str
+    weights: int
+
+
+@dataclass(frozen=True)
+class TimedPhotograph:
+    """What every version enlarges while it is timed.
+
+    Attributes:
+        name: of the picture it comes from.
+        image: in full size, mode L or RGB.
+    """
+
+    name: str
+    image: Image.Image
+
+    @property
+    def size(self) -> str:
+        """Its width and height."""
+        return f"{self.image.width}x{self.image.height}"
+
+    def footnote(self) -> str:
+        """How it was timed."""
+        return (
+            f"Seconds are this machine's, with {available_cores()} cores: the median of {ROUNDS} "
+            f"runs after one to warm up, models in turn, in which the model as it is served "
+            f"enlarges the middle of {self.name} to {self.size} pixels, from PNG to PNG."
+        )
+
+
+def compare(models: str, dataset: str, split: str, say: Say) -> list[ComparedModel]:
+    """Judge several versions in one run, each as `evaluate` does, and say what they share.
+
+    Args:
+        models: versions joined by `+`, such as `srcnn-x2@champion+srcnn-x4/3`, or `all` for
+            every challenger and champion.
+        dataset: names the photographs.
+        split: `train`, `valid`, `test` or `all`.
+        say: where messages go.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    parameters = {"models": models, "dataset": dataset, "split": split}
+    with tracking.track("compare", None, parameters, f"compare {dataset}"):
+        versions = find_versions(models)
+        mlflow.set_tag("model_uri", "+".join(version.found.uri for version in versions))
+        photos = load_photos(dataset, split, say)
+        tracking.log_photos(dataset, photos, split)
+        with ExitStack() as stack:
+            # All at once, so that they can be timed in turn.
+            judges = [
+                stack.enter_context(JudgedModel(version.found.folder)) for version in versions
+            ]
+            shared, scores = _score_all(versions, judges, photos, say)
+            timed = _photograph_to_time(shared, versions)
+            seconds = _time_all(versions, judges, timed.image)
+        compared = [
+            _measured(*measures) for measures in zip(versions, scores, seconds, strict=True)
+        ]
+        findings = _rank_pictures(compared, scores, shared)
+        _log_metrics(compared)
+        measured_on = f"{len(shared)} pictures of {dataset} {split}"
+        _write(compared, findings, timed, measured_on, digest(shared))
+        say(f"on {measured_on}:")
+        say(models_table(compared))
+        say(timed.footnote())
+        say(describe(findings))
+        say(f"table, figure and pictures: {mlflow.get_artifact_uri(ARTIFACTS)}")
+    return compared
+
+
+def find_versions(models: str) -> list[Version]:
+    """Find registered versions, each of them once, in the order of their first mention.
+
+    Args:
+        models: as `compare` takes it.
+
+    Raises:
+        ModelError: an item names no version, or there is none at all.
+    """
+    aliases: dict[tuple[int, int], list[str]] = {}
+    for scale, selector in _references(models):
+        named = aliases.setdefault((scale, _number(scale, selector)), [])
+        if not selector.isdigit() and selector not in named:
+            named.append(selector)
+    versions = []
+    for (scale, number), named in aliases.items():
+        found = registry.find_model(str(number), scale)
+        versions.append(Version(scale, found, tuple(named), *read_layers(found.network)))
+    return versions
+
+
+def _references(models: str) -> list[tuple[int, str]]:
+    if models != "all":
+        return [registry.parse_reference(item) for item in models.split("+")]
+    found = [
+        (scale, alias)
+        for scale in SCALES
+        for alias in (CHALLENGER, CHAMPION)
+        if registry.version_with_alias(scale, alias) is not None
+    ]
+    if not found:
+        names = ", ".join(registry.model_name(scale) for scale in SCALES)
+        raise ModelError(f"the registry has no challenger or champion of {names}; train one first")
+    return found
+
+
+def _number(scale: int, selector: str) -> int:
+    if selector.isdigit():
+        return int(selector)
+    number = registry.version_with_alias(scale, selector)
+    if number is None:
+        raise ModelError(
+            f"the registry has no {selector} of {registry.model_name(scale)}; train one with "
+            f"scale={scale} first, or give another alias or a version number"
+        )
+    return number
+
+
+def _score_all(
+    versions: Sequence[Version], judges: Sequence[JudgedModel], photos: Sequence[Photo], say: Say
+) -> tuple[tuple[Photo, ...], list[list[ImageScore]]]:
+    """Score every version on the photographs that can be compared at every scale."""
+    shared = tuple(photos)
+    scores: list[dict[Photo, ImageScore]] = []
+    for version, judged in zip(versions, judges, strict=True):
+        say(f"judging {version.found.label}")
+        scale = version.scale
+        scores.append(dict(score_photos(shared, scale, scale, judged.upscale_luma, say)))
+        shared = tuple(scores[-1])
+    if len(shared) < len(photos):
+        say(
+            f"all models are compared on the {len(shared)} of {len(photos)} pictures that every "
+            "one of them could be judged on"
+        )
+    return shared, [[scored[photo] for photo in shared] for scored in scores]
+
+
+def _photograph_to_time(photos: Sequence[Photo], versions: Sequence[Version]) -> TimedPhotograph:
+    """The middle of the largest photograph, which every scale divides."""
+    largest = max(photos, key=lambda photo: photo.width * photo.height)
+    image = flatten(open_image(largest.path))
+    multiple = math.lcm(*(version.scale for version in versions))
+    width, height = (min(side, LARGEST_SIDE) // multiple * multiple for side in image.size)
+    left, top = (image.width - width) // 2, (image.height - height) // 2
+    return TimedPhotograph(largest.name, image.crop((left, top, left + width, top + height)))
+
+
+def _time_all(
+    versions: Sequence[Version], judges: Sequence[JudgedModel], photograph: Image.Image
+) -> list[float]:
+    """Seconds in which each version enlarges a small copy of a photograph to its full size."""
+
+    def task(scale: int, judged: JudgedModel) -> Callable[[], object]:
+        size = (photograph.width // scale, photograph.height // scale)
+        small = photograph.resize(size, Image.Resampling.BICUBIC)
+        return lambda: judged.upscale_image(small)
+
+    return median_seconds(
+        [task(version.scale, judged) for version, judged in zip(versions, judges, strict=True)]
+    )
+
+
+def _measured(version: Version, scores: Sequence[ImageScore], seconds: float) -> ComparedModel:
+    return ComparedModel(
+        version.found.label,
+        version.aliases,
+        version.scale,
+        version.architecture,
+        version.weights,
+        summarize(scores),
+        seconds,
+    )
+
+
+def _rank_pictures(
+    compared: Sequence[ComparedModel],
+    scores: Sequence[Sequence[ImageScore]],
+    photos: Sequence[Photo],
+) -> Findings:
+    best = best_by_scale(compared)
+    ranked_by = {scale: scores[compared.index(model)] for scale, model in best.items()}
+    pictures = [
+        Picture(
+            photo.name,
+            high_frequencies(load_luma(photo)),
+            {scale: ranking[place].srcnn_psnr for scale, ranking in ranked_by.items()},
+        )
+        for place, photo in enumerate(progress(photos, total=len(photos), label="spectra"))
+    ]
+    return find_extremes({scale: model.label for scale, model in best.items()}, pictures)
+
+
+def _log_metrics(compared: Sequence[ComparedModel]) -> None:
+    """Log what is compared by model, as `psnr_gain/srcnn-x2.3`: the UI draws a chart of each."""
+    mlflow.log_metrics(
+        {
+            f"{name}/{model.label.replace('/', '.')}": model.values()[name]
+            for model in compared
+            for name in METRICS
+        }
+    )
+
+
+def _write(
+    compared: Sequence[ComparedModel],
+    findings: Findings,
+    timed: TimedPhotograph,
+    measured_on: str,
+    photos_digest: str,
+) -> None:
+    values = [model.values() for model in compared]
+    columns = {key: [value[key] for value in values] for key in values[0]}
+    mlflow.log_table(columns, f"{ARTIFACTS}/table.json")
+    with tracking.artifact_folder(ARTIFACTS) as folder:
+        draw_comparison(
+            compared,
+            f"SRCNN by size and by time, on {measured_on}",
+            timed.size,
+            folder / "figure.png",
+        )
+        (folder / "table.md").write_text(
+            f"{models_table(compared)}\n\n"
+            f"On {measured_on} (digest {photos_digest}). PSNR and SSIM on 8-bit "
+            "BT.601 luma, a border as wide as the scale left out, averaged over pictures. Low "
+            "resolution by bicubic with antialias. "
+            f"{timed.footnote()} Commit {tracking.git_commit()}.\n\n"
+            f"![{in_words(compared)}](figure.png)\n",
+            encoding="utf-8",
+        )
+        (folder / "images.md").write_text(findings_page(findings), encoding="utf-8")
+        (folder / "images.json").write_text(
+            json.dumps(asdict(findings), indent=2), encoding="utf-8"
+        )
