@@ -136,8 +136,10 @@ def render_report(
     )
 
 
-def _signed(value: float, places: int) -> str:
-    return f"{value:+.{places}f}".replace("-", "\N{MINUS SIGN}")
+def _signed(value: float, layout: str) -> str:
+    """Write a number with its sign, as print does; zero as `0` where the layout is `g`."""
+    text = f"{value:+{layout}}".replace("-", "\N{MINUS SIGN}")
+    return "0" if text == "+0" else text
 
 
 def _chart(scores: Sequence[ImageScore]) -> _Chart:
