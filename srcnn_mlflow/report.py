@@ -69,9 +69,13 @@ class _Crop:
     width: int
     height: int
 
-    def of(self, pixels: Pixels) -> Pixels:
-        """Cut the part out."""
-        return pixels[self.top : self.top + self.height, self.left : self.left + self.width]
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """Rows and columns, as an array is indexed."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
 
 
 @dataclass(frozen=True)
@@ -170,9 +174,9 @@ def _cards(extremes: Extremes) -> dict[Exhibit, _Card]:
 def _card(number: int, exhibit: Exhibit) -> _Card:
     change = difference(exhibit.srcnn_luma, exhibit.bicubic_luma)
     crop = _choose_crop(exhibit.original.size, busiest_square(change, CROP))
-    changed = BLACK_RED_YELLOW(crop.of(change), bytes=True)[..., :3]
+    changed = BLACK_RED_YELLOW(change[crop.slices], bytes=True)[..., :3]
     pictures = {
-        kind: _lossless(crop.of(np.asarray(picture)))
+        kind: _lossless(np.asarray(picture)[crop.slices])
         for kind, picture in (
             ("bicubic", exhibit.bicubic),
             ("srcnn", exhibit.srcnn),

@@ -89,7 +89,7 @@ def test_the_page_holds_the_table_and_what_it_was_measured_on() -> None:
     assert "x2 PSNR (dB) 30.00 30.20 +0.20 x2 SSIM 0.8500 0.8625 +0.0125" in text
     for value in ABOUT.values():
         assert str(value) in text
-    assert "1 of 7 below bicubic: g.png (−0.10 dB)" in text
+    assert "1 of 7 below bicubic: g.png ( −0.100 dB )" in text
     assert "d.png +0.20 30.00 30.20 0.8500 0.8625" in text
     assert "The picture" in text
     assert "the 5 pictures with the lowest PSNR at x2" in text
