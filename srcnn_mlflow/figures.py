@@ -112,7 +112,8 @@ def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
         axis.set_xlabel(caption, fontsize=10, labelpad=4)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    axes[0].set_ylabel(exhibit.score.image, fontsize=10, labelpad=6)
+    # A dollar sign in a file name begins no formula.
+    axes[0].set_ylabel(exhibit.score.image, fontsize=10, labelpad=6, parse_math=False)
 
 
 def _captions(score: ImageScore) -> tuple[str, str]:

@@ -145,7 +145,7 @@ def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> 
     original = Image.open(photo.path)
     plane = load_luma(photo)
     exhibit = Exhibit(
-        ImageScore("one.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7, NO_TILES, NO_TILES),
+        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7, NO_TILES, NO_TILES),
         original,
         original.resize((40, 33)),
         original,

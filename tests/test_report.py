@@ -222,6 +222,28 @@ def box(page: "Page", selector: str) -> tuple[float, float, float, float]:
     return found["x"], found["y"], found["width"], found["height"]
 
 
+def swipe(page: "Page", start: float, end: float) -> None:
+    """Draw a finger over the first stage, between fractions of its width."""
+    left, top, width, height = box(page, ".stage")
+    finger = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *places: float) -> None:
+        points = [{"x": left + place * width, "y": top + height / 2} for place in places]
+        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", start)
+    for part in (0.25, 0.5, 0.75, 1):
+        touch("touchMove", start + part * (end - start))
+    touch("touchEnd")
+
+
+def scrolled(page: "Page") -> list[float]:
+    """How far the first picture is panned, from the left and from the top."""
+    return page.locator(".window").first.evaluate(  # type: ignore[no-any-return]
+        "pane => [pane.scrollLeft, pane.scrollTop]"
+    )
+
+
 def test_the_divider_follows_the_mouse(open_page: OpenPage) -> None:
     page = open_page()
     assert colours(page, (0.2, 0.45, 0.55, 0.8)) == [RED, RED, BLUE, BLUE]
@@ -242,17 +264,22 @@ def test_the_divider_follows_a_finger(open_page: OpenPage) -> None:
     left, top, width, height = box(page, ".stage")
     page.touchscreen.tap(left + 0.3 * width, top + 0.3 * height)
     assert colours(page, (0.2, 0.45, 0.8)) == [RED, BLUE, BLUE]
-    finger = page.context.new_cdp_session(page)
-
-    def touch(kind: str, *places: float) -> None:
-        points = [{"x": left + place * width, "y": top + height / 2} for place in places]
-        finger.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
-
-    touch("touchStart", 0.3)
-    for place in (0.4, 0.5, 0.6, 0.7):
-        touch("touchMove", place)
-    touch("touchEnd")
+    swipe(page, 0.3, 0.7)
     assert colours(page, (0.2, 0.45, 0.8)) == [RED, RED, BLUE]
+    # Away from the divider too.
+    swipe(page, 0.1, 0.4)
+    assert colours(page, (0.3, 0.5)) == [RED, BLUE]
+
+
+def test_a_finger_pans_a_zoomed_picture_and_still_moves_the_divider(open_page: OpenPage) -> None:
+    page = open_page(360, has_touch=True, is_mobile=True)
+    page.get_by_role("radio", name="8×").first.check()
+    before = scrolled(page)[0]
+    swipe(page, 0.9, 0.6)
+    page.wait_for_function("x => document.querySelector('.window').scrollLeft > x", arg=before)
+    assert colours(page, (0.45, 0.55)) == [RED, BLUE]
+    swipe(page, 0.5, 0.8)
+    assert colours(page, (0.45, 0.7, 0.9)) == [RED, RED, BLUE]
 
 
 def test_the_divider_follows_the_keyboard(open_page: OpenPage) -> None:
@@ -283,12 +310,6 @@ def test_buttons_show_original_and_difference(open_page: OpenPage) -> None:
     assert colours(page, (0.2, 0.8)) == [YELLOW, BLACK]
     page.get_by_role("radio", name="Bicubic | SRCNN").first.check()
     assert colours(page, (0.2, 0.8)) == [RED, BLUE]
-
-
-def scrolled(page: "Page") -> list[float]:
-    return page.locator(".window").first.evaluate(  # type: ignore[no-any-return]
-        "pane => [pane.scrollLeft, pane.scrollTop]"
-    )
 
 
 def test_zoom_shows_pixels_at_the_same_place_in_every_view(open_page: OpenPage) -> None:

@@ -148,8 +148,7 @@ def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -
         for kind, heading, exhibits in extremes.titled(scale):
             draw_exhibits(exhibits, f"{evaluation.model.label}: {heading}", folder / f"{kind}.png")
         report = render_report(scale, evaluation.scores, extremes, about)
-        # A file name need not be valid Unicode.
-        (folder / "report.html").write_text(report, encoding="utf-8", errors="replace")
+        (folder / "report.html").write_text(report, encoding="utf-8")
 
 
 def _judge_ensemble(
