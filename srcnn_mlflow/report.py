@@ -141,9 +141,9 @@ def render_report(
 
 
 def _signed(value: float, layout: str) -> str:
-    """Write a number with its sign, as print does; zero as `0` where the layout is `g`."""
-    text = f"{value:+{layout}}".replace("-", "\N{MINUS SIGN}")
-    return "0" if text == "+0" else text
+    """Write a number with its sign, but a plain 0 without."""
+    text = f"{value:+{layout}}"
+    return "0" if text in ("+0", "-0") else text.replace("-", "\N{MINUS SIGN}")
 
 
 def _chart(scores: Sequence[ImageScore]) -> _Chart:
