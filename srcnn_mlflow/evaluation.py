@@ -237,6 +237,18 @@ def table_rows(scale: int, summary: Summary) -> list[TableRow]:
     ]
 
 
+def describe_protocol(border: int) -> str:
+    """Say how PSNR and SSIM were measured.
+
+    Args:
+        border: pixels left out along each edge.
+    """
+    return (
+        f"PSNR and SSIM on 8-bit BT.601 luma, border of {border} pixels left out, averaged over "
+        "pictures. Low resolution by bicubic with antialias."
+    )
+
+
 def markdown_table(rows: Sequence[TableRow]) -> str:
     """Lay the report's lines out as a Markdown table that also reads well as plain text."""
     return aligned_table([row.cells() for row in rows], text_columns=2)

@@ -1,7 +1,6 @@
 """Pictures of the best and the worst results, as the report shows them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from srcnn_mlflow.evaluation import ImageScore
+from srcnn_mlflow.exhibits import Exhibit
 from srcnn_mlflow.imaging import Plane
 
 COLUMNS = (
@@ -28,31 +29,6 @@ CROP = 120
 BLACK_RED_YELLOW = LinearSegmentedColormap.from_list("black-red-yellow", ["black", "red", "yellow"])
 
 Pixels = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Exhibit:
-    """One picture enlarged both ways.
-
-    Attributes:
-        name: the picture's name.
-        original: mode L or RGB.
-        small: the low-resolution picture.
-        bicubic: as large as the original.
-        srcnn: as large as the original.
-        bicubic_luma: uint8 (height, width), the plane that was measured.
-        srcnn_luma: the same shape.
-        captions: measured PSNR and SSIM, for bicubic and for SRCNN.
-    """
-
-    name: str
-    original: Image.Image
-    small: Image.Image
-    bicubic: Image.Image
-    srcnn: Image.Image
-    bicubic_luma: Plane
-    srcnn_luma: Plane
-    captions: tuple[str, str]
 
 
 def draw_exhibits(exhibits: Sequence[Exhibit], title: str, path: Path) -> None:
@@ -119,7 +95,7 @@ def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
     top, left, side = busiest_square(change, CROP)
     nearest = exhibit.small.resize(exhibit.original.size, Image.Resampling.NEAREST)
     pictures = [exhibit.original, nearest, exhibit.bicubic, exhibit.srcnn]
-    captions = ["", "", *exhibit.captions, ""]
+    captions = ["", "", *_captions(exhibit.score), ""]
     for axis, picture in zip(axes, pictures, strict=False):
         pixels: Pixels = np.asarray(picture)[top : top + side, left : left + side]
         axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
@@ -136,4 +112,13 @@ def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
         axis.set_xlabel(caption, fontsize=10, labelpad=4)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    axes[0].set_ylabel(exhibit.name, fontsize=10, labelpad=6)
+    # A dollar sign in a file name begins no formula.
+    axes[0].set_ylabel(exhibit.score.image, fontsize=10, labelpad=6, parse_math=False)
+
+
+def _captions(score: ImageScore) -> tuple[str, str]:
+    """Measured PSNR and SSIM, for bicubic and for SRCNN."""
+    return (
+        f"{score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.4f}",
+        f"{score.srcnn_psnr:.2f} dB, SSIM {score.srcnn_ssim:.4f}",
+    )

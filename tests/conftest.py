@@ -1,6 +1,7 @@
 """What several test files need: pictures made on the spot, and the shared image sets."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,10 +11,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
 from PIL import Image
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -42,6 +47,33 @@ def shared() -> Callable[[str], Path]:
         return folder
 
     return find
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium; skips the test where it or playwright is absent.
+
+    With SRCNN_REQUIRE_BROWSER set, the test fails instead.
+    """
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        _without_browser("needs the package playwright")
+    found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
+    program = next(filter(None, found), None)
+    if program is None:
+        _without_browser("needs chromium, chromium-browser or google-chrome on the PATH")
+    with sync_playwright() as playwright:
+        # Containers often forbid Chromium the namespaces that its own sandbox is made of.
+        launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+def _without_browser(reason: str) -> NoReturn:
+    if os.environ.get("SRCNN_REQUIRE_BROWSER"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 def textured_pixels(height: int, width: int, seed: int) -> np.ndarray:

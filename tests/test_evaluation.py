@@ -18,13 +18,8 @@ from srcnn_mlflow.evaluation import (
     summarize,
     table_rows,
 )
-from srcnn_mlflow.figures import (
-    BLACK_RED_YELLOW,
-    Exhibit,
-    busiest_square,
-    difference,
-    draw_exhibits,
-)
+from srcnn_mlflow.exhibits import Exhibit
+from srcnn_mlflow.figures import BLACK_RED_YELLOW, busiest_square, difference, draw_exhibits
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.metrics import TileScores, psnr, ssim
 from tests.conftest import textured_pixels
@@ -150,14 +145,13 @@ def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> 
     original = Image.open(photo.path)
     plane = load_luma(photo)
     exhibit = Exhibit(
-        "one.png",
+        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7, NO_TILES, NO_TILES),
         original,
         original.resize((40, 33)),
         original,
         original,
         plane,
         np.minimum(plane, 250),
-        ("1.00 dB / 0.1", "2.00 dB / 0.2"),
     )
     for rows in (1, 5):
         draw_exhibits([exhibit] * rows, "title", tmp_path / f"{rows}.png")

@@ -158,6 +158,7 @@ def test_the_evaluation_holds_table_and_pictures(workspace: Workspace) -> None:
     assert sorted(path.name for path in folder.iterdir()) == [
         "best.png",
         "per_image.json",
+        "report.html",
         "table.json",
         "table.md",
         "worst.png",

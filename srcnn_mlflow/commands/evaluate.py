@@ -6,36 +6,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import mlflow
-from PIL import Image
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.datasets import SPLITS, Photo, describe, digest, load_dataset
 from srcnn_mlflow.evaluation import (
     ImageScore,
     Summary,
+    describe_protocol,
     markdown_table,
     score_photos,
     self_ensemble,
     summarize,
     table_rows,
 )
-from srcnn_mlflow.figures import Exhibit, draw_exhibits
-from srcnn_mlflow.imaging import (
-    crop_image,
-    downscale,
-    flatten,
-    luma,
-    open_image,
-    to_eight_bit,
-    upscale,
-)
+from srcnn_mlflow.exhibits import Extremes, choose_exhibits
+from srcnn_mlflow.figures import draw_exhibits
 from srcnn_mlflow.judge import JudgedModel
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.registry import FoundModel
-from srcnn_mlflow.upscaler import bicubic_image
+from srcnn_mlflow.report import About, render_report
 
 ARTIFACTS = "evaluation"
-EXHIBITS = 5
 PER_IMAGE = (
     *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
     *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
@@ -128,28 +119,36 @@ def _judge(
     border: int,
     say: Say,
 ) -> Evaluation:
-    with JudgedModel(found.folder) as judged, tracking.artifact_folder(ARTIFACTS) as folder:
+    with JudgedModel(found.folder) as judged:
         scored = list(score_photos(photos, scale, border, judged.upscale_luma, say))
-        scores = tuple(score for _, score in scored)
-        summary = summarize(scores)
-        mlflow.log_metrics(asdict(summary))
-        about: dict[str, str | int] = {
-            "model": found.label,
-            "dataset": dataset,
-            "split": split,
-            "digest": digest(photos),
-            "images": summary.images,
-            "border": border,
-            "commit": tracking.git_commit(),
-        }
-        _write_tables(folder, scale, summary, about)
-        _draw(folder, judged, scored, scale, found.label)
-    columns = {key: [getattr(score, key) for score in scores] for key in PER_IMAGE}
+        extremes = choose_exhibits(scored, scale, judged)
+    evaluation = Evaluation(found, tuple(score for _, score in scored))
+    about: About = {
+        "model": found.label,
+        "dataset": dataset,
+        "split": split,
+        "digest": digest(photos),
+        "images": len(scored),
+        "border": border,
+        "commit": tracking.git_commit(),
+    }
+    _log(evaluation, extremes, scale, about)
+    say(f"{found.label} on {len(scored)} pictures of {dataset} {split}:")
+    say(markdown_table(table_rows(scale, evaluation.summary)))
+    say(f"table, pictures and report.html: {mlflow.get_artifact_uri(ARTIFACTS)}")
+    return evaluation
+
+
+def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -> None:
+    mlflow.log_metrics(asdict(evaluation.summary))
+    columns = {key: [getattr(score, key) for score in evaluation.scores] for key in PER_IMAGE}
     mlflow.log_table(columns, f"{ARTIFACTS}/per_image.json")
-    say(f"{found.label} on {summary.images} pictures of {dataset} {split}:")
-    say(markdown_table(table_rows(scale, summary)))
-    say(f"table and pictures: {mlflow.get_artifact_uri(ARTIFACTS)}")
-    return Evaluation(found, scores)
+    with tracking.artifact_folder(ARTIFACTS) as folder:
+        _write_tables(folder, scale, evaluation.summary, about)
+        for kind, heading, exhibits in extremes.titled(scale):
+            draw_exhibits(exhibits, f"{evaluation.model.label}: {heading}", folder / f"{kind}.png")
+        report = render_report(scale, evaluation.scores, extremes, about)
+        (folder / "report.html").write_text(report, encoding="utf-8")
 
 
 def _judge_ensemble(
@@ -166,51 +165,15 @@ def _judge_ensemble(
     )
 
 
-def _write_tables(folder: Path, scale: int, summary: Summary, about: dict[str, str | int]) -> None:
+def _write_tables(folder: Path, scale: int, summary: Summary, about: About) -> None:
     rows = table_rows(scale, summary)
     (folder / "table.md").write_text(
         f"{markdown_table(rows)}\n\n"
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
-        f"{about['split']} (digest {about['digest']}). PSNR and SSIM on 8-bit BT.601 luma, border "
-        f"of {about['border']} pixels left out, averaged over pictures. Low resolution by bicubic "
-        f"with antialias. Mean squared error {summary.mse_reduction_percent:.1f} % lower than "
-        f"bicubic's. Commit {about['commit']}.\n",
+        f"{about['split']} (digest {about['digest']}). {describe_protocol(int(about['border']))} "
+        f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. Commit "
+        f"{about['commit']}.\n",
         encoding="utf-8",
     )
     table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}
     (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")
-
-
-def _draw(
-    folder: Path,
-    judged: JudgedModel,
-    scored: Sequence[tuple[Photo, ImageScore]],
-    scale: int,
-    label: str,
-) -> None:
-    ranked = sorted(scored, key=lambda pair: pair[1].srcnn_psnr, reverse=True)
-    best, worst = ranked[:EXHIBITS], ranked[::-1][:EXHIBITS]
-    exhibits = {pair: _exhibit(*pair, scale, judged) for pair in {*best, *worst}}
-    for kind, extreme, pairs in (("best", "highest", best), ("worst", "lowest", worst)):
-        title = f"{label}: the {len(pairs)} pictures with the {extreme} PSNR at x{scale}"
-        draw_exhibits([exhibits[pair] for pair in pairs], title, folder / f"{kind}.png")
-
-
-def _exhibit(photo: Photo, score: ImageScore, scale: int, judged: JudgedModel) -> Exhibit:
-    original = crop_image(flatten(open_image(photo.path)), scale)
-    size = (original.width // scale, original.height // scale)
-    small = original.resize(size, Image.Resampling.BICUBIC)
-    small_luma = downscale(luma(original), scale)
-    return Exhibit(
-        name=photo.name,
-        original=original,
-        small=small,
-        bicubic=bicubic_image(small, scale),
-        srcnn=judged.upscale_image(small),
-        bicubic_luma=to_eight_bit(upscale(small_luma, scale)),
-        srcnn_luma=judged.upscale_luma(small_luma),
-        captions=(
-            f"{score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.4f}",
-            f"{score.srcnn_psnr:.2f} dB, SSIM {score.srcnn_ssim:.4f}",
-        ),
-    )

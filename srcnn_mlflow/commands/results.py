@@ -33,7 +33,7 @@ def show_results(say: Say) -> None:
         pictures_of = f"{table['images']} pictures of {table['dataset']} {table['split']}"
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
-            f"x{scale}: {table['model']}, best.png and worst.png in "
+            f"x{scale}: {table['model']}, report.html, best.png and worst.png in "
             f"{local_path(run.info.artifact_uri)}/{ARTIFACTS}"
         )
     if not tables:
