@@ -1,0 +1,228 @@
+"""What a bad day does to the experiments of this checkout, with real processes and real servers.
+
+    python tools/ordeal.py kills      30 kills at random moments over four commands, each recovered
+    python tools/ordeal.py writers    8 trainings at once into one SQLite store
+    python tools/ordeal.py outage     a tracking server that is away for a minute of a training
+
+Everything happens in a folder of its own. What does not hold ends the program with an error.
+"""
+
+import hashlib
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+ROOT = Path(__file__).parents[1]
+QUICK = ("--architecture", "9-1-5", "--epochs", "6", "--train-images", "4")
+COMMANDS = {
+    "prepare": ("prepare",),
+    "train": ("train", *QUICK, "--resume", "auto"),
+    "evaluate": ("evaluate",),
+    "promote": ("promote",),
+}
+
+
+@click.group()
+def ordeal() -> None:
+    """Run one of the ordeals."""
+
+
+@ordeal.command()
+@click.option("--number", default=30, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def kills(number: int, seed: int) -> None:
+    """Kill commands at random moments, and start each of them again."""
+    moments = random.Random(seed)
+    with tempfile.TemporaryDirectory() as temporary:
+        reference = Path(temporary) / "reference"
+        reference.mkdir()
+        seconds = {name: _finish(name, reference) for name in COMMANDS}
+        click.echo(f"undisturbed: {', '.join(f'{n} {s:.1f} s' for n, s in seconds.items())}")
+        done = caught = 0
+        while done < number:
+            folder = Path(temporary) / f"round{done}"
+            folder.mkdir()
+            for name in COMMANDS:
+                if done < number:
+                    moment = moments.uniform(0, seconds[name])
+                    was_caught = _kill(name, folder, moment)
+                    done, caught = done + 1, caught + was_caught
+                    what = "killed" if was_caught else "had finished"
+                    click.echo(f"{done}: {name} {what} after {moment:.1f} s", nl=False)
+                click.echo(f", recovered in {_finish(name, folder):.1f} s")
+            _check_recovered(folder, reference)
+    click.echo(
+        f"{done} kills, {caught} of them before the command had ended: all recovered, weights and "
+        "prepared files equal to the undisturbed ones, no run left RUNNING, no half-written file"
+    )
+
+
+@ordeal.command()
+@click.option("--number", default=8, show_default=True)
+def writers(number: int) -> None:
+    """Train several networks at once into one store."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        start = time.monotonic()
+        processes = [_start(("train", *QUICK, "--seed", str(n)), folder) for n in range(number)]
+        for process in processes:
+            output, _ = process.communicate()
+            _demand(process.returncode == 0, output)
+            _demand("database is locked" not in output, output)
+        client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+        runs = client.search_runs(["0"])
+        _demand(len(runs) == number, f"{len(runs)} runs")
+        for run in runs:
+            _check_complete(client, run, 6)
+        versions = {int(one.version) for one in client.search_model_versions("name='srcnn-x2'")}
+        _demand(versions == set(range(1, number + 1)), f"versions {versions}")
+        click.echo(
+            f"{number} trainings at once into one SQLite store: {number} finished runs with all "
+            f"their epochs, versions 1 to {number}, in {time.monotonic() - start:.0f} s"
+        )
+
+
+@ordeal.command()
+@click.option("--seconds", default=60, show_default=True)
+def outage(seconds: int) -> None:
+    """Take the tracking server away in the middle of a training."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        port = _free_port()
+        os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
+        minutes = ("--max-minutes", str((seconds + 60) / 60))
+        with _server(folder / "server", port):
+            process = _start(("train", "--architecture", "9-1-5", *minutes), folder)
+            assert process.stdout is not None
+            while "epoch 3 of" not in (line := process.stdout.readline()):
+                _demand(bool(line), "the training ended early")
+        click.echo(f"the server is gone for {seconds} s")
+        time.sleep(seconds)
+        with _server(folder / "server", port):
+            output, _ = process.communicate()
+            _demand(process.returncode == 0, output)
+            client = MlflowClient()
+            (run,) = client.search_runs(["0"])
+            epochs = int(output.split(" epochs of ")[0].split()[-1]) if " epochs of " in output else 0
+            epochs = epochs or len(client.get_metric_history(run.info.run_id, "val_psnr"))
+            meanwhile = _check_complete(client, run, epochs)
+        click.echo(f"{epochs} epochs, all of them with metrics and artifacts; {meanwhile}")
+
+
+def _start(arguments: tuple[str, ...], folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "srcnn_mlflow", *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def _finish(name: str, folder: Path) -> float:
+    """Run a command to its end; gives the seconds that took."""
+    start = time.monotonic()
+    process = _start(COMMANDS[name], folder)
+    output, _ = process.communicate()
+    _demand(process.returncode in (0, 1) if name == "promote" else process.returncode == 0, output)
+    return time.monotonic() - start
+
+
+def _kill(name: str, folder: Path, moment: float) -> bool:
+    """Kill a command after so many seconds; gives whether it was still at work."""
+    process = _start(COMMANDS[name], folder)
+    try:
+        process.communicate(timeout=moment)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+        return True
+    return False
+
+
+def _check_recovered(folder: Path, reference: Path) -> None:
+    tidied = _start(("tidy",), folder)
+    tidied.communicate()
+    client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
+    running = client.search_runs(["0"], "attributes.status = 'RUNNING'")
+    _demand(not running, f"{len(running)} runs are left RUNNING")
+    _demand(not list(folder.glob("data/**/*.partial")), "a half-written file is left")
+    champion = client.get_model_version_by_alias("srcnn-x2", "champion")
+    _demand(champion.tags["verdict"].startswith("promoted"), f"champion {champion.version}")
+    for pattern in ("data/prepared/*.h5", "mlruns/**/artifacts/network.onnx"):
+        expected, found = _digests(reference, pattern), _digests(folder, pattern)
+        _demand(bool(found) and found == expected, f"{pattern} differs from the undisturbed one")
+
+
+def _digests(folder: Path, pattern: str) -> set[str]:
+    return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob(pattern)}
+
+
+def _check_complete(client: MlflowClient, run: Run, epochs: int) -> str:
+    run_id = run.info.run_id
+    _demand(run.info.status == "FINISHED", f"run {run_id} is {run.info.status}")
+    for metric in ("train_loss", "val_psnr", "lr", "epoch_seconds", "patches_per_second"):
+        steps = [point.step for point in client.get_metric_history(run_id, metric)]
+        _demand(steps == list(range(1, epochs + 1)), f"{metric} has the epochs {steps}")
+    files = {Path(file.path).name for file in client.list_artifacts(run_id, "checkpoint")}
+    wanted = {"best.safetensors", "state-odd.safetensors", "state-even.safetensors"}
+    _demand(files == wanted, f"run {run_id} has the checkpoints {files}")
+    pictures = len(client.list_artifacts(run_id, "images"))
+    return f"{len(files)} checkpoints, {pictures // 2} pictures"
+
+
+@contextmanager
+def _server(folder: Path, port: int) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    process = subprocess.Popen(
+        [
+            *(Path(sys.executable).with_name("mlflow"), "server", "--port", str(port)),
+            *("--workers", "1", "--backend-store-uri", "sqlite:///runs.db"),
+            *("--artifacts-destination", "artifacts"),
+        ],
+        cwd=folder,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                break
+            except OSError:
+                _demand(process.poll() is None, "the tracking server does not start")
+                time.sleep(0.5)
+        yield
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise click.ClickException(otherwise)
+
+
+if __name__ == "__main__":
+    ordeal()
