@@ -25,13 +25,19 @@ import click
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from srcnn_mlflow.commands.train import is_shown
+from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.imaging import open_image
+
 ROOT = Path(__file__).parents[1]
-QUICK = ("--architecture", "9-1-5", "--epochs", "6", "--train-images", "4")
+PHOTOS = ("--dataset", "photos")
+EPOCHS = 6
+QUICK = ("train", *PHOTOS, "--architecture", "9-1-5", "--epochs", str(EPOCHS))
 COMMANDS = {
-    "prepare": ("prepare",),
-    "train": ("train", *QUICK, "--resume", "auto"),
-    "evaluate": ("evaluate",),
-    "promote": ("promote",),
+    "prepare": ("prepare", *PHOTOS),
+    "train": (*QUICK, "--resume", "auto"),
+    "evaluate": ("evaluate", *PHOTOS),
+    "promote": ("promote", *PHOTOS),
 }
 
 
@@ -47,22 +53,19 @@ def kills(number: int, seed: int) -> None:
     """Kill commands at random moments, and start each of them again."""
     moments = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary:
-        reference = Path(temporary) / "reference"
-        reference.mkdir()
+        reference = _folder(temporary, "reference")
         seconds = {name: _finish(name, reference) for name in COMMANDS}
         click.echo(f"undisturbed: {', '.join(f'{n} {s:.1f} s' for n, s in seconds.items())}")
         done = caught = 0
         while done < number:
-            folder = Path(temporary) / f"round{done}"
-            folder.mkdir()
+            folder = _folder(temporary, f"round{done}")
             for name in COMMANDS:
-                if done < number:
-                    moment = moments.uniform(0, seconds[name])
-                    was_caught = _kill(name, folder, moment)
-                    done, caught = done + 1, caught + was_caught
-                    what = "killed" if was_caught else "had finished"
-                    click.echo(f"{done}: {name} {what} after {moment:.1f} s", nl=False)
-                click.echo(f", recovered in {_finish(name, folder):.1f} s")
+                moment = moments.uniform(0, seconds[name])
+                was_caught = _kill(name, folder, moment)
+                done, caught = done + 1, caught + was_caught
+                what = "killed" if was_caught else "had finished"
+                again = _finish(name, folder)
+                click.echo(f"{done}: {name} {what} after {moment:.1f} s; again {again:.1f} s")
             _check_recovered(folder, reference)
     click.echo(
         f"{done} kills, {caught} of them before the command had ended: all recovered, weights and "
@@ -75,9 +78,9 @@ def kills(number: int, seed: int) -> None:
 def writers(number: int) -> None:
     """Train several networks at once into one store."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        folder = _folder(temporary, "together")
         start = time.monotonic()
-        processes = [_start(("train", *QUICK, "--seed", str(n)), folder) for n in range(number)]
+        processes = [_start((*QUICK, "--seed", str(n)), folder) for n in range(number)]
         for process in processes:
             output, _ = process.communicate()
             _demand(process.returncode == 0, output)
@@ -86,7 +89,7 @@ def writers(number: int) -> None:
         runs = client.search_runs(["0"])
         _demand(len(runs) == number, f"{len(runs)} runs")
         for run in runs:
-            _check_complete(client, run, 6)
+            _check_complete(client, run, EPOCHS)
         versions = {int(one.version) for one in client.search_model_versions("name='srcnn-x2'")}
         _demand(versions == set(range(1, number + 1)), f"versions {versions}")
         click.echo(
@@ -100,26 +103,43 @@ def writers(number: int) -> None:
 def outage(seconds: int) -> None:
     """Take the tracking server away in the middle of a training."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
+        folder = _folder(temporary, "client")
         port = _free_port()
         os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
         minutes = ("--max-minutes", str((seconds + 60) / 60))
-        with _server(folder / "server", port):
-            process = _start(("train", "--architecture", "9-1-5", *minutes), folder)
+        with _server(Path(temporary) / "server", port):
+            process = _start(("train", *PHOTOS, "--architecture", "9-1-5", *minutes), folder)
             assert process.stdout is not None
-            while "epoch 3 of" not in (line := process.stdout.readline()):
+            while not (line := process.stdout.readline()).startswith("epoch 3 of "):
                 _demand(bool(line), "the training ended early")
-        click.echo(f"the server is gone for {seconds} s")
-        time.sleep(seconds)
-        with _server(folder / "server", port):
+        epochs = int(line.split()[3].rstrip(":"))
+        click.echo(f"the server is killed after epoch 3 of {epochs}")
+        gone = time.monotonic()
+        while time.monotonic() - gone < seconds:
+            line = process.stdout.readline()
+        click.echo(
+            f"it starts again after {time.monotonic() - gone:.0f} s; meanwhile {line.strip()}"
+        )
+        with _server(Path(temporary) / "server", port):
             output, _ = process.communicate()
             _demand(process.returncode == 0, output)
             client = MlflowClient()
             (run,) = client.search_runs(["0"])
-            epochs = int(output.split(" epochs of ")[0].split()[-1]) if " epochs of " in output else 0
-            epochs = epochs or len(client.get_metric_history(run.info.run_id, "val_psnr"))
-            meanwhile = _check_complete(client, run, epochs)
-        click.echo(f"{epochs} epochs, all of them with metrics and artifacts; {meanwhile}")
+            _check_complete(client, run, epochs)
+        click.echo(f"{epochs} epochs, all of them with their metrics and checkpoints; none twice")
+
+
+def _folder(parent: str, name: str) -> Path:
+    """A folder with photographs small enough to train on in seconds."""
+    folder = Path(parent) / name
+    samples = load_dataset("samples", lambda _: None)
+    for split, count in (("train", 4), ("valid", 2), ("test", 3)):
+        photos = folder / "photos" / split
+        photos.mkdir(parents=True)
+        for photo in samples.photos(split)[:count]:
+            picture = open_image(photo.path)
+            picture.crop((0, 0, 200, 160)).save(photos / f"{Path(photo.name).stem}.png")
+    return folder
 
 
 def _start(arguments: tuple[str, ...], folder: Path) -> subprocess.Popen[str]:
@@ -172,7 +192,7 @@ def _digests(folder: Path, pattern: str) -> set[str]:
     return {hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob(pattern)}
 
 
-def _check_complete(client: MlflowClient, run: Run, epochs: int) -> str:
+def _check_complete(client: MlflowClient, run: Run, epochs: int) -> None:
     run_id = run.info.run_id
     _demand(run.info.status == "FINISHED", f"run {run_id} is {run.info.status}")
     for metric in ("train_loss", "val_psnr", "lr", "epoch_seconds", "patches_per_second"):
@@ -181,8 +201,11 @@ def _check_complete(client: MlflowClient, run: Run, epochs: int) -> str:
     files = {Path(file.path).name for file in client.list_artifacts(run_id, "checkpoint")}
     wanted = {"best.safetensors", "state-odd.safetensors", "state-even.safetensors"}
     _demand(files == wanted, f"run {run_id} has the checkpoints {files}")
-    pictures = len(client.list_artifacts(run_id, "images"))
-    return f"{len(files)} checkpoints, {pictures // 2} pictures"
+    shown = {
+        int(Path(file.path).name.split("+")[2]) for file in client.list_artifacts(run_id, "images")
+    }
+    wanted_pictures = {epoch for epoch in range(1, epochs + 1) if is_shown(epoch, epochs)}
+    _demand(shown == wanted_pictures, f"run {run_id} has pictures of the epochs {shown}")
 
 
 @contextmanager
