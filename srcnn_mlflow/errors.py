@@ -23,3 +23,7 @@ class TrainingError(SrcnnError):
 
 class ModelError(SrcnnError):
     """A trained model that is missing, unreadable, or made for another scale."""
+
+
+class SweepError(SrcnnError):
+    """A hyper-parameter search that cannot start or go on."""

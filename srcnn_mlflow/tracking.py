@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from mlflow import MlflowClient
 from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import SrcnnError
@@ -34,6 +35,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 FAILURE = "failure"
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
+# The tag of the run that holds the best trial of a study.
+BEST_TRIAL = "best_trial"
 
 
 class _PhotoDataset(MlflowDataset):
@@ -180,6 +183,30 @@ def process_of(run: Run) -> ProcessSign | None:
 def take_over() -> None:
     """Let the active run, which another process began, belong to this one."""
     mlflow.set_tags(ProcessSign.own().tags())
+
+
+@contextmanager
+def rejoin(run_id: str) -> Iterator[None]:
+    """Go on in a run that another process began, under the run that is active here.
+
+    It ends FINISHED, or FAILED when the block raises.
+    """
+    parent = mlflow.active_run()
+    with mlflow.start_run(run_id=run_id, nested=parent is not None, log_system_metrics=True):
+        if parent is not None:
+            mlflow.set_tag(MLFLOW_PARENT_RUN_ID, parent.info.run_id)
+        take_over()
+        with _failure_told():
+            yield
+
+
+def mark_best_trial(run_id: str, of: Collection[str]) -> None:
+    """Let one run, and no other of some runs, be tagged as the best trial."""
+    client = MlflowClient()
+    for run in _search_runs(f"tags.{BEST_TRIAL} = 'true'"):
+        if run.info.run_id in of and run.info.run_id != run_id:
+            client.delete_tag(run.info.run_id, BEST_TRIAL)
+    client.set_tag(run_id, BEST_TRIAL, "true")
 
 
 def newest_run(entry_point: str, scale: int) -> Run | None:
