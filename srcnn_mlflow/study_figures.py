@@ -31,23 +31,31 @@ def draw_study(study: optuna.Study, folder: Path) -> None:
         study: with at least one complete trial.
         folder: gets `history.png`, `slice.png` and, of eight complete trials, `importances.png`.
     """
-    complete = study.get_trials(states=(TrialState.COMPLETE,))
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     names = [row.name for row in SEARCH_SPACE]
-    with warnings.catch_warnings(), pyplot.style.context("default"):
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)
+        # Until two trials differ in a value, its axis has no width.
+        warnings.simplefilter("ignore", UserWarning)
         history = drawn.plot_optimization_history(study, target_name=VALUE)
-        _save(history, folder / "history.png", (8, 5), study.study_name)
-        slices = drawn.plot_slice(study, params=names, target_name=VALUE)
-        _save(slices, folder / "slice.png", (16, 4.5), study.study_name)
+        history.set_title(f"{study.study_name}: complete trials")
+        _save(history.figure, folder / "history.png", (9, 4.5))
+        slices = np.asarray(
+            drawn.plot_slice(study, params=names, target_name=VALUE), dtype=object
+        ).ravel()
+        for axis in slices:
+            axis.margins(x=0.25)
+            axis.autoscale(axis="x")
+        slices[0].figure.suptitle(f"{study.study_name}: complete trials by value")
+        _save(slices[0].figure, folder / "slice.png", (16, 4.5))
         if len(complete) >= LEAST_FOR_IMPORTANCES and len({t.value for t in complete}) > 1:
             importances = drawn.plot_param_importances(study, target_name=VALUE)
-            _save(importances, folder / "importances.png", (8, 4), study.study_name)
+            importances.set_title(f"{study.study_name}: what the {VALUE} depends on")
+            _save(importances.figure, folder / "importances.png", (9, 4))
 
 
-def _save(axes: Any, path: Path, size: tuple[float, float], name: str) -> None:
-    figure = np.ravel(axes)[0].figure
+def _save(figure: Any, path: Path, size: tuple[float, float]) -> None:
     figure.set_size_inches(size)
-    figure.suptitle(name)
     figure.savefig(path, dpi=110, bbox_inches="tight")
     pyplot.close(figure)
 
