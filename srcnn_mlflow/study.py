@@ -209,6 +209,24 @@ class SharedStudy:
         trial.set_user_attr(FAILURE, reason)
         self._study.tell(trial, state=TrialState.FAIL)
 
+    def describe_running(self) -> list[str]:
+        """A line a trial that some process runs, and how to give up one of a lost machine."""
+        lines = []
+        for trial in self.trials(TrialState.RUNNING):
+            process = ProcessSign.from_tags(trial.user_attrs)
+            who = "an unknown process"
+            if process is not None:
+                who = f"process {process.number} on {process.host}"
+            line = f"trial {trial.number} is still run by {who}"
+            if process is None or not process.is_alive_here():
+                line += (
+                    f"; if that is lost, optuna tell --storage {self._place} --study-name "
+                    f"{self._place.name} --trial-number {trial.number} --state fail lets the next "
+                    "sweep replace it"
+                )
+            lines.append(line)
+        return lines
+
     def alone(self) -> AbstractContextManager[None]:
         """Keep the other processes of this machine from the study while a block runs."""
         return one_at_a_time(self._place.lock, f"uses study {self._place.name}", self._say)

@@ -1,6 +1,7 @@
 """Pictures and tables of a study."""
 
 import json
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,11 +11,12 @@ import matplotlib
 import numpy as np
 import optuna
 from matplotlib import pyplot
+from matplotlib.axes import Axes
 from optuna.exceptions import ExperimentalWarning
 from optuna.trial import FrozenTrial, TrialState
 from optuna.visualization import matplotlib as drawn
 
-from srcnn_mlflow.search_space import SEARCH_SPACE
+from srcnn_mlflow.search_space import SEARCH_SPACE, LogRange
 from srcnn_mlflow.study import RUN_ID
 from srcnn_mlflow.tracking import as_text
 
@@ -44,14 +46,25 @@ def draw_study(study: optuna.Study, folder: Path) -> None:
             drawn.plot_slice(study, params=names, target_name=VALUE), dtype=object
         ).ravel()
         for axis in slices:
-            axis.margins(x=0.25)
-            axis.autoscale(axis="x")
+            _widen(axis)
         slices[0].figure.suptitle(f"{study.study_name}: complete trials by value")
         _save(slices[0].figure, folder / "slice.png", (16, 4.5))
         if len(complete) >= LEAST_FOR_IMPORTANCES and len({t.value for t in complete}) > 1:
             importances = drawn.plot_param_importances(study, target_name=VALUE)
-            importances.set_title(f"{study.study_name}: what the {VALUE} depends on")
+            importances.set_title(f"{study.study_name}: what mattered", loc="left")
             _save(importances.figure, folder / "importances.png", (9, 4))
+
+
+def _widen(axis: Axes) -> None:
+    """Keep points off the edges, and label a range by its ends and its middle."""
+    axis.margins(x=0.25)
+    axis.autoscale(axis="x")
+    for row in SEARCH_SPACE:
+        if isinstance(row, LogRange) and row.name == axis.get_xlabel():
+            marks = [row.low, math.sqrt(row.low * row.high), row.high]
+            axis.set_xticks(marks, [f"{mark:.2g}" for mark in marks])
+            axis.set_xticks([], minor=True)
+            axis.set_xlim(row.low / 1.1, row.high * 1.1)
 
 
 def _save(figure: Any, path: Path, size: tuple[float, float]) -> None:

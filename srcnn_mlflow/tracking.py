@@ -33,6 +33,8 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 # The tag of a run that has failed: the reason, as the person at the keyboard was told it.
 FAILURE = "failure"
+# The tag of a run whose process has ended without a word.
+TIDIED = "tidied"
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
 # The tag of the run that holds the best trial of a study.
@@ -189,10 +191,13 @@ def take_over() -> None:
 def rejoin(run_id: str) -> Iterator[None]:
     """Go on in a run that another process began, under the run that is active here.
 
-    It ends FINISHED, or FAILED when the block raises.
+    What it said of its former end is taken back. It ends FINISHED, or FAILED when the block raises.
     """
     parent = mlflow.active_run()
-    with mlflow.start_run(run_id=run_id, nested=parent is not None, log_system_metrics=True):
+    with mlflow.start_run(run_id=run_id, nested=parent is not None, log_system_metrics=True) as run:
+        for tag in (FAILURE, TIDIED):
+            if tag in run.data.tags:
+                mlflow.delete_tag(tag)
         if parent is not None:
             mlflow.set_tag(MLFLOW_PARENT_RUN_ID, parent.info.run_id)
         take_over()

@@ -15,6 +15,7 @@ from srcnn_mlflow.errors import SweepError
 from srcnn_mlflow.processes import ProcessSign
 from srcnn_mlflow.search_space import recipe, suggest
 from srcnn_mlflow.study import STARTUP_TRIALS, Place, SharedStudy, make_pruner, propose
+from tests.conftest import BIN
 
 TERMS = {"epochs": 2}
 
@@ -103,6 +104,13 @@ def test_a_trial_of_another_machine_is_left_alone(place: Place) -> None:
     for key, value in replace(dead_process(), host="another machine").tags().items():
         elsewhere.set_user_attr(key, value)
     assert study.take(1, seed=0) is None
+    (line,) = study.describe_running()
+    assert "on another machine; if that is lost, optuna tell --storage sqlite:///" in line
+    command = line[line.index("optuna tell") : line.index(" lets the next")].split()
+    subprocess.run([BIN / command[0], *command[1:]], check=True, capture_output=True)
+    replacement = study.take(1, seed=0)
+    assert replacement is not None
+    assert replacement.number == 1
 
 
 def test_a_process_killed_between_announcing_and_asking_leaves_a_trial_to_take(

@@ -20,6 +20,7 @@ from srcnn_mlflow.commands.sweep import SweepRequest, sweep
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.errors import SweepError, TrainingError
 from srcnn_mlflow.search_space import recipe
+from srcnn_mlflow.study import SharedStudy
 from tests.conftest import ROOT
 
 PATIENCE = 240
@@ -113,7 +114,7 @@ def check_complete(folder: Path, wanted: int) -> None:
 
 def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     # Of so many epochs that the kill falls into a training.
-    wanted, length = 3, {"trials": 3, "epochs": 30}
+    wanted, length = 2, {"trials": 2, "epochs": 30}
     killed = start(workspace, **length)
 
     def second_trial_has_a_state() -> bool:
@@ -123,6 +124,7 @@ def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     wait_for(second_trial_has_a_state, killed)
     killed.kill()
     killed.communicate()
+    tidy(print)
     before = stored_trials(workspace)
     assert [trial.state for trial in before] == [TrialState.COMPLETE, TrialState.RUNNING]
 
@@ -135,8 +137,8 @@ def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     check_complete(workspace, wanted)
     steps = [point.step for point in MlflowClient().get_metric_history(run_id, "val_psnr")]
     assert len(steps) <= 31, "the training began anew instead of going on"
-    tidy(print)
     assert {run.info.status for run in runs("trial").values()} == {"FINISHED"}
+    assert "tidied" not in runs("trial")[run_id].data.tags
     assert sorted(run.info.status for run in runs("sweep").values()) == ["FAILED", "FINISHED"]
 
 
@@ -202,6 +204,23 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     history = MlflowClient().get_metric_history(pruned.info.run_id, "val_psnr")
     assert [point.step for point in history] == [1]
     assert any(line.startswith("trial 1: pruned at ") for line in said)
+
+
+def test_a_trial_that_was_trained_but_not_told_is_not_trained_again(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(SharedStudy, "finish", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            sweep(request(), print)
+    # By now that process would have ended, and another would find its trial.
+    monkeypatch.setattr("srcnn_mlflow.processes.ProcessSign.is_dead_here", lambda _: True)
+    monkeypatch.setattr("srcnn_mlflow.commands.sweep.try_out", interrupt)
+    sweep(request(), print)
+    check_complete(workspace, 1)
 
 
 def test_a_sweep_whose_trials_all_fail_ends_and_says_why(

@@ -9,7 +9,7 @@ from typing import Any
 import mlflow
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
-from optuna.trial import Trial, TrialState
+from optuna.trial import Trial
 
 from srcnn_mlflow import search_space, tracking
 from srcnn_mlflow.commands.prepare import Prepared, under_project
@@ -18,7 +18,6 @@ from srcnn_mlflow.commands.train import TrainRequest, Watch, make_ready, train, 
 from srcnn_mlflow.datasets import digest
 from srcnn_mlflow.distributed import World, alone, choose_device
 from srcnn_mlflow.errors import SrcnnError, SweepError
-from srcnn_mlflow.processes import ProcessSign
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.store import Store, open_store
 from srcnn_mlflow.study import RUN_ID, TENTHS, Place, SharedStudy
@@ -254,10 +253,8 @@ def _mark_best(study: SharedStudy) -> None:
 
 def _report(study: SharedStudy, say: Say) -> None:
     """Log tables and plots, and say what was found and who still works."""
-    for trial in study.trials(TrialState.RUNNING):
-        process = ProcessSign.from_tags(trial.user_attrs)
-        who = "no known process" if process is None else f"{process.number} on {process.host}"
-        say(f"trial {trial.number} is still run by process {who}")
+    for line in study.describe_running():
+        say(line)
     best = study.best()
     if best is None:
         say("no trial is complete, so there is nothing to show")
