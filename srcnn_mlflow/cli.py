@@ -289,6 +289,27 @@ def reproduce(
 
 
 @cli.command()
+@_options(_scale, _dataset)
+@_option("trials", COUNT, 20, "So many finished trials the study is to have in all.")
+@_option("epochs", COUNT, 4, "Passes over all patches, a trial.")
+@_options(_architecture, _seed, _max_minutes, _device)
+@_option("study", OrWord(click.STRING, "auto"), "auto", "Name of the study to begin or join.")
+@_option(
+    "storage",
+    OrWord(click.STRING, "auto"),
+    "auto",
+    "Database of the study, such as postgresql://host/name; auto is a file in data/sweeps.",
+)
+@_option("train-best", click.BOOL, False, "Train and register the best trial's settings.")
+@_option("full-epochs", COUNT, RECIPE["epochs"], "Passes of that last training.")
+def sweep(**parameters: Any) -> None:
+    """Search hyper-parameters: one nested run a trial, poor ones ended early."""
+    from srcnn_mlflow.commands import sweep as command
+
+    command.sweep(command.SweepRequest(**parameters), click.echo)
+
+
+@cli.command()
 @_options(_scale)
 @_option("model", str, "champion", "champion, shipped, an alias, a version, or a model URI.")
 @click.option(

@@ -27,3 +27,7 @@ class ModelError(SrcnnError):
 
 class TrackingError(SrcnnError):
     """A tracking server that is away, or does not take what it is given."""
+
+
+class SweepError(SrcnnError):
+    """A hyper-parameter search that cannot start or go on."""

@@ -5,7 +5,7 @@ import logging
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import SrcnnError
@@ -33,8 +34,12 @@ os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 # The tag of a run that has failed: the reason, as the person at the keyboard was told it.
 FAILURE = "failure"
+# The tag of a run whose process has ended without a word.
+TIDIED = "tidied"
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
+# The tag of the run that holds the best trial of a study.
+BEST_TRIAL = "best_trial"
 
 
 class _PhotoDataset(MlflowDataset):
@@ -102,14 +107,17 @@ def track(
 
 @contextmanager
 def go_on(run_id: str) -> Iterator[Run]:
-    """Make an interrupted run the active one, nested where one is active; it belongs to this
-    process from now on.
+    """Go on in a run that another process began, under the run that is active here, if any.
 
-    The run ends as with `track`.
+    What it said of its former end is taken back. It ends as with `track`.
     """
+    parent = mlflow.active_run()
     with _run(run_id=run_id, log_system_metrics=True) as run:
-        if FAILURE in run.data.tags:
-            mlflow.delete_tag(FAILURE)
+        for tag in (FAILURE, TIDIED):
+            if tag in run.data.tags:
+                mlflow.delete_tag(tag)
+        if parent is not None:
+            mlflow.set_tag(MLFLOW_PARENT_RUN_ID, parent.info.run_id)
         mlflow.set_tags(ProcessSign.own().tags())
         yield run
 
@@ -210,6 +218,15 @@ def interrupted_runs(entry_point: str, scale: int) -> list[Run]:
 def _is_dead(run: Run) -> bool:
     process = process_of(run)
     return process is not None and process.is_dead_here()
+
+
+def mark_best_trial(run_id: str, of: Collection[str]) -> None:
+    """Let one run, and no other of some runs, be tagged as the best trial."""
+    client = MlflowClient()
+    for run in _search_runs(f"tags.{BEST_TRIAL} = 'true'"):
+        if run.info.run_id in of and run.info.run_id != run_id:
+            client.delete_tag(run.info.run_id, BEST_TRIAL)
+    client.set_tag(run_id, BEST_TRIAL, "true")
 
 
 def newest_run(entry_point: str, scale: int) -> Run | None:

@@ -22,7 +22,7 @@ def tidy(say: Say) -> list[str]:
         if process is None:
             unknown += 1
         elif process.is_dead_here():
-            client.set_tag(run.info.run_id, "tidied", f"process {process.number} has ended")
+            client.set_tag(run.info.run_id, tracking.TIDIED, f"process {process.number} has ended")
             client.set_terminated(run.info.run_id, "FAILED")
             marked.append(run.info.run_id)
             say(f"{run.info.run_name} ({run.info.run_id}): process {process.number} has ended")

@@ -48,6 +48,8 @@ BEST = "best.safetensors"
 STATES = ("state-even.safetensors", "state-odd.safetensors")
 # In a state, the weights of the best epoch stand under names that begin so.
 _BEST_PREFIX = "best:"
+# Told of every epoch; False ends the training after it.
+Watch = Callable[[Plan, EpochResult], bool]
 # The key of the picture that the UI shows by the epoch, and among how many it is chosen.
 SPECIMEN, SPECIMENS = "validation crop", 10
 
@@ -144,6 +146,38 @@ def resume(run_id: str, world: World, say: Say) -> Trained:
             return _lead(run_id, request, world, say, state)
 
 
+def try_out(
+    run_id: str,
+    request: TrainRequest,
+    prepared: Prepared,
+    store: Store,
+    world: World,
+    watch: Watch,
+    say: Say,
+) -> None:
+    """Train in the active run as `train` does, but register nothing.
+
+    Args:
+        run_id: of the active run; where it holds the state of a broken-off training, that goes on.
+        request: what to train.
+        prepared: what `make_ready` gave for the request.
+        store: the opened file of `prepared`.
+        world: this process, and where it trains.
+        watch: told of every epoch; False ends the training after it.
+        say: where messages go.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    try:
+        state = _newest_state(run_id)
+    except TrainingError:
+        # None was written yet, or none that is whole.
+        state = None
+    facts = _log_inputs(run_id, request, prepared, state)
+    _fit(run_id, request, store, world, say, state, facts, watch)
+
+
 def find_interrupted(request: TrainRequest, say: Say) -> str | None:
     """The newest run that was to train the same, and was interrupted after an epoch or later.
 
@@ -228,6 +262,11 @@ def _say_nothing(_: str) -> None:
     """The process that leads speaks for all."""
 
 
+def _watch_idly(*_: object) -> bool:
+    """Nobody ends the training early."""
+    return True
+
+
 def _check_resumable(run: Run) -> None:
     run_id, entry_point = run.info.run_id, run.data.tags.get("entry_point")
     if entry_point != "train":
@@ -293,18 +332,8 @@ def _tag_project_run(run_id: str) -> Iterator[None]:
 def _lead(
     run_id: str, request: TrainRequest, world: World, say: Say, state: "_State | None"
 ) -> Trained:
-    _check_patch_size(request)
-    prepared = _prepare(request, say)
-    for split in ("train", "valid"):
-        tracking.log_photos(request.dataset, prepared.dataset.photos(split), split)
-    train_digest = digest(prepared.dataset.photos("train"))
-    if state and state.facts["train_digest"] != train_digest:
-        raise TrainingError(
-            f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
-            "pictures back, or train anew"
-        )
-    _say_baseline(prepared, request.scale, say)
-    facts = {"parameters": request.parameters(), "train_digest": train_digest}
+    prepared = make_ready(request, say)
+    facts = _log_inputs(run_id, request, prepared, state)
     mlflow.set_tag("processes", world.size)
     with world.together():
         world.broadcast(json.dumps({"run_id": run_id, **facts}).encode())
@@ -314,6 +343,33 @@ def _lead(
     with world.together():
         weights = _fit(run_id, request, store, world, say, state, facts)
     return _register(run_id, request, prepared, len(store.patches), weights, say)
+
+
+def make_ready(request: TrainRequest, say: Say) -> Prepared:
+    """Prepare where needed, and tell what is to be beaten.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    _check_patch_size(request)
+    prepared = _prepare(request, say)
+    _say_baseline(prepared, request.scale, say)
+    return prepared
+
+
+def _log_inputs(
+    run_id: str, request: TrainRequest, prepared: Prepared, state: "_State | None"
+) -> dict[str, Any]:
+    """Log the pictures; gives what every checkpoint says of its training."""
+    for split in ("train", "valid"):
+        tracking.log_photos(request.dataset, prepared.dataset.photos(split), split)
+    train_digest = digest(prepared.dataset.photos("train"))
+    if state and state.facts["train_digest"] != train_digest:
+        raise TrainingError(
+            f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
+            "pictures back, or train anew"
+        )
+    return {"parameters": request.parameters(), "train_digest": train_digest}
 
 
 def _prepare(request: TrainRequest, say: Say) -> Prepared:
@@ -366,6 +422,7 @@ def _fit(
     say: Say,
     state: "_State | None",
     facts: dict[str, Any],
+    watch: Watch = _watch_idly,
 ) -> Weights:
     """Train, logging every epoch; gives the best epoch's weights."""
     pictures = islice(_validation_planes(store, request.scale), SPECIMENS)
@@ -381,6 +438,8 @@ def _fit(
                 image = (SPECIMEN, _draw_specimen(specimen, result, request))
             outbox.put(Parcel(result.epoch, _metrics(result), files, CHECKPOINTS, image))
             _say_epoch(result, plan, say)
+            if not watch(plan, result):
+                break
     return best
 
 
