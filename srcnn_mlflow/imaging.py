@@ -207,6 +207,8 @@ def _as_eight_bit(image: Image.Image, name: str) -> Image.Image:
             f"{name} holds {'32-bit integers' if image.mode == 'I' else 'floating point numbers'}; "
             "save it with 8 or 16 bits a channel"
         )
+    if image.mode == "P" and not image.getpalette():
+        raise ImageError(f"{name} cannot be read as a picture: it has no palette")
     if image.mode == "CMYK":
         return _cmyk_to_rgb(image, profile)
     if image.mode in ("1", "L") and not transparent:
