@@ -496,12 +496,18 @@ HARDEST_NAMES = (
 
 
 @cases({name: NAMES[name] for name in HARDEST_NAMES})
-def test_names_on_the_command_line(kind: Kind, model: ChosenModel, tmp_path: Path) -> None:
+def test_names_on_the_command_line(
+    kind: Kind, model: ChosenModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on most terminals; in the plain C locale Python lets any byte through.
+    monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
     kind.write(tmp_path)
-    options = ("--model", "shipped", "--output", "out.png")
+    output = f"results of {kind.file} and others"
+    options = ("--model", "shipped", "--output", output)
     finished = run_command("upscale", *options, "--input", kind.file, cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
-    assert is_enlarged_right(kind, Image.open(tmp_path / "out.png"), model)
+    (result,) = (tmp_path / output).iterdir()
+    assert is_enlarged_right(kind, Image.open(result), model)
 
 
 def test_names_in_figures(tmp_path: Path) -> None:
