@@ -3,6 +3,7 @@
 Nothing heavy is imported here; each command imports what it runs.
 """
 
+import io
 import os
 import signal
 import sys
@@ -375,6 +376,9 @@ def tidy() -> None:
 def main() -> NoReturn:
     """Run a command; whatever goes wrong becomes one line and an exit code."""
     signal.signal(signal.SIGTERM, _interrupt_once)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may hold what no text can; standard error escapes it already.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         cli(standalone_mode=False)
     except click.ClickException as error:

@@ -17,7 +17,15 @@ from PIL import Image
 
 from srcnn_mlflow.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.errors import DatasetError, ImageError
-from srcnn_mlflow.imaging import Plane, flatten, luma, open_image, picture_files, strips
+from srcnn_mlflow.imaging import (
+    Plane,
+    flatten,
+    luma,
+    open_image,
+    picture_files,
+    printable,
+    strips,
+)
 from srcnn_mlflow.machine import available_cores
 from srcnn_mlflow.progress import Say, progress
 
@@ -79,7 +87,7 @@ class Photo:
     @property
     def name(self) -> str:
         """The file's name, as tables and pictures show it."""
-        return self.path.name
+        return printable(self.path.name)
 
 
 @dataclass(frozen=True)
@@ -164,7 +172,7 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
     """Divide a flat folder by the pixels of each picture, about 80/10/10.
 
     A picture's place depends on nothing but itself, so adding files moves none. A split that
-    would be empty takes the picture with the lowest digest, and a note says so.
+    would be empty takes the picture with the lowest digest, with its copies, and a note says so.
     """
     splits: dict[str, list[Photo]] = {split: [] for split in SPLITS}
     for photo in photos:
@@ -174,12 +182,13 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
     # Train comes last: it gives pictures away only while one stays.
     for split in ("valid", "test", "train"):
         donor = max(splits.values(), key=len)
-        if not splits[split] and len(donor) > 1:
-            moved = min(donor, key=lambda photo: photo.digest)
-            donor.remove(moved)
-            splits[split].append(moved)
+        if not splits[split] and len({photo.digest for photo in donor}) > 1:
+            lowest = min(photo.digest for photo in donor)
+            splits[split] = [photo for photo in donor if photo.digest == lowest]
+            donor[:] = [photo for photo in donor if photo.digest != lowest]
+            moved = " and ".join(photo.name for photo in splits[split])
             notes.append(
-                f"{name}: no picture fell to the {split} split, so it takes {moved.name}; with "
+                f"{name}: no picture fell to the {split} split, so it takes {moved}; with "
                 f"{len(photos)} pictures the averages say little"
             )
     return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
@@ -312,8 +321,10 @@ def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str
             cache.add(path, before, pixels)
             if keep is not None:
                 keep(pixels.digest, luma(image))
-    except (ImageError, OSError) as error:
+    except ImageError as error:
         return str(error)
+    except OSError as error:
+        return f"{printable(path.name)} cannot be read: {error.strerror}"
     return Photo(path, *pixels)
 
 

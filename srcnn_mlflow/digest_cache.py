@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 # To be raised whenever the same file would give other pixels.
-FORMAT = 1
+FORMAT = 2
 
 
 class Pixels(NamedTuple):

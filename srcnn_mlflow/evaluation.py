@@ -95,13 +95,13 @@ def make_comparable(
     Raises:
         ImageError: too small to compare, or so plain that bicubic restores it perfectly.
     """
-    original = mod_crop(original, scale)
-    if min(original.shape) < SSIM_WINDOW + 2 * border:
-        height, width = original.shape
+    height, width = original.shape
+    if min(height - height % scale, width - width % scale) < SSIM_WINDOW + 2 * border:
         raise ImageError(
             f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
             f"border of {border}"
         )
+    original = mod_crop(original, scale)
     small = downscale(original, scale)
     bicubic = to_eight_bit(upscale(small, scale))
     if mse(original, bicubic, border) == 0:

@@ -1,5 +1,6 @@
 """Pictures of the best and the worst results, as the report shows them."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +27,7 @@ FOOTNOTE = (
 )
 DIFFERENCE_GAIN = 15
 CROP = 120
+LONGEST_NAME = 32
 BLACK_RED_YELLOW = LinearSegmentedColormap.from_list("black-red-yellow", ["black", "red", "yellow"])
 
 Pixels = NDArray[np.uint8]
@@ -59,7 +61,10 @@ def draw_exhibits(exhibits: Sequence[Exhibit], title: str, path: Path) -> None:
         wspace=0.05,
         hspace=0.14,
     )
-    figure.savefig(path, dpi=110)
+    with warnings.catch_warnings():
+        # The font draws a box for what it lacks in a picture's name.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=110)
 
 
 def difference(srcnn: Plane, bicubic: Plane) -> NDArray[np.float64]:
@@ -113,7 +118,7 @@ def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
         for spine in axis.spines.values():
             spine.set_visible(False)
     # A dollar sign in a file name begins no formula.
-    axes[0].set_ylabel(exhibit.score.image, fontsize=10, labelpad=6, parse_math=False)
+    axes[0].set_ylabel(_shorten(exhibit.score.image), fontsize=10, labelpad=6, parse_math=False)
 
 
 def _captions(score: ImageScore) -> tuple[str, str]:
@@ -122,3 +127,11 @@ def _captions(score: ImageScore) -> tuple[str, str]:
         f"{score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.4f}",
         f"{score.srcnn_psnr:.2f} dB, SSIM {score.srcnn_ssim:.4f}",
     )
+
+
+def _shorten(name: str) -> str:
+    """Leave the middle out of a name that is longer than its row is high."""
+    if len(name) <= LONGEST_NAME:
+        return name
+    kept = LONGEST_NAME // 2
+    return f"{name[:kept]}\N{HORIZONTAL ELLIPSIS}{name[-kept:]}"

@@ -95,6 +95,8 @@ class ServedUpscaler(PythonModel):
                 f"image {row} has {len(text) * 0.75e-6:.1f} MB, and {self._limits.megabytes:g} "
                 "are allowed"
             )
+        if isinstance(text, str) and text.startswith("data:"):
+            raise _refuse(f"image {row} is a data URL; send only what follows its comma")
         try:
             encoded = base64.b64decode("".join(text.split()), validate=True)
             image = open_image(encoded, max_pixels=int(self._limits.megapixels * 1e6))

@@ -164,6 +164,8 @@ def prepare(
         if _is_whole(path, settings, say):
             return path
         plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
+        _name_small(photos["train"], settings.patch_size, "a patch", say)
+        _name_small(photos["valid"], settings.scale, "the scale", say)
         _announce(path, plan, dataset.name, settings, say, read_luma)
         _write(path, plan, _provenance(dataset, settings), settings, read_luma)
     return path
@@ -179,6 +181,13 @@ def _is_whole(path: Path, settings: StoreSettings, say: Say) -> bool:
         return False
     say(f"already prepared: {path}")
     return True
+
+
+def _name_small(photos: Sequence[Photo], least: int, what: str, say: Say) -> None:
+    for photo in photos:
+        if min(photo.width, photo.height) < least:
+            size = f"{photo.width}x{photo.height}"
+            say(f"left out: {photo.name}: {size} is smaller than {what}, {least}")
 
 
 def _announce(

@@ -46,7 +46,7 @@ def test_a_perfect_model_is_infinitely_good() -> None:
 
 
 def test_pictures_that_cannot_be_compared_are_refused() -> None:
-    with pytest.raises(ImageError, match="tiny: 10x14 is too small; SSIM needs 11"):
+    with pytest.raises(ImageError, match="tiny: 11x15 is too small; SSIM needs 11"):
         score_plane("tiny", np.zeros((15, 11), np.uint8), 2, 2, bicubic)
     with pytest.raises(ImageError, match="plain: bicubic restores it perfectly"):
         score_plane("plain", np.full((40, 40), 7, np.uint8), 2, 2, bicubic)

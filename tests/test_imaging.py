@@ -20,6 +20,7 @@ from srcnn_mlflow.imaging import (
     mod_crop,
     open_image,
     picture_files,
+    printable,
     to_eight_bit,
     upscale,
 )
@@ -283,8 +284,15 @@ def test_bicubic_on_set5_is_what_the_field_publishes(
     assert mean_ssim == pytest.approx(published_ssim, abs=0.0005)
 
 
+def test_names_are_shown_on_one_line_and_can_be_encoded() -> None:
+    assert printable("grüße 猫 😀.png") == "grüße 猫 😀.png"
+    assert printable("a\nb\x1b[31m\udcff\u202e.png") == r"a\nb\x1b[31m\udcff\u202e.png"
+
+
 def test_picture_files_are_listed_by_their_endings(tmp_path: Path) -> None:
     for name in ("b.PNG", "a.jpeg", ".hidden.png", "notes.txt", "c.webp"):
         (tmp_path / name).touch()
-    (tmp_path / "folder.png").mkdir()
-    assert [path.name for path in picture_files(tmp_path)] == ["a.jpeg", "b.PNG", "c.webp"]
+    (tmp_path / "broken.png").symlink_to("nowhere")
+    assert [path.name for path in picture_files(tmp_path)] == [
+        *("a.jpeg", "b.PNG", "broken.png", "c.webp"),
+    ]

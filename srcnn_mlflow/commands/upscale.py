@@ -1,5 +1,6 @@
 """`upscale`: picture files in, enlarged picture files out."""
 
+import errno
 import os
 from collections import Counter
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from PIL import Image
 from srcnn_mlflow.commands.prepare import under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
-from srcnn_mlflow.imaging import MAX_PIXELS, SUFFIXES, open_image, picture_files
+from srcnn_mlflow.imaging import MAX_PIXELS, SUFFIXES, open_image, picture_files, printable
 from srcnn_mlflow.limits import read_limit
 from srcnn_mlflow.progress import Say, progress
 from srcnn_mlflow.upscaler import Upscaler, bicubic_image
@@ -126,10 +127,15 @@ def upscale_files(
             say(f"skipped: {error}")
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
-        written.append(_save(model.upscaler.upscale_image(image), target))
-        if compare:
-            beside = target.with_name(f"{target.stem}-bicubic.png")
-            written.append(_save(bicubic_image(image, scale), beside))
+        try:
+            written.append(_save(model.upscaler.upscale_image(image), target))
+            if compare:
+                beside = target.with_name(f"{target.stem}-bicubic.png")
+                written.append(_save(bicubic_image(image, scale), beside))
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            say(f"skipped: the name of what {printable(path.name)} becomes is too long; rename it")
     if not written:
         raise ImageError(f"none of the {len(targets)} file(s) of {source} could be upscaled")
     say(f"wrote {len(written)} file(s) to {written[0].parent} with {model.label}")
@@ -146,7 +152,8 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
             )
         return [(source, output / f"{source.stem}-x{scale}.png")]
     if not source.is_dir():
-        raise ImageError(f"input {source} does not exist; give a picture or a folder of pictures")
+        what = "is neither a file nor a folder" if source.exists() else "does not exist"
+        raise ImageError(f"input {source} {what}; give a picture or a folder of pictures")
     pictures = picture_files(source)
     if not pictures:
         raise ImageError(
@@ -155,9 +162,10 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
         )
     if output.is_file():
         raise ImageError(f"output {output} is a file; for a folder of pictures give a folder")
-    # Where a.png and a.jpg lie side by side, the endings tell their results apart.
-    stems = Counter(path.stem for path in pictures)
-    names = [path.stem if stems[path.stem] == 1 else path.name for path in pictures]
+    # Where a.png and a.jpg lie side by side, the endings tell their results apart; what is left
+    # of a.png.jpg without its own must not be taken for one of them.
+    taken = Counter(name for path in pictures for name in (path.stem, path.name))
+    names = [path.stem if taken[path.stem] == 1 else path.name for path in pictures]
     return [
         (path, output / f"{name}-x{scale}.png") for path, name in zip(pictures, names, strict=True)
     ]
