@@ -1,4 +1,4 @@
-"""Sampler, optimizers, training and checkpoint: one fit, step by step."""
+"""Sampler, optimizers and training: one fit, step by step."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from srcnn_mlflow.architecture import Architecture
-from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
@@ -282,23 +281,3 @@ def test_a_plan_by_minutes_fits_the_time(sampler: PatchSampler, minutes: float) 
     least = plan.epochs * (plan.step_seconds + 0.01)  # one step an epoch
     assert planned <= max(60 * minutes, least) + 1e-6
     assert planned >= 0.7 * 60 * minutes
-
-
-def test_a_checkpoint_gives_back_what_it_was_given(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "best.safetensors"
-    arrays = {"conv1.weight": np.random.default_rng(0).random((2, 3), np.float32)}
-    save_checkpoint(path, arrays, {"epoch": 3, "settings": {"lr": 0.1}})
-    loaded, facts = load_checkpoint(path)
-    assert np.array_equal(loaded["conv1.weight"], arrays["conv1.weight"])
-    assert facts == {"epoch": 3, "settings": {"lr": 0.1}}
-    assert [one.name for one in path.parent.iterdir()] == ["best.safetensors"]
-
-
-def test_a_checkpoint_cut_short_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "best.safetensors"
-    save_checkpoint(path, {"weight": np.zeros(100, np.float32)}, {})
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(TrainingError, match=r"best\.safetensors is not a usable checkpoint"):
-        load_checkpoint(path)
-    with pytest.raises(TrainingError, match=r"missing\.safetensors is not a usable checkpoint"):
-        load_checkpoint(tmp_path / "missing.safetensors")
