@@ -337,6 +337,7 @@ def _epochs(
         plan, progress = _plan(sampler, settings, validate, world), None
     say(_estimate(request, sampler, plan, world))
     for result in fit(sampler, settings, plan, validate, progress, world):
+        store.check_unchanged()
         yield plan, result
 
 
