@@ -19,6 +19,7 @@ from srcnn_mlflow.optimizers import Optimizer
 from srcnn_mlflow.sampler import PatchSampler, augment
 from srcnn_mlflow.store import Store, StoreSettings, open_store, prepare
 from srcnn_mlflow.training import (
+    LOOK_EVERY,
     EpochResult,
     Plan,
     Progress,
@@ -261,8 +262,53 @@ def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler
 
 def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
     settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant")
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d.*lower lr"):
+    says = (
+        r"the training has diverged: the loss is (nan|inf) at step 6 of epoch 1, and there is no "
+        r"checkpoint yet; lower lr \(now 1e\+30\), or set gradient_clip \(now none\)"
+    )
+    with pytest.raises(TrainingError, match=says):
         run(sampler, settings)
+
+
+def test_an_exploding_loss_is_noticed_long_before_a_long_epoch_ends(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant", batch_size=1)
+    with pytest.raises(TrainingError, match=f"loss is (nan|inf) at step {LOOK_EVERY} of epoch 1"):
+        next(fit(sampler, settings, Plan(epochs=1, steps=10**6), count_up))
+
+
+def test_a_training_that_explodes_later_says_what_is_kept(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e18, schedule="constant")
+    results = fit(sampler, settings, Plan(epochs=2, steps=1), count_up)
+    assert next(results).is_best
+    with pytest.raises(TrainingError, match="of epoch 2, and the best epoch before it is kept"):
+        next(results)
+
+
+def test_weights_that_explode_in_the_last_step_are_noticed(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e39, schedule="constant")
+    with pytest.raises(TrainingError, match="a weight is no longer a finite number at step 1 of"):
+        next(fit(sampler, settings, Plan(epochs=1, steps=1), count_up))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_loss_that_no_picture_can_have_ends_the_fit(
+    sampler: PatchSampler, optimizer: str, residual: bool
+) -> None:
+    settings = replace(QUICK, optimizer=optimizer, lr=1000.0, residual=residual)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf|[1-9]\S*) at step 6 of epoch 1"):
+        run(sampler, settings)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_patches(sampler: PatchSampler) -> None:
+    """However often it is looked at: with a rate too low to learn, a longer epoch is like one."""
+    settings = replace(QUICK, lr=1e-30, augment=False)
+    one_pass = sampler.batches_in_pass(QUICK.batch_size)
+    losses = [
+        next(fit(sampler, settings, Plan(1, passes * one_pass), count_up)).train_loss
+        for passes in (1, 2 * LOOK_EVERY // one_pass + 1)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
 def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) -> None:

@@ -474,6 +474,11 @@ def _register(
         f"{validation.srcnn_psnr:.2f} dB on {validation.images} validation pictures, bicubic "
         f"{validation.bicubic_psnr:.2f} dB"
     )
+    if validation.psnr_gain <= 0:
+        say(
+            f"version {version} is no better than bicubic, and promote will refuse it; train "
+            f"longer, or lower lr (now {request.settings.lr:g})"
+        )
     return Trained(version, run_id, validation)
 
 
