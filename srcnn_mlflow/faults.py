@@ -27,6 +27,7 @@ _SQLITE = {
     "unable to open database file": "it cannot be opened; its folder must exist and be writable, "
     "or set MLFLOW_TRACKING_URI to another database",
     "database is locked": "another process holds it; wait for that one, and start again",
+    "already exists": "its creation was broken off; move it away, and start again",
     "malformed": "it is damaged; move it away, or put back a copy of it",
     "not a database": "it is damaged; move it away, or put back a copy of it",
 }
@@ -48,8 +49,19 @@ def explain(error: BaseException) -> str | None:
         for said, reason in _SQLITE.items():
             if said in text:
                 return f"cannot use the MLflow database {_database()}: {reason}"
+        return f"cannot use the MLflow database {_database()}: {text.splitlines()[0]}"
     # MLflow's own errors, such as a tracking server out of reach, are meant to be read.
     return text.strip() if type(error).__name__ in ("MlflowException", "RestException") else None
+
+
+def readable_size(count: int) -> str:
+    """A number of bytes, as a person reads it."""
+    return f"{count / 1e6:,.1f} MB" if count >= 1e6 else f"{count / 1e3:,.0f} kB"
+
+
+def is_fault_of_disk(error: BaseException) -> bool:
+    """Whether the system refused to read or write, as opposed to not finding something."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, *_REASONS)
 
 
 def reason_of(error: OSError, folder: Path, needed: int | None = None) -> str:
@@ -61,9 +73,9 @@ def reason_of(error: OSError, folder: Path, needed: int | None = None) -> str:
         needed: bytes that the file would have taken, where that is known.
     """
     if error.errno == errno.ENOSPC:
-        size = "" if needed is None else f"{needed / 1e6:,.1f} MB are needed, and "
-        free = free_bytes(folder) / 1e6
-        return f"the disk is full ({size}{free:,.1f} MB are free); make room, and start again"
+        size = "" if needed is None else f"{readable_size(needed)} are needed, and "
+        free = readable_size(free_bytes(folder))
+        return f"the disk is full ({size}{free} are free); make room, and start again"
     return _REASONS.get(error.errno or 0, error.strerror or str(error))
 
 

@@ -41,6 +41,7 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
 from srcnn_mlflow.errors import StoreError
+from srcnn_mlflow.faults import readable_size
 from srcnn_mlflow.hdf5_output import Hdf5Output
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.locking import one_at_a_time
@@ -318,8 +319,8 @@ def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, fold
     free = free_bytes(folder)
     if size > free:
         raise StoreError(
-            f"preparing data set {name} needs {size / 1e6:,.1f} MB under {folder}, and "
-            f"{free / 1e6:,.1f} MB are free; make room, or use fewer pictures (train_images)"
+            f"preparing data set {name} needs {readable_size(size)} under {folder}, and "
+            f"{readable_size(free)} are free; make room, or use fewer pictures (train_images)"
         )
     return size
 

@@ -1,5 +1,8 @@
 """Sampler, optimizers and training: one fit, step by step."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +33,7 @@ from srcnn_mlflow.training import (
     learning_rate,
     make_plan,
 )
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 QUICK = TrainingSettings(architecture="9-1-5", epochs=3, batch_size=4)
@@ -186,6 +190,45 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
         for name in one.weights:
             assert np.array_equal(one.weights[name], other.weights[name])
     assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_processes_train_to_the_same_bits(
+    photo_folder: Path, tmp_path: Path, threads: int
+) -> None:
+    code = (
+        "import hashlib, sys\n"
+        "from pathlib import Path\n"
+        "import torch\n"
+        "from srcnn_mlflow.export import build_onnx\n"
+        "from srcnn_mlflow.metrics import psnr\n"
+        "from srcnn_mlflow.sampler import PatchSampler\n"
+        "from srcnn_mlflow.store import open_store\n"
+        "from srcnn_mlflow.training import Plan, TrainingSettings, fit\n"
+        "from srcnn_mlflow.upscaler import Upscaler\n"
+        "torch.set_num_threads(int(sys.argv[2]))\n"
+        "store = open_store(Path(sys.argv[1]))\n"
+        "settings = TrainingSettings(architecture='9-5-5')\n"
+        "def validate(weights):\n"
+        "    upscaler = Upscaler(build_onnx(weights, settings.network, 2))\n"
+        "    _, original = store.valid.pair(0)\n"
+        "    return psnr(original, upscaler.upscale_luma(original[::2, ::2]), 2)\n"
+        "for result in fit(PatchSampler(store, torch.device('cpu')), settings, Plan(2, 6), "
+        "validate):\n"
+        "    kept = [*sorted(result.weights.items()), *sorted(result.state.items())]\n"
+        "    sums = hashlib.sha256(b''.join(array.tobytes() for _, array in kept)).hexdigest()\n"
+        "    print(result.train_loss.hex(), result.val_psnr.hex(), sums)\n"
+    )
+    settings = StoreSettings(2, 33, 14)
+    path = prepare(load_dataset(str(photo_folder)), settings, print, tmp_path)
+    command = [sys.executable, "-c", code, str(path), str(threads)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert len(first.splitlines()) == 2
+    assert first == second
 
 
 def test_the_averaged_weights_follow_the_weights_by_the_decay(sampler: PatchSampler) -> None:

@@ -416,10 +416,10 @@ def _log_epoch(
     where = {"epoch": result.epoch, "val_psnr": result.val_psnr, **facts}
     if result.is_best:
         save_checkpoint(folder / BEST, result.weights, where)
-        mlflow.log_artifact(str(folder / BEST), CHECKPOINTS)
+        tracking.log_file(folder / BEST, CHECKPOINTS)
     best = {"best_val_psnr": result.best_val_psnr, "best_epoch": result.best_epoch}
     save_checkpoint(folder / STATE, result.state, {**where, **best, "plan": asdict(plan)})
-    mlflow.log_artifact(str(folder / STATE), CHECKPOINTS)
+    tracking.log_file(folder / STATE, CHECKPOINTS)
     say(
         f"epoch {result.epoch} of {plan.epochs}: loss {result.train_loss:.2e}, validation "
         f"{result.val_psnr:.3f} dB{' (best)' if result.is_best else ''}, "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.commands.prepare import under_project
 from srcnn_mlflow.datasets import scan
 from srcnn_mlflow.errors import ImageError, ModelError
@@ -125,7 +126,6 @@ def upscale_files(
         except ImageError as error:
             say(f"skipped: {error}")
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
         written.append(_save(model.upscaler.upscale_image(image), target))
         if compare:
             beside = target.with_name(f"{target.stem}-bicubic.png")
@@ -164,5 +164,6 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
 
 
 def _save(image: Image.Image, path: Path) -> Path:
-    image.save(path, "PNG", icc_profile=image.info.get("icc_profile"))
+    with atomic_write(path) as partial:
+        image.save(partial, "PNG", icc_profile=image.info.get("icc_profile"))
     return path
