@@ -377,7 +377,7 @@ def _train_epoch(
         patches += len(batch)
         if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
             # All processes look at the same steps, and see the same.
-            seen = world.add_up(total.clone()).item()
+            seen = world.add_up(total).item()
             recent = (seen - looked_at[0]) / (patches - looked_at[1])
             looked_at = seen, patches
             if not math.isfinite(seen):

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
@@ -88,6 +89,26 @@ def test_a_file_without_a_checksum_is_refused(
     save_file(ARRAYS, tmp_path / "other", metadata=metadata)
     with pytest.raises(TrainingError, match=r"not a usable checkpoint: it has no '\w+'"):
         load_checkpoint(tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"conv1.weight": ARRAYS["model:conv1.weight"]},
+        {"model:conv1.weight": ARRAYS["model:conv1.weight"].reshape(2, 2, 3, 3)},
+        {"model:conv1.weight": ARRAYS["model:conv1.weight"].view(np.int32)},
+    ],
+)
+def test_the_same_bytes_under_another_name_shape_or_type_are_refused(
+    tmp_path: Path, changed: dict[str, NDArray[Any]]
+) -> None:
+    path = tmp_path / "state.safetensors"
+    save_checkpoint(path, {"model:conv1.weight": ARRAYS["model:conv1.weight"]}, FACTS)
+    with safe_open(path, framework="numpy") as file:
+        metadata = file.metadata()
+    save_file(changed, path, metadata=metadata)
+    with pytest.raises(TrainingError, match="its content has changed since it was written"):
+        load_checkpoint(path)
 
 
 def test_a_failed_write_leaves_the_former_checkpoint(whole: bytes, tmp_path: Path) -> None:

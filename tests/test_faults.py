@@ -249,6 +249,17 @@ def test_a_folder_without_permission_is_named(invoke: Invoke, command: str) -> N
         assert [path.name for path in folder.iterdir()] == ["photos"]
 
 
+def test_a_preparation_whose_writes_fail_ends_in_order(tmp_path: Path, photos: Path) -> None:
+    """HDF5 by itself would crash the process when it ends."""
+    arguments = ("prepare", "--dataset", str(photos), "--stride", "2")
+    with largest_file(30_000):
+        failed = run_command(*arguments, cwd=tmp_path)
+    assert failed.returncode == 1
+    assert ".h5: no file may be so large here; raise the limit" in error_line(failed.stderr)
+    assert files_of(tmp_path / "data" / "prepared") == set()
+    assert run_command(*arguments, cwd=tmp_path).returncode == 0
+
+
 def test_a_former_result_outlives_a_failed_one(
     tmp_path: Path, photos: Path, invoke: Invoke
 ) -> None:

@@ -50,8 +50,10 @@ def test_a_spool_that_cannot_be_written_stays_empty(tmp_path: Path) -> None:
         assert spool.find("a") is None
 
 
-def test_a_write_that_fails_costs_no_picture(photo_folder: Path, tmp_path: Path) -> None:
-    with LumaSpool(tmp_path) as spool, largest_file(10_000):
+# A first write that fails, and one that is cut short.
+@pytest.mark.parametrize("size", [0, 10_000])
+def test_a_write_that_fails_costs_no_picture(photo_folder: Path, tmp_path: Path, size: int) -> None:
+    with LumaSpool(tmp_path) as spool, largest_file(size):
         dataset = load_dataset(str(photo_folder), print, spool.keep)
         assert len(dataset.photos("all")) == 9
         assert dataset.skipped == ()
