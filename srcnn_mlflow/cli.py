@@ -16,6 +16,7 @@ import click
 from srcnn_mlflow import __version__
 from srcnn_mlflow.architecture import ARCHITECTURES, PADDINGS
 from srcnn_mlflow.errors import SrcnnError
+from srcnn_mlflow.faults import explain
 
 SCALES = ("2", "3", "4")
 DEVICES = ("auto", "cpu", "cuda")
@@ -385,16 +386,13 @@ def main() -> NoReturn:
         _fail(error.format_message(), error.exit_code)
     except SrcnnError as error:
         _fail(str(error), 1)
-    except OSError as error:
-        what = error.filename if error.filename is not None else "a file"
-        _fail(f"cannot read or write {what}: {error.strerror or error}", 1)
     except (KeyboardInterrupt, click.Abort):
         _fail("interrupted; what was finished is kept", 130)
     except Exception as error:
-        # MLflow's own errors, such as a tracking server out of reach, are meant to be read.
-        if type(error).__name__ not in ("MlflowException", "RestException"):
+        message = explain(error)
+        if message is None:
             raise
-        _fail(str(error).strip(), 1)
+        _fail(message, 1)
     sys.exit(0)
 
 

@@ -1,9 +1,13 @@
 """What earlier commands have found in picture files, so that no file is decoded for it twice."""
 
+import hashlib
 import json
-import os
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from srcnn_mlflow.atomic_write import atomic_write
+from srcnn_mlflow.errors import WriteError
 
 # To be raised whenever the same file would give other pixels.
 FORMAT = 2
@@ -30,7 +34,7 @@ class DigestCache:
         self._changed = False
         try:
             content = json.loads(path.read_text())
-            if content["format"] == FORMAT:
+            if content["format"] == FORMAT and content["sha256"] == _checksum(content["pictures"]):
                 self._entries = {
                     key: (signature, Pixels(*pixels))
                     for key, (signature, pixels) in content["pictures"].items()
@@ -53,14 +57,16 @@ class DigestCache:
         if not self._changed:
             return
         pictures = {key: entry for key, entry in self._entries.items() if Path(key).exists()}
-        partial = self._path.with_name(f"{self._path.name}.{os.getpid()}.partial")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial.write_text(json.dumps({"format": FORMAT, "pictures": pictures}))
-            partial.replace(self._path)
-        except OSError:
-            pass  # the next command decodes the files again
+        content = {"format": FORMAT, "sha256": _checksum(pictures), "pictures": pictures}
+        # Where it fails, the next command decodes the files again.
+        with suppress(WriteError), atomic_write(self._path) as partial:
+            partial.write_text(json.dumps(content))
         self._changed = False
+
+
+def _checksum(pictures: dict[str, Any]) -> str:
+    """What tells a damaged cache, whose digests would still look like digests."""
+    return hashlib.sha256(json.dumps(pictures, sort_keys=True).encode()).hexdigest()
 
 
 def signature(file: Path) -> list[int]:

@@ -49,9 +49,9 @@ class World:
         return DistributedDataParallel(model, forward_sync_buffers=False)
 
     def add_up(self, values: Tensor) -> Tensor:
-        """Sum a tensor over all processes, on this process's device."""
+        """Sum a tensor over all processes, on this process's device; the tensor itself stays."""
         if self.size > 1:
-            values = values.to(self.device)
+            values = values.to(self.device, copy=True)
             distributed.all_reduce(values)
         return values
 

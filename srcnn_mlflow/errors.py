@@ -17,6 +17,10 @@ class StoreError(SrcnnError):
     """A prepared HDF5 file that is missing, damaged, or of another kind."""
 
 
+class WriteError(SrcnnError):
+    """A file that the system does not let us write."""
+
+
 class TrainingError(SrcnnError):
     """A training run that cannot start, cannot go on, or cannot be resumed."""
 

@@ -21,6 +21,7 @@ from PIL import Image
 
 from srcnn_mlflow.errors import TrackingError
 from srcnn_mlflow.progress import Say
+from srcnn_mlflow.tracking import log_file
 
 OUTBOX_FOLDER = Path("data") / "outbox"
 # A server that answers again is noticed within this time, and MLflow's own waiting.
@@ -252,7 +253,7 @@ def _send(parcel: Path, run_id: str) -> None:
     facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
     client, step, timestamp = MlflowClient(), facts["step"], facts["timestamp"]
     for file in sorted((parcel / _FILES).iterdir()):
-        client.log_artifact(run_id, str(file), facts["folder"])
+        log_file(run_id, file, facts["folder"])
     if "image" in facts:
         with Image.open(parcel / _IMAGE) as image:
             client.log_image(

@@ -19,6 +19,7 @@ from PIL import Image
 
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.evaluation import Summary
+from srcnn_mlflow.faults import is_fault_of_disk
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
@@ -226,6 +227,8 @@ def _fetch(uri: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
+        if is_fault_of_disk(error):
+            raise
         raise ModelError(
             f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
             "number, or a URI such as models:/srcnn-x2/1"

@@ -10,12 +10,14 @@ Layout of a file of planes, for the groups `train` and `valid`:
     lr, hr      uint8, flat: the planes of all pictures, row by row; lr is already upscaled
     shape       int32 (pictures, 2): height and width
     offset      int64 (pictures,): where a picture's plane begins in lr and hr
-    checksum    uint32 (pictures, 2): CRC-32 of the lr and the hr plane
     name        the pictures' file names
     patches     int32 (patches, 3), in train only: picture, top, left
 
 A materialized file has, at its root instead of in `train`, `lr` and `hr` of shape
 (patches, patch_size, patch_size), float32 in 0..255.
+
+Either kind begins with a block of 512 bytes that HDF5 leaves to the user: a line of text with the
+CRC-32 of all that follows, so that no bit of the file can change unnoticed.
 """
 
 import hashlib
@@ -28,6 +30,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -35,18 +38,26 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from srcnn_mlflow import __version__
+from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.datasets import Dataset, Photo, digest, load_luma
 from srcnn_mlflow.errors import StoreError
+from srcnn_mlflow.faults import readable_size
+from srcnn_mlflow.hdf5_output import Hdf5Output
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.machine import available_cores, free_bytes
 from srcnn_mlflow.progress import Say, progress
 
 STORE_FOLDER = Path("data/prepared")
-FORMAT = 1
+FORMAT = 2
 STORED_SPLITS = ("train", "valid")
 
 ReadLuma = Callable[[Photo], Plane]
+Pair = tuple[Plane, Plane]
+
+# The least that HDF5 allows for.
+_USER_BLOCK = 512
+_CHUNK = 1 << 22
 
 # Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair.
 _BYTES_A_PIXEL = 24
@@ -99,12 +110,16 @@ class Planes:
 class Store:
     """A prepared file, open for reading; planes are mapped into memory, not copied.
 
+    Other commands replace a prepared file, which leaves a mapped one as it was; none writes into
+    one. `check_unchanged` tells when something else has.
+
     Attributes:
         path: the file.
         settings: how it was made.
         train: the training planes.
         patches: int32 (patches, 3): picture, top, left of every training patch.
         valid: the validation planes, full size.
+        identity: number, size and time of change of the file when it was opened.
     """
 
     path: Path
@@ -112,6 +127,7 @@ class Store:
     train: Planes
     patches: NDArray[np.int32]
     valid: Planes
+    identity: "_Identity"
 
     def patch(self, index: int) -> tuple[Plane, Plane]:
         """One training pair, uint8 of shape (patch_size, patch_size)."""
@@ -120,6 +136,31 @@ class Store:
         lr, hr = self.train.pair(picture)
         window = slice(top, top + size), slice(left, left + size)
         return lr[window], hr[window]
+
+    def check_unchanged(self) -> None:
+        """Make sure that the mapped file is what it was when it was opened.
+
+        Raises:
+            StoreError: something has written into it.
+        """
+        present = _identify(self.path)
+        # A file that was replaced or deleted lives on for those who have mapped it.
+        if present and present.inode == self.identity.inode and present != self.identity:
+            raise _damaged(self.path, "it has changed since it was opened")
+
+
+class _Identity(NamedTuple):
+    inode: int
+    size: int
+    modified: int
+
+
+def _identify(path: Path) -> _Identity | None:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return _Identity(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
 def patch_corners(height: int, width: int, size: int, stride: int) -> NDArray[np.int32]:
@@ -154,6 +195,7 @@ def prepare(
 
     Raises:
         StoreError: no picture is as large as a patch, or the disk is too full.
+        WriteError: the folder may not be written, or the disk is full after all.
         DatasetError: a split is empty.
     """
     photos = {split: dataset.photos(split) for split in STORED_SPLITS}
@@ -166,8 +208,9 @@ def prepare(
         plan = {split: _Plan(photos[split], settings) for split in STORED_SPLITS}
         _name_small(photos["train"], settings.patch_size, "a patch", say)
         _name_small(photos["valid"], settings.scale, "the scale", say)
-        _announce(path, plan, dataset.name, settings, say, read_luma)
-        _write(path, plan, _provenance(dataset, settings), settings, read_luma)
+        size = _check_plan(plan, settings, dataset.name, folder)
+        _announce(path, plan, size, settings, say, read_luma)
+        _write(path, plan, size, _provenance(dataset, settings), settings, read_luma)
     return path
 
 
@@ -193,12 +236,11 @@ def _name_small(photos: Sequence[Photo], least: int, what: str, say: Say) -> Non
 def _announce(
     path: Path,
     plan: "dict[str, _Plan]",
-    name: str,
+    size: int,
     settings: StoreSettings,
     say: Say,
     read_luma: ReadLuma,
 ) -> None:
-    size = _check_plan(plan, settings, name, path.parent)
     seconds, memory = _estimate(list(plan.values()), settings.scale, read_luma)
     say(
         f"preparing {path}: {sum(len(p.photos) for p in plan.values())} pictures, "
@@ -210,40 +252,45 @@ def _announce(
 def _write(
     path: Path,
     plan: "dict[str, _Plan]",
+    size: int,
     provenance: dict[str, str | int | bool],
     settings: StoreSettings,
     read_luma: ReadLuma,
 ) -> None:
-    # A killed process leaves this file behind, and the next one writes over it.
-    partial = path.with_suffix(".partial")
-    try:
-        with h5py.File(partial, "w") as file:
-            file.attrs.update(provenance)
-            for split in STORED_SPLITS:
-                _write_split(file, split, plan[split], settings, read_luma)
-        partial.replace(path)
-    except OSError as error:
-        raise StoreError(f"cannot write {path}: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    # What killed processes have left; the lock says that none of them is alive.
+    for left in path.parent.glob(f"{path.name}.*.partial"):
+        left.unlink()
+    with atomic_write(path, size) as partial:
+        with Hdf5Output(partial, "w+") as output:
+            try:
+                with h5py.File(output, "w", userblock_size=_USER_BLOCK) as file:
+                    file.attrs.update(provenance)
+                    for split in STORED_SPLITS:
+                        pairs = _make_pairs(plan[split].photos, settings.scale, read_luma)
+                        _write_split(file, split, plan[split], settings, output.checked(pairs))
+            finally:
+                output.check()
+        seal = _seal(partial)
+        with partial.open("r+b") as sealed:
+            sealed.write(seal)
 
 
 def open_store(path: Path) -> Store:
-    """Map a prepared file of planes into memory, after checking every plane's checksum.
+    """Map a prepared file of planes into memory, after checking every byte of it.
 
     Raises:
         StoreError: the file is missing, damaged, materialized, or not one of ours.
     """
+    # Taken first, so that a change while the file is being checked is noticed later.
+    identity = _identify(path)
     settings = _check_file(path)
     if settings.materialize:
         raise StoreError(f"{path} holds materialized patches; training reads a file of planes")
-    try:
-        with h5py.File(path, "r") as file:
-            splits = {split: _map_planes(path, file[split]) for split in STORED_SPLITS}
-            patches = file["train/patches"][:]
-    except (OSError, KeyError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    return Store(path, settings, splits["train"], patches, splits["valid"])
+    assert identity is not None
+    with h5py.File(path, "r") as file:
+        splits = {split: _map_planes(path, file[split]) for split in STORED_SPLITS}
+        patches = file["train/patches"][:]
+    return Store(path, settings, splits["train"], patches, splits["valid"], identity)
 
 
 class _Plan:
@@ -281,8 +328,8 @@ def _check_plan(plan: dict[str, _Plan], settings: StoreSettings, name: str, fold
     free = free_bytes(folder)
     if size > free:
         raise StoreError(
-            f"preparing data set {name} needs {size / 1e9:.1f} GB under {folder}, and "
-            f"{free / 1e9:.1f} GB are free; make room, or use fewer pictures (train_images)"
+            f"preparing data set {name} needs {readable_size(size)} under {folder}, and "
+            f"{readable_size(free)} are free; make room, or use fewer pictures (train_images)"
         )
     return size
 
@@ -322,9 +369,8 @@ def _provenance(dataset: Dataset, settings: StoreSettings) -> dict[str, str | in
 
 
 def _write_split(
-    file: h5py.File, split: str, plan: _Plan, settings: StoreSettings, read_luma: ReadLuma
+    file: h5py.File, split: str, plan: _Plan, settings: StoreSettings, pairs: Iterator[Pair]
 ) -> None:
-    pairs = _make_pairs(plan.photos, settings.scale, read_luma)
     pairs = progress(pairs, total=len(plan.photos), label=f"preparing {split}")
     if split == "train" and settings.materialize:
         _write_patches(file, pairs, plan, settings)
@@ -336,17 +382,14 @@ def _write_split(
         )
 
 
-def _write_planes(group: h5py.Group, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan) -> None:
+def _write_planes(group: h5py.Group, pairs: Iterator[Pair], plan: _Plan) -> None:
     lr = group.create_dataset("lr", (plan.pixels,), np.uint8)
     hr = group.create_dataset("hr", (plan.pixels,), np.uint8)
-    checksums = np.empty((len(plan.photos), 2), np.uint32)
     for picture, planes in enumerate(pairs):
         where = slice(plan.offsets[picture], plan.offsets[picture] + planes[0].size)
         lr[where], hr[where] = (plane.ravel() for plane in planes)
-        checksums[picture] = [_checksum(plane) for plane in planes]
     group["shape"] = plan.shapes
     group["offset"] = plan.offsets
-    group["checksum"] = checksums
     group["name"] = [photo.name for photo in plan.photos]
 
 
@@ -360,7 +403,7 @@ def _write_index(output: h5py.Dataset, plan: _Plan, settings: StoreSettings) -> 
 
 
 def _write_patches(
-    file: h5py.File, pairs: Iterator[tuple[Plane, Plane]], plan: _Plan, settings: StoreSettings
+    file: h5py.File, pairs: Iterator[Pair], plan: _Plan, settings: StoreSettings
 ) -> None:
     size = settings.patch_size
     outputs = [
@@ -379,22 +422,20 @@ def _write_patches(
         done += len(corners)
 
 
-def _make_pairs(
-    photos: Sequence[Photo], scale: int, read_luma: ReadLuma
-) -> Iterator[tuple[Plane, Plane]]:
+def _make_pairs(photos: Sequence[Photo], scale: int, read_luma: ReadLuma) -> Iterator[Pair]:
     """Compute pairs in parallel, in order, with only a few in memory at any time.
 
     Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock,
     and planes need not be copied from one process to another.
     """
 
-    def make(photo: Photo) -> tuple[Plane, Plane]:
+    def make(photo: Photo) -> Pair:
         return make_pair(read_luma(photo), scale)
 
     workers = available_cores()
     with ThreadPoolExecutor(workers) as pool:
         waiting = iter(photos)
-        running: list[Future[tuple[Plane, Plane]]] = [
+        running: list[Future[Pair]] = [
             pool.submit(make, photo) for photo in islice(waiting, workers + 1)
         ]
         while running:
@@ -415,42 +456,43 @@ def make_pair(plane: Plane, scale: int) -> tuple[Plane, Plane]:
     return to_eight_bit(upscale(downscale(hr, scale), scale)), hr
 
 
-def _checksum(plane: Plane) -> int:
-    return zlib.crc32(plane.tobytes())
-
-
 def _check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettings:
     if not path.is_file():
         raise StoreError(f"there is no prepared file {path}; run prepare first")
-    try:
-        with h5py.File(path, "r") as file:
-            attributes = dict(file.attrs)
+    with path.open("rb") as content:
+        seal = content.read(_USER_BLOCK)
+    if seal != _seal(path):
+        raise _damaged(path, "it is not as it was written")
+    with h5py.File(path, "r") as file:
         settings = StoreSettings(
-            scale=int(attributes["scale"]),
-            patch_size=int(attributes["patch_size"]),
-            stride=int(attributes["stride"]),
-            materialize=bool(attributes["materialize"]),
+            scale=int(file.attrs["scale"]),
+            patch_size=int(file.attrs["patch_size"]),
+            stride=int(file.attrs["stride"]),
+            materialize=bool(file.attrs["materialize"]),
         )
-    except (OSError, KeyError, ValueError) as error:
-        raise _damaged(path, str(error)) from error
-    if attributes.get("format") != FORMAT or (expected and settings != expected):
-        raise _damaged(path, "its attributes are not those of this program")
+    if expected and settings != expected:
+        raise _damaged(path, "it was made with other settings")
     return settings
 
 
+def _seal(path: Path) -> bytes:
+    """The first block of a file whose other bytes are these."""
+    checksum = 0
+    with path.open("rb") as content:
+        content.seek(_USER_BLOCK)
+        while chunk := content.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    text = f"srcnn-mlflow prepared file, format {FORMAT}, CRC-32 of the rest {checksum:08x}\n"
+    return text.encode().ljust(_USER_BLOCK, b"\0")
+
+
 def _map_planes(path: Path, group: h5py.Group) -> Planes:
-    planes = Planes(
+    return Planes(
         lr=_map(path, group["lr"]),
         hr=_map(path, group["hr"]),
         shapes=group["shape"][:],
         offsets=group["offset"][:],
     )
-    for picture, expected in enumerate(group["checksum"][:]):
-        for plane, checksum in zip(planes.pair(picture), expected, strict=True):
-            if _checksum(plane) != checksum:
-                name = group["name"].asstr()[picture]
-                raise _damaged(path, f"the plane of {name} has changed since it was written")
-    return planes
 
 
 def _map(path: Path, dataset: h5py.Dataset) -> NDArray[np.uint8]:

@@ -3,12 +3,14 @@
 import json
 import logging
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import mlflow
 from mlflow import MlflowClient
@@ -16,19 +18,24 @@ from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.errors import SrcnnError
+from srcnn_mlflow.faults import explain
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.processes import ProcessSign
 
 # What MLflow tells of its own housekeeping would drown what the commands say.
 for _name in (
-    *("alembic", "mlflow.store.db.utils", "mlflow.pyfunc", "mlflow.models"),
+    *("alembic", "mlflow.pyfunc", "mlflow.models"),
     "mlflow.system_metrics",
 ):
     logging.getLogger(_name).setLevel(logging.WARNING)
+# An error of the database is raised too, and then told in one line instead of a traceback.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
@@ -130,9 +137,11 @@ def _run(**how: Any) -> Iterator[Run]:
         with mlflow.start_run(nested=mlflow.active_run() is not None, **how) as run:
             try:
                 yield run
-            except (SrcnnError, KeyboardInterrupt) as error:
+            except (Exception, KeyboardInterrupt) as error:
                 reason = error
-                mlflow.set_tag(FAILURE, str(error) or "interrupted")
+                # Where the store itself has failed, the first failure is what a person has to know.
+                with suppress(MlflowException):
+                    mlflow.set_tag(FAILURE, _in_words(error))
                 raise
     except MlflowException:
         if reason is not None:
@@ -140,13 +149,33 @@ def _run(**how: Any) -> Iterator[Run]:
         raise
 
 
+def _in_words(error: BaseException) -> str:
+    """Why a run has failed, as the person at the keyboard is told it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    told = str(error) if isinstance(error, SrcnnError) else explain(error)
+    return told or f"{type(error).__name__}: {error}"
+
+
 def _create_store() -> None:
-    """Let one process at a time create the tables of a local store, which MLflow does not."""
-    scheme, _, path = mlflow.get_tracking_uri().partition(":///")
-    if scheme == "sqlite":
-        lock = Path(f"{path}.lock")
-        with one_at_a_time(lock, f"creates {path}", logging.getLogger(__name__).info):
-            MlflowClient().search_experiments(max_results=1)
+    """Let one process at a time create the tables of a local store, which MLflow does not.
+
+    MLflow cannot go on with a database whose creation has broken off, so it has its name only
+    when it is complete.
+    """
+    scheme, _, name = mlflow.get_tracking_uri().partition(":///")
+    if scheme != "sqlite":
+        return
+    path = Path(name.partition("?")[0])
+    with one_at_a_time(
+        path.with_name(f"{path.name}.lock"), f"creates {path}", logging.getLogger(__name__).info
+    ):
+        if path.exists():
+            # MLflow tries for more than a minute to open one that cannot be opened.
+            path.open("r+b").close()
+        else:
+            with atomic_write(path) as partial:
+                MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
 
 
 def as_text(value: Any) -> str:
@@ -176,6 +205,25 @@ def artifact_folder(artifact_path: str) -> Iterator[Path]:
         folder = Path(temporary)
         yield folder
         mlflow.log_artifacts(str(folder), artifact_path)
+
+
+def log_file(run_id: str, file: Path, artifact_path: str) -> None:
+    """Make a file an artifact of a run, in the place of a former one of its name.
+
+    In a folder of this machine, MLflow would write over the former one, and a full disk would
+    leave neither.
+
+    Raises:
+        WriteError: the folder may not be written, or its disk is full.
+    """
+    client = MlflowClient()
+    uri = client.get_run(run_id).info.artifact_uri
+    if urlparse(uri).scheme not in ("", "file"):
+        client.log_artifact(run_id, str(file), artifact_path)
+        return
+    folder = Path(local_file_uri_to_path(uri)) / artifact_path  # type: ignore[no-untyped-call]
+    with atomic_write(folder / file.name, file.stat().st_size) as partial:
+        shutil.copyfile(file, partial)
 
 
 def download(run_id: str, artifact_path: str, destination: Path) -> Path:

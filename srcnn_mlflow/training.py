@@ -28,6 +28,8 @@ WARM_UP = 0.02
 FINAL_LR = 0.01
 # What the preconditioner is measured on.
 MEASURED_PATCHES = 6000
+# Steps between two looks at the loss, for which a GPU has to be waited for.
+LOOK_EVERY = 100
 
 Weights = Mapping[str, NDArray[np.float32]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -209,7 +211,9 @@ def fit(
             yield the same, and `validate` has to give all of them the same.
 
     Raises:
-        TrainingError: the loss is no longer a number.
+        TrainingError: the training has diverged. The loss or a weight is no longer a finite number;
+            or, at the end of an epoch, the loss is above 1, the most that any two pictures with
+            luma in 0..1 can differ by.
     """
     world = world or alone(sampler.device)
     learner = _Learner(settings, sampler, world)
@@ -221,12 +225,9 @@ def fit(
         start = time.perf_counter()
         loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
         trained = time.perf_counter()
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is {loss} in epoch {epoch}: the weights have left every bound; lower "
-                f"lr (now {settings.lr:g}), or set gradient_clip (now {settings.gradient_clip})"
-            )
         weights = learner.weights()
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            raise _diverged("a weight is no longer a finite number", epoch, plan.steps, settings)
         psnr = validate(weights)
         is_best = psnr > best
         if is_best:
@@ -244,6 +245,15 @@ def fit(
             weights=weights,
             state=learner.state(),
         )
+
+
+def _diverged(what: str, epoch: int, step: int, settings: TrainingSettings) -> TrainingError:
+    kept = "there is no checkpoint yet" if epoch == 1 else "the best epoch before it is kept"
+    clip = "none" if settings.gradient_clip is None else f"{settings.gradient_clip:g}"
+    return TrainingError(
+        f"the training has diverged: {what} at step {step:,} of epoch {epoch}, and {kept}; lower "
+        f"lr (now {settings.lr:g}), or set gradient_clip (now {clip})"
+    )
 
 
 class _Learner:
@@ -354,7 +364,8 @@ def _train_epoch(
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
     batches = sampler.batches(settings.batch_size, settings.seed, first, plan.steps)
     label = f"epoch {epoch} of {plan.epochs}"
-    total, patches = torch.zeros((), dtype=torch.float64), 0
+    total, patches = torch.zeros((), dtype=torch.float64, device=world.device), 0
+    looked_at, recent = (0.0, 0), 0.0
     for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
         mine, weight = _share(batch, world)
         lr, hr = sampler.gather(mine)
@@ -362,9 +373,18 @@ def _train_epoch(
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
         loss = learner.step(lr, hr, rate, weight)
-        total = total.to(loss.device) + loss * (weight * len(batch) / world.size)
+        total += loss * (weight * len(batch) / world.size)
         patches += len(batch)
-    return world.add_up(total).item() / patches, patches
+        if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
+            # All processes look at the same steps, and see the same.
+            seen = world.add_up(total).item()
+            recent = (seen - looked_at[0]) / (patches - looked_at[1])
+            looked_at = seen, patches
+            if not math.isfinite(seen):
+                raise _diverged(f"the loss is {seen}", epoch, number + 1, settings)
+    if recent > 1:
+        raise _diverged(f"the loss is {recent:.3g}", epoch, plan.steps, settings)
+    return looked_at[0] / patches, patches
 
 
 def _share(batch: torch.Tensor, world: World) -> tuple[torch.Tensor, float]:

@@ -1,6 +1,7 @@
 """What several test files need: pictures made on the spot, and the shared image sets."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -98,6 +99,20 @@ def photo_folder(tmp_path: Path) -> Path:
             pixels = textured_pixels(66 + 5 * number, 80 + number, first + number)
             Image.fromarray(pixels).save(folder / split / f"{split}{number}.png")
     return folder
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Let no write of this process make a file larger than this many bytes, as a full disk would.
+
+    Python ignores the signal that comes with it, so that a write raises an OSError.
+    """
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

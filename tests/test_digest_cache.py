@@ -11,7 +11,7 @@ from PIL import Image
 from srcnn_mlflow import datasets
 from srcnn_mlflow.datasets import Dataset, digest, load_dataset
 from srcnn_mlflow.digest_cache import DigestCache, Pixels, signature
-from tests.conftest import textured_pixels
+from tests.conftest import largest_file, textured_pixels
 
 
 def decoded(folder: Path) -> tuple[Dataset, int]:
@@ -49,13 +49,40 @@ def test_a_picture_with_its_old_times_put_back_is_decoded_again(photo_folder: Pa
 
 
 @pytest.mark.parametrize(
-    "content", ["", "{", "[]", "null", '{"format": 0}', '{"format": 1, "pictures": {"a": 3}}']
+    "content", ["", "{", "[]", "null", '{"format": 0}', '{"format": 2, "pictures": {"a": 3}}']
 )
 def test_a_damaged_cache_counts_as_empty(photo_folder: Path, content: str) -> None:
     expected, _ = decoded(photo_folder)
     datasets.DIGESTS.write_text(content)
     assert decoded(photo_folder) == (expected, 9)
     assert decoded(photo_folder) == (expected, 0)
+
+
+def test_a_flipped_bit_never_gives_another_digest(tmp_path: Path) -> None:
+    picture, path = tmp_path / "picture", tmp_path / "digests.json"
+    picture.touch()
+    known = Pixels(640, 480, "0123456789abcdef" * 4)
+    cache = DigestCache(path)
+    cache.add(picture, signature(picture), known)
+    cache.save()
+    whole = path.read_bytes()
+    assert DigestCache(path).find(picture, signature(picture)) == known
+    for place in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            assert DigestCache(path).find(picture, signature(picture)) in (None, known)
+
+
+def test_a_failed_write_leaves_the_former_cache(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    before = datasets.DIGESTS.read_bytes()
+    Image.fromarray(textured_pixels(40, 40, 98)).save(photo_folder / "test" / "new.png")
+    with largest_file(100):
+        assert decoded(photo_folder)[1] == 1
+    assert datasets.DIGESTS.read_bytes() == before
+    assert not list(datasets.DIGESTS.parent.glob("*.partial"))
 
 
 def test_a_cache_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from srcnn_mlflow import luma_spool
 from srcnn_mlflow.datasets import load_dataset, load_luma
 from srcnn_mlflow.luma_spool import LumaSpool
+from tests.conftest import largest_file
 
 
 def plane(seed: int) -> np.ndarray:
@@ -40,6 +41,23 @@ def test_nothing_is_left_on_disk(tmp_path: Path) -> None:
         spool.keep("a", plane(1))
         assert list(tmp_path.iterdir()) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_spool_that_cannot_be_written_stays_empty(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with LumaSpool(tmp_path / "file") as spool:
+        spool.keep("a", plane(1))
+        assert spool.find("a") is None
+
+
+# A first write that fails, and one that is cut short.
+@pytest.mark.parametrize("size", [0, 10_000])
+def test_a_write_that_fails_costs_no_picture(photo_folder: Path, tmp_path: Path, size: int) -> None:
+    with LumaSpool(tmp_path) as spool, largest_file(size):
+        dataset = load_dataset(str(photo_folder), print, spool.keep)
+        assert len(dataset.photos("all")) == 9
+        assert dataset.skipped == ()
+        assert all(spool.find(photo.digest) is None for photo in dataset.photos("all"))
 
 
 def test_a_nearly_full_disk_gets_its_room_back(

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,10 +13,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from srcnn_mlflow.datasets import Dataset, Photo, load_dataset, load_luma
-from srcnn_mlflow.errors import DatasetError, StoreError
+from srcnn_mlflow.errors import DatasetError, StoreError, WriteError
 from srcnn_mlflow.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.store import StoreSettings, open_store, patch_corners, prepare
-from tests.conftest import textured_pixels
+from tests.conftest import ROOT, largest_file, textured_pixels
 
 
 @pytest.fixture
@@ -132,24 +134,132 @@ def test_the_file_is_the_same_byte_for_byte(dataset: Dataset, tmp_path: Path) ->
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_a_file_cut_short_is_made_again(dataset: Dataset, tmp_path: Path) -> None:
-    path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+def test_the_file_is_the_same_whatever_prepares_it(photo_folder: Path, tmp_path: Path) -> None:
+    """Cores, threads, working folder, and the order in which a folder lists its pictures."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])\n"
+        "from srcnn_mlflow.datasets import load_dataset\n"
+        "from srcnn_mlflow.store import StoreSettings, prepare\n"
+        "dataset = load_dataset('photos')\n"
+        "for materialize in (False, True):\n"
+        "    prepare(dataset, StoreSettings(2, 33, 14, materialize), print, Path('out'))\n"
+    )
+    pictures = sorted(photo_folder.glob("*/*.png"))
+    written = []
+    for threads, order in ((1, pictures), (2, pictures[::-1])):
+        folder = tmp_path / f"work{threads}"
+        for picture in order:
+            target = folder / picture.relative_to(tmp_path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, target)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+        command = [sys.executable, "-c", code, str(threads)]
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+        written.append({path.name: path.read_bytes() for path in (folder / "out").glob("*.h5")})
+    assert len(written[0]) == 2
+    assert written[0] == written[1]
+
+
+def damage(whole: bytes) -> dict[str, bytes]:
+    """A file's content, damaged in every way that is not a flipped bit."""
+    return {
+        "cut in half": whole[: len(whole) // 2],
+        "one byte short": whole[:-1],
+        "one byte long": whole + b"\0",
+        "without its first block": whole[512:],
+        "only its first block": whole[:512],
+        "empty": b"",
+        "zeros": bytes(len(whole)),
+        "text": b"no HDF5 file\n" * 100,
+    }
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_a_damaged_file_is_refused_and_made_again(
+    dataset: Dataset, tmp_path: Path, materialize: bool
+) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    path = prepare(dataset, wanted, silent, tmp_path)
     whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(StoreError, match=r"is damaged .*delete it and run prepare again"):
-        open_store(path)
-    said: list[str] = []
-    prepare(dataset, StoreSettings(2, 33, 14), said.append, tmp_path)
-    assert "is damaged, so it is made again" in said[0]
+    for content in damage(whole).values():
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"is damaged .*delete it and run prepare again"):
+            open_store(path)
+        said: list[str] = []
+        assert prepare(dataset, wanted, said.append, tmp_path) == path
+        assert said[0] == f"{path} is damaged, so it is made again"
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materialize: bool) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    path = prepare(dataset, wanted, silent, tmp_path)
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    # The first block, HDF5's own structures and pixels alike.
+    places = {*range(0, 512, 16), *range(512, 4096, 64), len(whole) - 1}
+    places.update(generator.integers(0, len(whole), 150).tolist())
+    with path.open("r+b", buffering=0) as file:
+        for place in places:
+            file.seek(place)
+            file.write(bytes([whole[place] ^ (1 << int(generator.integers(8)))]))
+            with pytest.raises(StoreError, match="it is not as it was written"):
+                open_store(path)
+            file.seek(place)
+            file.write(whole[place : place + 1])
     assert path.read_bytes() == whole
+    assert prepare(dataset, wanted, silent, tmp_path) == path
 
 
 def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
     path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
     with h5py.File(path, "r+") as file:
         file["train/hr"][100] ^= 1
-    with pytest.raises(StoreError, match=r"the plane of train0\.png has changed"):
+    with pytest.raises(StoreError, match="it is not as it was written"):
         open_store(path)
+
+
+def test_a_change_of_the_open_file_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+    store = open_store(path)
+    store.check_unchanged()
+    with path.open("r+b") as file:
+        file.seek(3000)
+        file.write(b"other pixels")
+    os.utime(path, ns=(0, store.identity.modified + 1))  # clocks of file systems may be coarse
+    with pytest.raises(StoreError, match="it has changed since it was opened"):
+        store.check_unchanged()
+
+
+def test_an_open_file_that_is_made_again_stays_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+    store = open_store(path)
+    before = store.train.hr.copy()
+    path.unlink()
+    store.check_unchanged()
+    prepare(dataset, StoreSettings(2, 33, 14), silent, tmp_path)
+    store.check_unchanged()
+    assert np.array_equal(store.train.hr, before)
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_a_failed_write_leaves_nothing_and_can_be_tried_again(
+    dataset: Dataset, tmp_path: Path, materialize: bool
+) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    whole = prepare(dataset, wanted, silent, tmp_path / "whole").read_bytes()
+    output = tmp_path / "out"
+    for size in (1, 700, 3000, len(whole) // 3, len(whole) - 1):
+        with (
+            largest_file(size),
+            pytest.raises(WriteError, match=r"cannot write .*\.h5: no file may be so large here"),
+        ):
+            prepare(dataset, wanted, silent, output)
+        assert {one.suffix for one in output.iterdir()} == {".lock"}
+    assert prepare(dataset, wanted, silent, output).read_bytes() == whole
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:

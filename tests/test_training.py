@@ -1,5 +1,8 @@
-"""Sampler, optimizers, training and checkpoint: one fit, step by step."""
+"""Sampler, optimizers and training: one fit, step by step."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from srcnn_mlflow.architecture import Architecture
-from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.errors import TrainingError
 from srcnn_mlflow.model import Srcnn
@@ -20,6 +22,7 @@ from srcnn_mlflow.optimizers import Optimizer
 from srcnn_mlflow.sampler import PatchSampler, augment
 from srcnn_mlflow.store import Store, StoreSettings, open_store, prepare
 from srcnn_mlflow.training import (
+    LOOK_EVERY,
     EpochResult,
     Plan,
     Progress,
@@ -30,6 +33,7 @@ from srcnn_mlflow.training import (
     learning_rate,
     make_plan,
 )
+from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
 QUICK = TrainingSettings(architecture="9-1-5", epochs=3, batch_size=4)
@@ -188,6 +192,45 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
     assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+def test_two_processes_train_to_the_same_bits(
+    photo_folder: Path, tmp_path: Path, threads: int
+) -> None:
+    code = (
+        "import hashlib, sys\n"
+        "from pathlib import Path\n"
+        "import torch\n"
+        "from srcnn_mlflow.export import build_onnx\n"
+        "from srcnn_mlflow.metrics import psnr\n"
+        "from srcnn_mlflow.sampler import PatchSampler\n"
+        "from srcnn_mlflow.store import open_store\n"
+        "from srcnn_mlflow.training import Plan, TrainingSettings, fit\n"
+        "from srcnn_mlflow.upscaler import Upscaler\n"
+        "torch.set_num_threads(int(sys.argv[2]))\n"
+        "store = open_store(Path(sys.argv[1]))\n"
+        "settings = TrainingSettings(architecture='9-5-5')\n"
+        "def validate(weights):\n"
+        "    upscaler = Upscaler(build_onnx(weights, settings.network, 2))\n"
+        "    _, original = store.valid.pair(0)\n"
+        "    return psnr(original, upscaler.upscale_luma(original[::2, ::2]), 2)\n"
+        "for result in fit(PatchSampler(store, torch.device('cpu')), settings, Plan(2, 6), "
+        "validate):\n"
+        "    kept = [*sorted(result.weights.items()), *sorted(result.state.items())]\n"
+        "    sums = hashlib.sha256(b''.join(array.tobytes() for _, array in kept)).hexdigest()\n"
+        "    print(result.train_loss.hex(), result.val_psnr.hex(), sums)\n"
+    )
+    settings = StoreSettings(2, 33, 14)
+    path = prepare(load_dataset(str(photo_folder)), settings, print, tmp_path)
+    command = [sys.executable, "-c", code, str(path), str(threads)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+    first, second = (
+        subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+        for _ in range(2)
+    )
+    assert len(first.splitlines()) == 2
+    assert first == second
+
+
 def test_the_averaged_weights_follow_the_weights_by_the_decay(sampler: PatchSampler) -> None:
     settings = replace(QUICK, ema_decay=0.75, precondition=False)
     expected: dict[str, Any] = {}
@@ -262,8 +305,53 @@ def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler
 
 def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
     settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant")
-    with pytest.raises(TrainingError, match=r"loss is (nan|inf) in epoch \d.*lower lr"):
+    says = (
+        r"the training has diverged: the loss is (nan|inf) at step 6 of epoch 1, and there is no "
+        r"checkpoint yet; lower lr \(now 1e\+30\), or set gradient_clip \(now none\)"
+    )
+    with pytest.raises(TrainingError, match=says):
         run(sampler, settings)
+
+
+def test_an_exploding_loss_is_noticed_long_before_a_long_epoch_ends(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant", batch_size=1)
+    with pytest.raises(TrainingError, match=f"loss is (nan|inf) at step {LOOK_EVERY} of epoch 1"):
+        next(fit(sampler, settings, Plan(epochs=1, steps=10**6), count_up))
+
+
+def test_a_training_that_explodes_later_says_what_is_kept(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e18, schedule="constant")
+    results = fit(sampler, settings, Plan(epochs=2, steps=1), count_up)
+    assert next(results).is_best
+    with pytest.raises(TrainingError, match="of epoch 2, and the best epoch before it is kept"):
+        next(results)
+
+
+def test_weights_that_explode_in_the_last_step_are_noticed(sampler: PatchSampler) -> None:
+    settings = replace(QUICK, optimizer="adam", lr=1e39, schedule="constant")
+    with pytest.raises(TrainingError, match="a weight is no longer a finite number at step 1 of"):
+        next(fit(sampler, settings, Plan(epochs=1, steps=1), count_up))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_loss_that_no_picture_can_have_ends_the_fit(
+    sampler: PatchSampler, optimizer: str, residual: bool
+) -> None:
+    settings = replace(QUICK, optimizer=optimizer, lr=1000.0, residual=residual)
+    with pytest.raises(TrainingError, match=r"the loss is (nan|inf|[1-9]\S*) at step 6 of epoch 1"):
+        run(sampler, settings)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_patches(sampler: PatchSampler) -> None:
+    """However often it is looked at: with a rate too low to learn, a longer epoch is like one."""
+    settings = replace(QUICK, lr=1e-30, augment=False)
+    one_pass = sampler.batches_in_pass(QUICK.batch_size)
+    losses = [
+        next(fit(sampler, settings, Plan(1, passes * one_pass), count_up)).train_loss
+        for passes in (1, 2 * LOOK_EVERY // one_pass + 1)
+    ]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-6)
 
 
 def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) -> None:
@@ -282,23 +370,3 @@ def test_a_plan_by_minutes_fits_the_time(sampler: PatchSampler, minutes: float) 
     least = plan.epochs * (plan.step_seconds + 0.01)  # one step an epoch
     assert planned <= max(60 * minutes, least) + 1e-6
     assert planned >= 0.7 * 60 * minutes
-
-
-def test_a_checkpoint_gives_back_what_it_was_given(tmp_path: Path) -> None:
-    path = tmp_path / "folder" / "best.safetensors"
-    arrays = {"conv1.weight": np.random.default_rng(0).random((2, 3), np.float32)}
-    save_checkpoint(path, arrays, {"epoch": 3, "settings": {"lr": 0.1}})
-    loaded, facts = load_checkpoint(path)
-    assert np.array_equal(loaded["conv1.weight"], arrays["conv1.weight"])
-    assert facts == {"epoch": 3, "settings": {"lr": 0.1}}
-    assert [one.name for one in path.parent.iterdir()] == ["best.safetensors"]
-
-
-def test_a_checkpoint_cut_short_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "best.safetensors"
-    save_checkpoint(path, {"weight": np.zeros(100, np.float32)}, {})
-    path.write_bytes(path.read_bytes()[:-10])
-    with pytest.raises(TrainingError, match=r"best\.safetensors is not a usable checkpoint"):
-        load_checkpoint(path)
-    with pytest.raises(TrainingError, match=r"missing\.safetensors is not a usable checkpoint"):
-        load_checkpoint(tmp_path / "missing.safetensors")

@@ -11,6 +11,7 @@ import torch
 
 from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.architecture import ARCHITECTURES, FILTERS, Architecture
+from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
 from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.export import Weights, save_onnx
@@ -116,13 +117,15 @@ def export(scale: int, model: str, output: Path, say: Say) -> None:
 
     Raises:
         ModelError: there is no such model.
+        WriteError: the folder may not be written, or its disk is full.
     """
     found = registry.find_model(model, scale)
-    output.mkdir(parents=True, exist_ok=True)
     onnx, script = output / f"srcnn-x{scale}.onnx", output / f"srcnn_x{scale}.py"
-    shutil.copy(found.network, onnx)
+    with atomic_write(onnx, found.network.stat().st_size) as partial:
+        shutil.copyfile(found.network, partial)
     text = _SCRIPT.format(onnx=onnx.name, script=script.name, scale=scale)
-    script.write_text(text, encoding="utf-8")
+    with atomic_write(script, len(text)) as partial:
+        partial.write_text(text, encoding="utf-8")
     say(f"wrote {found.label} to {onnx}; {script} runs it with onnxruntime, numpy and pillow")
 
 

@@ -85,7 +85,9 @@ def _judge(
     champion = registry.version_with_alias(scale, CHAMPION)
     if champion == found.version:
         reason = f"it is the champion of {registry.model_name(scale)} already"
-        return _refuse(scale, found.version, champion, (reason,), say)
+        mlflow.set_tag("verdict", f"refused: {reason}")
+        say(f"version {champion} is not promoted: {reason}")
+        return Verdict(champion, champion, (reason,))
     photos = load_photos(dataset, SPLIT, say)
     tracking.log_photos(dataset, photos, SPLIT)
     challenger_scores = known or score_model(found, photos, scale, scale, say)
@@ -94,7 +96,6 @@ def _judge(
     while not judgement.shortcomings:
         present = registry.version_with_alias(scale, CHAMPION)
         if present == champion:
-            registry.promote(scale, found.version)
             return _accept(scale, found.version, champion, judgement, say)
         say(f"version {present} has become champion meanwhile; judging against it")
         champion = present
@@ -136,7 +137,9 @@ def _accept(
     scale: int, version: int, champion: int | None, judgement: Judgement, say: Say
 ) -> Verdict:
     against = "bicubic" if champion is None else f"bicubic and version {champion}"
+    # Before the alias, so that no champion is without its reason, whenever the process is killed.
     _record_verdict(scale, version, f"promoted: better than {against}")
+    registry.promote(scale, version)
     psnr, ssim = judgement.contests[0].challenger, judgement.contests[1].challenger
     say(
         f"version {version} is champion of {registry.model_name(scale)}: {psnr:.3f} dB and SSIM "

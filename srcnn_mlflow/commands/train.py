@@ -456,6 +456,7 @@ def _epochs(
         plan, progress = _plan(sampler, settings, validate, world), None
     say(_estimate(request, sampler, plan, world))
     for result in fit(sampler, settings, plan, validate, progress, world):
+        store.check_unchanged()
         yield plan, result
 
 
@@ -594,6 +595,11 @@ def _register(
         f"{validation.srcnn_psnr:.2f} dB on {validation.images} validation pictures, bicubic "
         f"{validation.bicubic_psnr:.2f} dB"
     )
+    if validation.psnr_gain <= 0:
+        say(
+            f"version {version} is no better than bicubic, and promote will refuse it; train "
+            f"longer, or lower lr (now {request.settings.lr:g})"
+        )
     return Trained(version, run_id, validation)
 
 

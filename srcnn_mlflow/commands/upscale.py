@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image
 
+from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.commands.prepare import under_project
 from srcnn_mlflow.datasets import scan
-from srcnn_mlflow.errors import ImageError, ModelError
+from srcnn_mlflow.errors import ImageError, ModelError, WriteError
 from srcnn_mlflow.imaging import MAX_PIXELS, SUFFIXES, open_image, picture_files, printable
 from srcnn_mlflow.limits import read_limit
 from srcnn_mlflow.progress import Say, progress
@@ -126,14 +127,13 @@ def upscale_files(
         except ImageError as error:
             say(f"skipped: {error}")
             continue
-        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             written.append(_save(model.upscaler.upscale_image(image), target))
             if compare:
                 beside = target.with_name(f"{target.stem}-bicubic.png")
                 written.append(_save(bicubic_image(image, scale), beside))
-        except OSError as error:
-            if error.errno != errno.ENAMETOOLONG:
+        except WriteError as error:
+            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
                 raise
             say(f"skipped: the name of what {printable(path.name)} becomes is too long; rename it")
     if not written:
@@ -172,5 +172,6 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
 
 
 def _save(image: Image.Image, path: Path) -> Path:
-    image.save(path, "PNG", icc_profile=image.info.get("icc_profile"))
+    with atomic_write(path) as partial:
+        image.save(partial, "PNG", icc_profile=image.info.get("icc_profile"))
     return path

@@ -1,0 +1,42 @@
+"""Files that are whole or not there, whatever happens while they are written."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from srcnn_mlflow.errors import WriteError
+from srcnn_mlflow.faults import reason_of
+
+
+@contextmanager
+def atomic_write(path: Path, size: int | None = None) -> Iterator[Path]:
+    """Give a name to write under, which becomes the file's own when the block ends well.
+
+    Until then a former file stays as it is; a block that fails leaves nothing behind.
+
+    Args:
+        path: the file; its folder is made where needed.
+        size: bytes it will have, for the message, where that is known.
+
+    Raises:
+        WriteError: the system refused, as on a full disk or without permission.
+    """
+    # Short, because a name may be as long as the system allows.
+    partial = path.with_name(f"{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield partial
+            partial.replace(path)
+        finally:
+            _remove(partial)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {reason_of(error, path.parent, size)}") from error
+
+
+def _remove(partial: Path) -> None:
+    # What kept it from being written is what a person has to know, not this.
+    with suppress(OSError):
+        partial.unlink(missing_ok=True)
