@@ -1,7 +1,6 @@
 """Files that are whole or not there, whatever happens while they are written."""
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -23,8 +22,8 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[Path]:
     Raises:
         WriteError: the system refused, as on a full disk or without permission.
     """
-    # Short, because a name may be as long as the system allows.
-    partial = path.with_name(f"{os.getpid()}-{threading.get_ident()}.partial")
+    # Of the name only the beginning, because that may be as long as the system allows.
+    partial = path.with_name(f"{path.name[:50]}.{os.getpid()}.partial")
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

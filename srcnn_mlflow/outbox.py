@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +18,8 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from srcnn_mlflow.errors import TrackingError
+from srcnn_mlflow.errors import TrackingError, WriteError
+from srcnn_mlflow.faults import reason_of
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.tracking import log_file
 
@@ -69,7 +69,7 @@ class Outbox:
 
         Raises:
             TrackingError: the server refuses what was put before.
-            OSError: the disk does not take it.
+            WriteError: the disk does not take it.
         """
         self._check_refusal()
         with self._changed:
@@ -221,25 +221,37 @@ def _parcels(folder: Path) -> list[Path]:
 
 def _write(parcel: Parcel, folder: Path) -> None:
     """Put a parcel on disk; it has its final name only when it is whole."""
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(suffix=".partial", dir=folder))
+    timestamp = int(time.time() * 1000)
+    partial = folder / f"{timestamp}.partial"
+    try:
+        (partial / _FILES).mkdir(parents=True)
+        _fill(partial, parcel, timestamp)
+        partial.replace(folder / f"{timestamp:015d}-{parcel.step:06d}")
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        size = sum(file.stat().st_size for file in parcel.files)
+        reason = reason_of(error, Path.cwd(), size)
+        raise WriteError(
+            f"cannot write epoch {parcel.step} to {folder}, where it waits to be sent: {reason}"
+        ) from error
+
+
+def _fill(partial: Path, parcel: Parcel, timestamp: int) -> None:
     facts = {
         "step": parcel.step,
-        "timestamp": int(time.time() * 1000),
+        "timestamp": timestamp,
         "metrics": dict(parcel.metrics),
         "folder": parcel.folder,
     }
+    for file in parcel.files:
+        shutil.copyfile(file, partial / _FILES / file.name)
     if parcel.image is not None:
         facts["image"], picture = parcel.image
         picture.save(partial / _IMAGE)
-    (partial / _FILES).mkdir()
-    for file in parcel.files:
-        shutil.copyfile(file, partial / _FILES / file.name)
     (partial / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
     for path in partial.glob("**/*"):
         if path.is_file():
             _flush(path)
-    partial.replace(folder / f"{facts['timestamp']:015d}-{parcel.step:06d}")
 
 
 def _flush(path: Path) -> None:

@@ -20,6 +20,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.engine import URL, make_url
 
 from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.datasets import Photo, digest
@@ -163,10 +164,10 @@ def _create_store() -> None:
     MLflow cannot go on with a database whose creation has broken off, so it has its name only
     when it is complete.
     """
-    scheme, _, name = mlflow.get_tracking_uri().partition(":///")
-    if scheme != "sqlite":
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("sqlite:///"):
         return
-    path = Path(name.partition("?")[0])
+    path = Path(make_url(uri).database or "")
     with one_at_a_time(
         path.with_name(f"{path.name}.lock"), f"creates {path}", logging.getLogger(__name__).info
     ):
@@ -175,7 +176,8 @@ def _create_store() -> None:
             path.open("r+b").close()
         else:
             with atomic_write(path) as partial:
-                MlflowClient(f"sqlite:///{partial}").search_experiments(max_results=1)
+                partial_uri = URL.create("sqlite", database=str(partial))
+                MlflowClient(partial_uri.render_as_string()).search_experiments(max_results=1)
 
 
 def as_text(value: Any) -> str:

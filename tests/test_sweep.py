@@ -118,8 +118,8 @@ def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     killed = start(workspace, **length)
 
     def second_trial_has_a_state() -> bool:
-        states = workspace.glob("mlruns/*/*/artifacts/checkpoint/state.safetensors")
-        return len(list(states)) == 2
+        states = workspace.glob("mlruns/*/*/artifacts/checkpoint/state-*.safetensors")
+        return len({path.parent for path in states}) == 2
 
     wait_for(second_trial_has_a_state, killed)
     killed.kill()
