@@ -106,12 +106,15 @@ def test_the_best_run_at_x4_stands_first(show: Show, interface: Interface) -> No
         f"#/experiments/0/runs?searchFilter={wanted}&orderByKey={order}&orderByAsc=false",
         "matching runs",
     )
-    # It shows itself only under a mouse.
-    page.get_by_role("button", name="Show more columns").first.dispatch_event("click")
-    page.get_by_text("srcnn_psnr", exact=True).first.wait_for()
+    page.get_by_role("button", name="Columns", exact=True).click()
+    for metric in ("psnr_gain", "srcnn_psnr", "srcnn_ssim"):
+        page.get_by_text(metric, exact=True).last.click()
+    page.keyboard.press("Escape")
     best = max(interface.runs("evaluate"), key=lambda run: run.data.metrics["srcnn_psnr"])
     first = page.locator("[role=row][row-index='0'] a[href*='/runs/']").first
     assert best.info.run_id in (first.get_attribute("href") or "")
+    shown = page.locator("[role=row][row-index='0']").all_inner_texts()
+    assert f"{best.data.metrics['srcnn_psnr']:.2f}"[:4] in " ".join(shown)
     keep(page, "runs")
 
 

@@ -133,8 +133,11 @@ def _judge(
         "commit": tracking.git_commit(),
     }
     _log(evaluation, extremes, scale, about)
-    say(f"{found.label} on {len(scored)} pictures of {dataset} {split}:")
-    say(markdown_table(table_rows(scale, evaluation.summary)))
+    heading = f"{found.label} on {len(scored)} pictures of {dataset} {split}:"
+    table = markdown_table(table_rows(scale, evaluation.summary))
+    mlflow.set_tag(tracking.DESCRIPTION, f"{heading}\n\n{table}")
+    say(heading)
+    say(table)
     say(f"table, pictures and report.html: {mlflow.get_artifact_uri(ARTIFACTS)}")
     return evaluation
 
