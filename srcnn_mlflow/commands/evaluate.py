@@ -84,7 +84,9 @@ def evaluate(
     }
     with tracking.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
         found = registry.find_model(model, scale)
-        mlflow.set_tag("model_uri", found.uri)
+        mlflow.set_tags(
+            {"model_uri": found.uri, "mlflow.runName": f"evaluate {found.label} on {dataset}"}
+        )
         photos = load_photos(dataset, split, say)
         tracking.log_photos(dataset, photos, split)
         width = scale if border is None else border
