@@ -107,6 +107,8 @@ class Outbox:
                 raise
             finally:
                 self._close()
+                # It removes what it has just sent; but it may be waiting for a server.
+                thread.join(timeout=1)
 
     def send(self) -> int:
         """Send all parcels that lie here, and give their number.

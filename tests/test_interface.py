@@ -40,10 +40,10 @@ class Interface:
 
 def run_experiments(folder: Path) -> None:
     """Two trainings at x4, of which the first is champion, and their comparison."""
-    for split, count in (("train", 3), ("valid", 2), ("test", 2)):
+    for split, count, first in (("train", 3, 0), ("valid", 2, 10), ("test", 2, 20)):
         (folder / "photos" / split).mkdir(parents=True)
         for number in range(count):
-            pixels = textured_pixels(120, 140, 10 * len(split) + number)
+            pixels = textured_pixels(120, 140, first + number)
             Image.fromarray(pixels).save(folder / "photos" / split / f"{split}{number}.png")
     quick = ("--scale", "4", "--dataset", "photos", "--architecture", "9-1-5")
     for arguments in (
