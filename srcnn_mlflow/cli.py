@@ -360,7 +360,7 @@ def results() -> None:
 
 @cli.command()
 def send() -> None:
-    """Send what trainings have kept on disk because their tracking server was away."""
+    """Send what trainings kept while their tracking server was away, and register the finished."""
     from srcnn_mlflow.commands import send as command
 
     command.send(click.echo)

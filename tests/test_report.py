@@ -372,6 +372,10 @@ def test_it_works_in_the_frame_of_the_mlflow_ui(open_page: OpenPage, report: Pat
     assert colours(frame, (0.2, 0.8)) == [BLUE, BLUE]
     frame.get_by_role("radio", name="Original").first.check()
     assert colours(frame, (0.2, 0.8)) == [GREEN, GREEN]
+    link = frame.locator("a[href^='#']").last
+    target = frame.locator(str(link.get_attribute("href")))
+    link.click()
+    assert abs(target.evaluate("one => one.getBoundingClientRect().top")) < 5
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
