@@ -94,8 +94,11 @@ def _judge(
     _record_scores(scale, found.version, challenger_scores, f"{dataset} {SPLIT}")
     judgement = _judge_against(champion, challenger_scores, photos, scale, say)
     while not judgement.shortcomings:
+        # Before the alias, so that no champion is without its reason if the process is killed.
+        _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}")
         present = registry.version_with_alias(scale, CHAMPION)
         if present == champion:
+            registry.promote(scale, found.version)
             return _accept(scale, found.version, champion, judgement, say)
         say(f"version {present} has become champion meanwhile; judging against it")
         champion = present
@@ -133,17 +136,18 @@ def _judge_against(
     return judgement
 
 
+def _named(champion: int | None) -> str:
+    """What a version has to be better than."""
+    return "bicubic" if champion is None else f"bicubic and version {champion}"
+
+
 def _accept(
     scale: int, version: int, champion: int | None, judgement: Judgement, say: Say
 ) -> Verdict:
-    against = "bicubic" if champion is None else f"bicubic and version {champion}"
-    # Before the alias, so that no champion is without its reason, whenever the process is killed.
-    _record_verdict(scale, version, f"promoted: better than {against}")
-    registry.promote(scale, version)
     psnr, ssim = judgement.contests[0].challenger, judgement.contests[1].challenger
     say(
         f"version {version} is champion of {registry.model_name(scale)}: {psnr:.3f} dB and SSIM "
-        f"{ssim:.5f}, better than {against}"
+        f"{ssim:.5f}, better than {_named(champion)}"
     )
     return Verdict(version, champion, ())
 
