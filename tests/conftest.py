@@ -168,7 +168,12 @@ def http_server(
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            # A server waits for the end of what a client, perhaps a halted one, has begun to send.
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
 
 
 def mlflow_server(folder: Path, port: int | None = None) -> AbstractContextManager[str]:

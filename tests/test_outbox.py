@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -10,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
@@ -243,20 +244,42 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
     pytest.fail(f"the training ended before epoch {epoch}")
 
 
+@contextmanager
+def halted(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let a process stand still, so that no test is a race with it."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def wait_for_parcels(folder: Path, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list((folder / "data" / "outbox").glob("*/*-*"))) < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 @pytest.mark.usefixtures("photo_folder")
 def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    with mlflow_server(tmp_path / "server", port):
+    with ExitStack() as standstill, mlflow_server(tmp_path / "server", port):
         outliving = start_training(tmp_path, 60, address)
         wait_for_epoch(outliving, 2)
+        standstill.enter_context(halted(outliving))
     # Nobody answers now, and nobody has to wait for that.
-    wait_for_epoch(outliving, 10)
-    with mlflow_server(tmp_path / "server", port):
-        output, _ = outliving.communicate(timeout=300)
-        assert outliving.returncode == 0, output
-        lost = start_training(tmp_path, 5, address)
-        wait_for_epoch(lost, 1)
+    wait_for_parcels(tmp_path, 5)
+    with ExitStack() as standstill:
+        standstill.enter_context(halted(outliving))
+        with mlflow_server(tmp_path / "server", port):
+            standstill.close()
+            output, _ = outliving.communicate(timeout=300)
+            assert outliving.returncode == 0, output
+            lost = start_training(tmp_path, 10, address)
+            wait_for_epoch(lost, 1)
+            standstill.enter_context(halted(lost))
     output, _ = lost.communicate(timeout=300)
     assert lost.returncode == 1
     last = output.strip().splitlines()[-1]
