@@ -1,6 +1,12 @@
 """The one family of errors whose message is meant for the person at the keyboard."""
 
 
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line; its kind where it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
+
+
 class SrcnnError(Exception):
     """A problem the user can mend: the message says what, with which value, and what to do."""
 

@@ -237,15 +237,16 @@ def table_rows(scale: int, summary: Summary) -> list[TableRow]:
     ]
 
 
-def describe_protocol(border: int) -> str:
+def describe_protocol(border: int | None) -> str:
     """Say how PSNR and SSIM were measured.
 
     Args:
-        border: pixels left out along each edge.
+        border: pixels left out along each edge; None for as many as each model's scale.
     """
+    frame = "a border as wide as the scale" if border is None else f"border of {border} pixels"
     return (
-        f"PSNR and SSIM on 8-bit BT.601 luma, border of {border} pixels left out, averaged over "
-        "pictures. Low resolution by bicubic with antialias."
+        f"PSNR and SSIM on 8-bit BT.601 luma, {frame} left out, averaged over pictures. Low "
+        "resolution by bicubic with antialias."
     )
 
 

@@ -18,7 +18,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from srcnn_mlflow.errors import TrackingError, WriteError
+from srcnn_mlflow.errors import TrackingError, WriteError, first_line
 from srcnn_mlflow.faults import reason_of
 from srcnn_mlflow.progress import Say
 from srcnn_mlflow.tracking import log_file
@@ -124,7 +124,7 @@ class Outbox:
                 except Exception as error:
                     if not _is_away(error):
                         raise self._refused(error) from error
-                    self._reason = _first_line(error)
+                    self._reason = first_line(error)
                     raise self._away() from error
                 sent += 1
         return sent
@@ -146,7 +146,7 @@ class Outbox:
                         self._refusal = error
                         self._changed.notify_all()
                     return
-                self._reason, pause = _first_line(error), SECONDS_BETWEEN_TRIES
+                self._reason, pause = first_line(error), SECONDS_BETWEEN_TRIES
             with self._changed:
                 if pause:
                     self._failed = self._tries
@@ -177,7 +177,7 @@ class Outbox:
     def _refused(self, error: Exception) -> TrackingError:
         return TrackingError(
             f"{mlflow.get_tracking_uri()} does not take what run {self._run_id} has measured "
-            f"({_first_line(error)}); it is kept in {self._folder}"
+            f"({first_line(error)}); it is kept in {self._folder}"
         )
 
     def _away(self) -> "TrackingError":
@@ -294,7 +294,3 @@ def _is_away(error: Exception) -> bool:
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return error.response.status_code >= 500
     return isinstance(error, requests.RequestException)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -15,6 +15,10 @@ Say = Callable[[str], None]
 SECONDS_BETWEEN_LINES = 15.0
 
 
+def say_nothing(_: str) -> None:
+    """Where messages go that somebody else, or a run, tells already."""
+
+
 def progress(items: Iterable[Item], total: int, label: str) -> Iterator[Item]:
     """Pass items through while showing how many of `total` are done, on standard error.
 

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from srcnn_mlflow.errors import SweepError
+from srcnn_mlflow.errors import SweepError, first_line
 from srcnn_mlflow.locking import one_at_a_time
 from srcnn_mlflow.processes import ProcessSign
 from srcnn_mlflow.progress import Say
@@ -95,7 +95,7 @@ class Place:
         try:
             yield
         except (SQLAlchemyError, OptunaError, ImportError) as error:
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            reason = first_line(error.__cause__ or error)
             for secret in self._secrets():
                 reason = reason.replace(secret, "***")
             raise SweepError(

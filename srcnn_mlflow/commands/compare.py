@@ -25,7 +25,7 @@ from srcnn_mlflow.comparison import (
 from srcnn_mlflow.comparison_figure import draw_comparison, in_words
 from srcnn_mlflow.datasets import Photo, digest, load_luma
 from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import ImageScore, score_photos, summarize
+from srcnn_mlflow.evaluation import ImageScore, describe_protocol, score_photos, summarize
 from srcnn_mlflow.export import read_layers
 from srcnn_mlflow.imaging import flatten, open_image
 from srcnn_mlflow.judge import JudgedModel
@@ -280,9 +280,7 @@ def _write(
         )
         (folder / "table.md").write_text(
             f"{models_table(compared)}\n\n"
-            f"On {measured_on} (digest {photos_digest}). PSNR and SSIM on 8-bit "
-            "BT.601 luma, a border as wide as the scale left out, averaged over pictures. Low "
-            "resolution by bicubic with antialias. "
+            f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
             f"{timed.footnote()} Commit {tracking.git_commit()}.\n\n"
             f"![{in_words(compared)}](figure.png)\n",
             encoding="utf-8",

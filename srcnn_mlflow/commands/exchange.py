@@ -13,7 +13,7 @@ from srcnn_mlflow import registry, tracking
 from srcnn_mlflow.architecture import ARCHITECTURES, FILTERS, Architecture
 from srcnn_mlflow.atomic_write import atomic_write
 from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
-from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.errors import ModelError, first_line
 from srcnn_mlflow.export import Weights, save_onnx
 from srcnn_mlflow.progress import Say
 
@@ -54,8 +54,8 @@ def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
     try:
         loaded = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path} cannot be read as plain weights: {first}") from error
+        reason = first_line(error)
+        raise ModelError(f"{path} cannot be read as plain weights: {reason}") from error
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     for name in ARCHITECTURES:

@@ -85,9 +85,9 @@ def _judge(
     champion = registry.version_with_alias(scale, CHAMPION)
     if champion == found.version:
         reason = f"it is the champion of {registry.model_name(scale)} already"
+        # Of the run alone; the version keeps the verdict that made it champion.
         mlflow.set_tag("verdict", f"refused: {reason}")
-        say(f"version {champion} is not promoted: {reason}")
-        return Verdict(champion, champion, (reason,))
+        return _say_refusal(champion, champion, (reason,), say)
     photos = load_photos(dataset, SPLIT, say)
     tracking.log_photos(dataset, photos, SPLIT)
     challenger_scores = known or score_model(found, photos, scale, scale, say)
@@ -156,6 +156,12 @@ def _refuse(
     scale: int, version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say
 ) -> Verdict:
     _record_verdict(scale, version, f"refused: {'; '.join(shortcomings)}")
+    return _say_refusal(version, champion, shortcomings, say)
+
+
+def _say_refusal(
+    version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say
+) -> Verdict:
     say(f"version {version} is not promoted: {'; '.join(shortcomings)}")
     return Verdict(version, champion, shortcomings)
 

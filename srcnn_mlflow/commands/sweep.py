@@ -18,7 +18,7 @@ from srcnn_mlflow.commands.train import TrainRequest, Watch, make_ready, train, 
 from srcnn_mlflow.datasets import digest
 from srcnn_mlflow.distributed import World, alone, choose_device
 from srcnn_mlflow.errors import SrcnnError, SweepError
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.progress import Say, say_nothing
 from srcnn_mlflow.store import Store, open_store
 from srcnn_mlflow.study import RUN_ID, TENTHS, Place, SharedStudy
 from srcnn_mlflow.study_figures import as_json, draw_study, table
@@ -177,9 +177,9 @@ def _run_trial(bench: _Bench, trial: Trial, say: Say) -> Run:
     with _trial_run(bench, trial, training, former) as run_id:
         if former is not None:
             say(f"trial {trial.number}: continued in run {run_id}, which had broken off")
-        # Only what decides of the trial as a whole is told.
+        # Only what decides of the trial as a whole is told; its epochs stand in its run.
         try_out(
-            run_id, training, bench.prepared, bench.store, bench.world, _watch(trial), _say_nothing
+            run_id, training, bench.prepared, bench.store, bench.world, _watch(trial), say_nothing
         )
     return mlflow.get_run(run_id)
 
@@ -224,10 +224,6 @@ def _watch(trial: Trial) -> Watch:
         return False
 
     return watch
-
-
-def _say_nothing(_: str) -> None:
-    """What a training says of its epochs stands in its run."""
 
 
 def _describe_end(trial: Trial, value: float, pruned: bool, study: SharedStudy) -> str:

@@ -35,7 +35,7 @@ from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
 from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
 from srcnn_mlflow.outbox import Outbox, Parcel
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.progress import Say, say_nothing
 from srcnn_mlflow.sampler import PatchSampler
 from srcnn_mlflow.specimen import Specimen, choose_specimen, draw_specimen
 from srcnn_mlflow.store import Store, StoreSettings, open_store
@@ -241,7 +241,8 @@ def follow(world: World) -> None:
             state = _State.from_file(path)
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
-        prepared = _prepare(request, _say_nothing)
+        # The process that leads speaks for all.
+        prepared = _prepare(request, say_nothing)
         if digest(prepared.dataset.photos("train")) != brief["train_digest"]:
             raise TrainingError(
                 f"process {world.rank} finds other pictures in data set {request.dataset} than the "
@@ -249,17 +250,13 @@ def follow(world: World) -> None:
             )
         store = open_store(prepared.path)
         with world.together():
-            for _ in _epochs(request, store, world, state, _say_nothing):
+            for _ in _epochs(request, store, world, state, say_nothing):
                 pass
     except (SrcnnError, KeyboardInterrupt) as error:
         # The process that leads may be the one that is lost, and then cannot say so.
         if world.beside_leader:
             tracking.mark_failed(run_id, str(error) or "interrupted")
         raise
-
-
-def _say_nothing(_: str) -> None:
-    """The process that leads speaks for all."""
 
 
 def _watch_idly(*_: object) -> bool:
