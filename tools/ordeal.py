@@ -1,6 +1,6 @@
 """What a bad day does to the experiments of this checkout, with real processes and real servers.
 
-    python tools/ordeal.py kills      30 kills at random moments over four commands, each recovered
+    python tools/ordeal.py kills      30 kills at random moments of four commands, each recovered
     python tools/ordeal.py writers    8 trainings at once into one SQLite store
     python tools/ordeal.py outage     a tracking server that is away for a minute of a training
 
@@ -8,6 +8,7 @@ Everything happens in a folder of its own. What does not hold ends the program w
 """
 
 import hashlib
+import itertools
 import os
 import random
 import signal
@@ -47,28 +48,30 @@ def ordeal() -> None:
 
 
 @ordeal.command()
-@click.option("--number", default=30, show_default=True)
+@click.option("--number", default=30, show_default=True, help="Commands caught at work.")
 @click.option("--seed", default=0, show_default=True)
 def kills(number: int, seed: int) -> None:
-    """Kill commands at random moments, and start each of them again."""
+    """Kill commands at random moments of their work, and start each of them again."""
     moments = random.Random(seed)
     with tempfile.TemporaryDirectory() as temporary:
         reference = _folder(temporary, "reference")
         seconds = {name: _finish(name, reference) for name in COMMANDS}
         click.echo(f"undisturbed: {', '.join(f'{n} {s:.1f} s' for n, s in seconds.items())}")
-        done = caught = 0
-        while done < number:
-            folder = _folder(temporary, f"round{done}")
+        caught = dict.fromkeys(COMMANDS, 0)
+        rounds = itertools.count(1)
+        while sum(caught.values()) < number:
+            folder = _folder(temporary, f"round{next(rounds)}")
             for name in COMMANDS:
                 moment = moments.uniform(0, seconds[name])
                 was_caught = _kill(name, folder, moment)
-                done, caught = done + 1, caught + was_caught
-                what = "killed" if was_caught else "had finished"
+                caught[name] += was_caught
+                what = "killed" if was_caught else "had ended"
                 again = _finish(name, folder)
-                click.echo(f"{done}: {name} {what} after {moment:.1f} s; again {again:.1f} s")
+                click.echo(f"{name} {what} after {moment:.1f} s; again {again:.1f} s")
             _check_recovered(folder, reference)
+    kinds = ", ".join(f"{name} {count}" for name, count in caught.items())
     click.echo(
-        f"{done} kills, {caught} of them before the command had ended: all recovered, weights and "
+        f"{sum(caught.values())} commands killed at work ({kinds}): all recovered, weights and "
         "prepared files equal to the undisturbed ones, no run left RUNNING, no half-written file"
     )
 
