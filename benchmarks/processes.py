@@ -21,7 +21,7 @@ from srcnn_mlflow.sampler import PatchSampler
 from srcnn_mlflow.store import StoreSettings, open_store, prepare
 from srcnn_mlflow.training import Plan, TrainingSettings, fit
 
-BATCH_SIZES = (16, 64)
+BATCH_SIZES = (16, 64, 256)
 PATCHES = 6400
 
 

@@ -4,7 +4,8 @@
     python benchmarks/upscale.py --memory true
 
 Both sides run the same weights over the same plane of 2040x1356 in one process; the rate of a
-matrix product in the same minute says what the machine could have done. With `--memory`, the whole
+matrix product in the same minute says what the machine could have done. Small pictures are run
+one by one and together, which is where a batch would have to pay. With `--memory`, the whole
 command `srcnn-mlflow upscale` makes 100 megapixels of 25, and its memory is looked at while it
 runs, beside that of the two pictures; it needs Linux.
 """
@@ -19,6 +20,7 @@ from statistics import median
 
 import click
 import numpy as np
+import onnxruntime
 import torch
 from arithmetic import inference_operations, matrix_product_rate
 from memory import proportional_bytes
@@ -27,12 +29,14 @@ from PIL import Image
 from srcnn_mlflow.architecture import ARCHITECTURES, Architecture
 from srcnn_mlflow.datasets import load_dataset
 from srcnn_mlflow.export import build_onnx
+from srcnn_mlflow.machine import available_cores
 from srcnn_mlflow.model import Srcnn
 from srcnn_mlflow.upscaler import Upscaler
 
 WIDTH, HEIGHT = 2040, 1356
 # Twice as wide and high it has 100 megapixels.
 LARGE = (5776, 4336)
+SMALL_PICTURES, SMALL_SIDES = 16, (16, 32, 64, 128)
 CPU = torch.device("cpu")
 
 
@@ -46,6 +50,7 @@ def main(rounds: int, memory: bool) -> None:
         return
     for architecture in ARCHITECTURES:
         _measure_speed(architecture, rounds)
+        _measure_batches(architecture, rounds)
 
 
 def photograph(width: int, height: int) -> Image.Image:
@@ -99,6 +104,29 @@ def _measure_speed(architecture: str, rounds: int) -> None:
             f"  {name}: {one:.2f} s, {operations / one / 1e9:.0f} GFLOP/s, "
             f"{100 * operations / one / rate:.0f} % of the matrix product, "
             f"{median(seconds['plain torch']) / one:.2f} times as fast"
+        )
+
+
+def _measure_batches(architecture: str, rounds: int) -> None:
+    """Small pictures of one size: in one call of the runtime, beside one call for each."""
+    network = Srcnn(Architecture(architecture, residual=False, padding="zero"), "plain")
+    weights = {name: value.numpy() for name, value in network.state_dict().items()}
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = available_cores()
+    session = onnxruntime.InferenceSession(build_onnx(weights, network.architecture, 2), options)
+    for side in SMALL_SIDES:
+        pictures = np.random.default_rng(0).random((SMALL_PICTURES, 1, side, side), np.float32)
+        seconds: dict[int, list[float]] = {1: [], SMALL_PICTURES: []}
+        for _ in range(1 + 10 * rounds):
+            for together, times in seconds.items():
+                start = time.perf_counter()
+                for first in range(0, SMALL_PICTURES, together):
+                    session.run(None, {"luma": pictures[first : first + together]})
+                times.append(time.perf_counter() - start)
+        one_by_one, at_once = (median(times[1:]) / SMALL_PICTURES for times in seconds.values())
+        click.echo(
+            f"  {SMALL_PICTURES} pictures of {side}x{side}: {1000 * one_by_one:.2f} ms each, "
+            f"{1000 * at_once:.2f} ms together, {one_by_one / at_once:.2f} times as fast"
         )
 
 

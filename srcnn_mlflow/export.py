@@ -42,16 +42,11 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             nodes.append(_pad_edge(flow, f"padded{number}", margin))
             flow = f"padded{number}"
         pad = margin if architecture.padding == "zero" else 0
-        inputs = [flow, f"conv{number}.weight", f"conv{number}.bias"]
-        flow = f"layer{number}"
-        nodes.append(
-            helper.make_node("Conv", inputs, [flow], kernel_shape=[side, side], pads=[pad] * 4)
-        )
-        if number < 3:
-            nodes.append(helper.make_node("Relu", [flow], [f"{flow}.relu"]))
-            flow = f"{flow}.relu"
-    last = ["luma", flow] if architecture.residual else [flow]
-    nodes.append(helper.make_node("Add" if architecture.residual else "Identity", last, ["output"]))
+        if number < len(architecture.kernels):
+            nodes += _hidden_layer(flow, number, side, pad)
+            flow = f"layer{number}.relu"
+        else:
+            nodes += _last_layer(flow, number, side, pad, architecture.residual)
 
     constants = [
         numpy_helper.from_array(np.ascontiguousarray(value), name)
@@ -62,6 +57,7 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
         for m in sorted({architecture.halo, *(side // 2 for side in architecture.kernels)})
         if any(f"margin{m}" in node.input for node in nodes)
     ]
+    constants += _row_bounds(architecture.kernels[-1])
     sizes: list[str | int | None] = ["batch", 1, "height", "width"]
     graph = helper.make_graph(
         nodes,
@@ -111,6 +107,51 @@ def read_layers(path: Path) -> tuple[str, int]:
     }
     sides = [str(layers[name][-1]) for name in sorted(layers) if name.endswith(".weight")]
     return "-".join(sides), sum(math.prod(shape) for shape in layers.values())
+
+
+def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.NodeProto]:
+    layer, inputs = f"layer{number}", [flow, f"conv{number}.weight", f"conv{number}.bias"]
+    return [
+        helper.make_node("Conv", inputs, [layer], kernel_shape=[side, side], pads=[pad] * 4),
+        helper.make_node("Relu", [layer], [f"{layer}.relu"]),
+    ]
+
+
+def _last_layer(
+    flow: str, number: int, side: int, pad: int, residual: bool
+) -> list[onnx.NodeProto]:
+    """Write the convolution to a single plane row by row, and what its result is added to.
+
+    The runtime computes 16 planes at a time, however few are asked for. So every row of the kernel
+    gives a plane of its own, and these are added up, each shifted by its row: the same sum in a
+    quarter of the time.
+    """
+    rows = [f"row{row}" for row in range(side)]
+    kernel = f"conv{number}.rows"
+    slices = [
+        helper.make_node("Slice", ["rows", f"{row}.starts", f"{row}.ends", "row.axes"], [row])
+        for row in rows
+    ]
+    terms = [*rows, f"conv{number}.bias", *(["luma"] if residual else [])]
+    return [
+        # Done once, when the runtime loads the file, which so keeps the weights as they are known.
+        helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3]),
+        helper.make_node("Conv", [flow, kernel], ["rows"], kernel_shape=[1, side], pads=[pad] * 4),
+        *slices,
+        helper.make_node("Sum", terms, ["output"]),
+    ]
+
+
+def _row_bounds(side: int) -> list[TensorProto]:
+    """Where the last layer's planes begin and end, along channels and height."""
+    end = np.iinfo(np.int64).max
+    bounds = {"row.axes": [1, 2]}
+    for row in range(side):
+        bounds[f"row{row}.starts"] = [row, row]
+        bounds[f"row{row}.ends"] = [row + 1, row + 1 - side or end]
+    return [
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
+    ]
 
 
 def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:

@@ -11,7 +11,7 @@ from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.imaging import FloatPlane, Plane, bleed, luma, to_eight_bit, upscale
 from srcnn_mlflow.machine import available_cores
 
-TILE = 256
+TILE = 512
 # One step of 8-bit luma (16..235) is this many steps of red, green and blue.
 RGB_PER_LUMA = 255 / 219
 
