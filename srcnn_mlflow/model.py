@@ -54,11 +54,11 @@ class Srcnn(nn.Module):
 
     def forward(self, luma: Tensor) -> Tensor:
         """Sharpen bicubic luma; see the class for shapes and ranges."""
-        features = functional.relu(self._extract(luma))
-        features = functional.relu(self.conv2(features))
+        features = functional.relu_(self._extract(luma))
+        features = functional.relu_(self.conv2(features))
         # In float32 throughout: 8 bits are too few for luma, which is what this layer gives.
         with torch.autocast(luma.device.type, enabled=False):
-            output: Tensor = self.conv3(features.float())
+            output = self._reconstruct(features.float())
         return output + self.crop_target(luma) if self.architecture.residual else output
 
     def plain_weights(self) -> dict[str, Tensor]:
@@ -93,6 +93,26 @@ class Srcnn(nn.Module):
         # The second layer would round it anyway; done here, what lies between is half the memory.
         narrow = torch.is_autocast_enabled(device)
         return features.to(torch.get_autocast_dtype(device)) if narrow else features
+
+    def _reconstruct(self, features: Tensor) -> Tensor:
+        """Compute the last layer row by row of its kernel, and add the rows up.
+
+        The same sum as `self.conv3(features)`: a convolution to a single plane takes as long as one
+        to 16, so every row of the kernel gives a plane of its own.
+        """
+        side = self.conv3.kernel_size[0]
+        margin = 0 if self.architecture.padding == "none" else side // 2
+        if self.architecture.padding == "replicate":
+            features = functional.pad(features, [margin] * 4, mode="replicate")
+            margin = 0
+        kernel = self.conv3.weight[0].flip(1).permute(1, 0, 2).unsqueeze(2)
+        rows = functional.conv2d(features, kernel, padding=(0, margin))
+        height, width = rows.shape[2:]
+        size = (height + 2 * margin - side + 1, width)
+        padding = (side - 1 - margin, 0)
+        output = functional.fold(rows.flatten(2), size, (side, 1), padding=padding)
+        assert self.conv3.bias is not None
+        return output + self.conv3.bias
 
     def crop_target(self, luma: Tensor) -> Tensor:
         """Cut a plane of the input's size to the size of the output."""

@@ -16,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from srcnn_mlflow.architecture import Architecture
 from srcnn_mlflow.distributed import World, alone
 from srcnn_mlflow.errors import TrainingError
+from srcnn_mlflow.machine import keep_large_buffers
 from srcnn_mlflow.model import Srcnn
 from srcnn_mlflow.optimizers import Optimizer
 from srcnn_mlflow.preconditioning import fit_preconditioner
@@ -260,6 +261,7 @@ class _Learner:
     """A network under training, with everything that changes from step to step."""
 
     def __init__(self, settings: TrainingSettings, sampler: PatchSampler, world: World) -> None:
+        keep_large_buffers()
         device = sampler.device
         torch.manual_seed(settings.seed)
         preconditioner = None

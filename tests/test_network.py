@@ -76,6 +76,30 @@ def test_a_residual_network_begins_near_bicubic(seed: int) -> None:
 
 
 @every_network
+def test_layers_put_together_by_hand_compute_what_the_network_computes(
+    network: Architecture,
+) -> None:
+    torch.manual_seed(4)
+    model = Srcnn(network, "plain")
+    picture = torch.rand(2, 1, 37, 45)
+    layers = (model.conv1, torch.nn.ReLU(), model.conv2, torch.nn.ReLU(), model.conv3)
+    expected = torch.nn.Sequential(*layers)(picture)
+    if network.residual:
+        expected = expected + model.crop_target(picture)
+    output = model(picture)
+    assert output.shape == expected.shape
+    assert (output - expected).abs().max() < 1e-5
+    target = torch.rand_like(output)
+    names = [name for name, _ in model.named_parameters()]
+    given, wanted = (
+        torch.autograd.grad((result - target).square().sum(), list(model.parameters()))
+        for result in (output, expected)
+    )
+    for name, one, other in zip(names, given, wanted, strict=True):
+        assert (one - other).norm() < 1e-4 * other.norm(), name
+
+
+@every_network
 def test_export_computes_what_torch_computes(network: Architecture) -> None:
     weights = random_weights(network)
     session = onnxruntime.InferenceSession(build_onnx(weights, network, 2))
