@@ -2,14 +2,17 @@
 
     python benchmarks/train.py --dataset ../shared/data/T91
 
-The sides take turns in one process: the classical loop, `fit` with the same mathematics (zero
-padding, a loss on whole patches, Adam, float32), the same in bfloat16, and `fit` as `train` uses
-it. The rate of a matrix product in the same minute says what the machine could have done.
+The sides take turns, each in a process of its own, as a training is: the classical loop, `fit`
+with the same mathematics (zero padding, a loss on whole patches, Adam) in float32 and in bfloat16,
+and `fit` as `train` uses it. The rate of a matrix product in the same minute says what the machine
+could have done.
 """
 
+import json
+import subprocess
+import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -38,41 +41,62 @@ SAME_MATHEMATICS = TrainingSettings(
     augment=False,
     precision="float32",
 )
+CLASSICAL, RECIPE = "the classical loop", "fit, as train uses it"
+FITS = {
+    "fit, the same mathematics": SAME_MATHEMATICS,
+    "fit, the same in bfloat16": replace(SAME_MATHEMATICS, precision="bfloat16"),
+    RECIPE: TrainingSettings(),
+}
 WARM_UP = 10
 
 
 @click.command()
 @click.option("--dataset", default="samples", show_default=True, help="Whose patches are used.")
 @click.option("--steps", default=150, show_default=True, help="Steps of a side in a round.")
-@click.option("--rounds", default=3, show_default=True, help="How often each side runs.")
+@click.option("--rounds", default=5, show_default=True, help="How often each side runs.")
 @click.option("--workers", default=0, show_default=True, help="Of the classical `DataLoader`.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu or cuda.")
-def main(dataset: str, steps: int, rounds: int, workers: int, device: str) -> None:
-    """Measure the sides in turn in this process, and print the ratios of their medians."""
+@click.option("--side", type=(str, click.Path(path_type=Path)), hidden=True)
+def main(
+    dataset: str, steps: int, rounds: int, workers: int, device: str, side: tuple[str, Path] | None
+) -> None:
+    """Measure the sides in turn, and print the ratios of their medians."""
     chosen = choose_device(device)
+    if side is not None:
+        name, file = side
+        if name == CLASSICAL:
+            seconds = _time_classical(file, steps, workers, chosen)
+        else:
+            seconds = _time_fit(PatchSampler(open_store(file), chosen), FITS[name], steps)
+        click.echo(json.dumps(seconds))
+        return
     photos = load_dataset(dataset)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        planes = prepare(photos, StoreSettings(2, PATCH_SIZE, 14), click.echo, folder)
-        sampler = PatchSampler(open_store(planes), chosen)
-        patches = prepare(
-            photos, StoreSettings(2, PATCH_SIZE, 14, materialize=True), click.echo, folder
+        planes, patches = (
+            prepare(
+                photos,
+                StoreSettings(2, PATCH_SIZE, 14, materialize=materialize),
+                click.echo,
+                Path(temporary),
+            )
+            for materialize in (False, True)
         )
-        sides: dict[str, Callable[[], float]] = {
-            "the classical loop": lambda: _time_classical(patches, steps, workers, chosen),
-            "fit, the same mathematics": lambda: _time_fit(sampler, SAME_MATHEMATICS, steps),
-            "fit, the same in bfloat16": lambda: _time_fit(
-                sampler, replace(SAME_MATHEMATICS, precision="bfloat16"), steps
-            ),
-            "fit, as train uses it": lambda: _time_fit(sampler, TrainingSettings(), steps),
-        }
+        files = {CLASSICAL: patches, **dict.fromkeys(FITS, planes)}
         rates: list[float] = []
-        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        times: dict[str, list[float]] = {name: [] for name in files}
         for _ in range(rounds):
             rates.append(matrix_product_rate(chosen))
-            for name, run in sides.items():
-                seconds[name].append(run())
-    _report(sampler.patch_count, seconds, median(rates))
+            for name, file in files.items():
+                times[name].append(_run(name, file))
+        count = len(open_store(planes).patches)
+    _report(count, times, median(rates))
+
+
+def _run(name: str, file: Path) -> float:
+    """Seconds a step of a side, in a process of its own with the options of this one."""
+    command = [sys.executable, *sys.argv, "--side", name, str(file)]
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return float(json.loads(output.splitlines()[-1]))
 
 
 def _time_classical(patches: Path, steps: int, workers: int, device: torch.device) -> float:
@@ -95,7 +119,7 @@ def _time_fit(sampler: PatchSampler, settings: TrainingSettings, steps: int) -> 
 def _report(patches: int, seconds: dict[str, list[float]], rate: float) -> None:
     click.echo(f"matrix product: {rate / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} thread(s)")
     operations = BATCH_SIZE * training_operations("9-5-5", PATCH_SIZE)
-    classical = median(seconds["the classical loop"])
+    classical = median(seconds[CLASSICAL])
     for name, times in seconds.items():
         step = median(times)
         text = (
@@ -103,7 +127,7 @@ def _report(patches: int, seconds: dict[str, list[float]], rate: float) -> None:
             f"{patches / BATCH_SIZE * step:.0f} s an epoch of {patches:,}, "
             f"{classical / step:.2f} times as fast"
         )
-        if name != "fit, as train uses it":
+        if name != RECIPE:
             text += (
                 f", {operations / step / 1e9:.0f} GFLOP/s, {100 * operations / step / rate:.0f} % "
                 "of the matrix product"

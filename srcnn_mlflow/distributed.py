@@ -13,7 +13,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from srcnn_mlflow.errors import TrainingError
-from srcnn_mlflow.machine import available_cores
+from srcnn_mlflow.machine import available_cores, give_way, take_own_cores
 
 
 @dataclass(frozen=True)
@@ -116,11 +116,14 @@ def join_world(device: str) -> Iterator[World]:
     if size == 1:
         yield alone(choose_device(device))
         return
-    chosen = choose_device(device, int(os.environ["LOCAL_RANK"]))
+    rank_here = int(os.environ["LOCAL_RANK"])
+    chosen = choose_device(device, rank_here)
+    take_own_cores(rank_here, int(os.environ["LOCAL_WORLD_SIZE"]))
     if chosen.type == "cpu":
         # torchrun allows one thread a process, however many cores there are.
         torch.set_num_threads(available_cores())
     distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+    give_way("gloo_tcp_loop")
     try:
         yield World(distributed.get_rank(), size, chosen)
         # None leaves while another still needs it.

@@ -1,5 +1,6 @@
 """Two processes that train one network, beside one process that trains it alone."""
 
+import json
 import os
 import signal
 import subprocess
@@ -28,6 +29,25 @@ from tests.conftest import ROOT, run_command
 CPU = torch.device("cpu")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 TRAIN = ("train", "--dataset", "photos", "--architecture", "9-1-5", "--precision", "float32")
+
+
+# What a process of `torchrun` finds of itself, in one line.
+LOOK = """
+import json, os, sys
+from pathlib import Path
+import torch
+from srcnn_mlflow.distributed import join_world
+with join_world("cpu") as world:
+    tasks = [task for task in Path("/proc/self/task").glob("*")]
+    gloo = [int(t.name) for t in tasks if (t / "comm").read_text() == "gloo_tcp_loop\\n"]
+    found = {
+        "rank": world.rank,
+        "cores": sorted(os.sched_getaffinity(0)),
+        "threads": torch.get_num_threads(),
+        "priorities": [os.getpriority(os.PRIO_PROCESS, number) for number in gloo],
+    }
+    sys.stdout.write(json.dumps(found) + "\\n")
+"""
 
 
 @contextmanager
@@ -134,6 +154,28 @@ def test_two_processes_learn_what_one_learns(workplace: Path) -> None:
     ]
     for name, weights in best[0].items():
         assert abs(weights - best[1][name]).max() < 0.02 * abs(weights).max()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can be told so")
+def test_processes_keep_out_of_each_others_way(tmp_path: Path) -> None:
+    script = tmp_path / "look.py"
+    script.write_text(LOOK)
+    finished = subprocess.run(
+        [*TORCHRUN, str(script)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+    first, second = (json.loads(line) for line in sorted(finished.stdout.splitlines()))
+    cores = os.sched_getaffinity(0)
+    assert {*first["cores"], *second["cores"]} == cores
+    assert len(cores) == 1 or not {*first["cores"]} & {*second["cores"]}
+    for process in (first, second):
+        assert process["threads"] == len(process["cores"])
+        # The one that sends and receives.
+        assert process["priorities"] == [19]
 
 
 @pytest.mark.parametrize("lost", [0, 1])
