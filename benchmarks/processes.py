@@ -7,6 +7,7 @@ patches a step, two processes wait for each other more than they save.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ PATCHES = 6400
 
 @click.command()
 @click.option("--dataset", default="samples", show_default=True, help="Whose patches are used.")
-@click.option("--rounds", default=3, show_default=True, help="How often each side runs.")
+@click.option("--rounds", default=5, show_default=True, help="How often each side runs.")
 @click.option("--timed", type=(click.Path(path_type=Path), int), hidden=True)
 def main(dataset: str, rounds: int, timed: tuple[Path, int] | None) -> None:
     """Measure the sides in turn, and print what the second process costs or saves."""
@@ -53,7 +54,11 @@ def _run(processes: int, planes: Path, batch_size: int) -> float:
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     script = [str(Path(__file__).absolute()), "--timed", str(planes), str(batch_size)]
     command = [sys.executable, *(torchrun if processes > 1 else []), *script]
-    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    # torchrun would say at length that it sets this; `join_world` sets the threads again.
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"} if processes > 1 else None
+    output = subprocess.run(
+        command, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
     return float(json.loads(output.splitlines()[-1])["patches_per_second"])
 
 

@@ -72,7 +72,12 @@ def psnr(target: Plane, prediction: Plane, border: int = 0) -> float:
 
     Arguments and errors are those of `mse`.
     """
-    return _decibels(mse(target, prediction, border))
+    return decibels(mse(target, prediction, border))
+
+
+def decibels(error: float) -> float:
+    """The PSNR that belongs to a mean squared error in squared grey levels, peak 255."""
+    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
 def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -103,14 +108,10 @@ def compare(target: Plane, prediction: Plane, border: int = 0) -> Comparison:
     similarity = _ssim_map(target, prediction)
     return Comparison(
         mse=error,
-        psnr=_decibels(error),
+        psnr=decibels(error),
         ssim=float(np.mean(similarity)),
         tiles=_score_tiles(target.astype(np.float64) - prediction, similarity),
     )
-
-
-def _decibels(error: float) -> float:
-    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
 
 
 def _score_tiles(difference: NDArray[np.float64], ssim_inside: NDArray[np.float64]) -> TileScores:

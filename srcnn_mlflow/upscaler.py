@@ -1,5 +1,6 @@
 """Run a trained network over a picture of any size: evaluation, `upscale` and serving alike."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from srcnn_mlflow.imaging import FloatPlane, Plane, bleed, luma, to_eight_bit, u
 from srcnn_mlflow.machine import available_cores
 
 TILE = 512
+# Rows and columns of a plane.
+Area = tuple[slice, slice]
 # One step of 8-bit luma (16..235) is this many steps of red, green and blue.
 RGB_PER_LUMA = 255 / 219
 
@@ -53,17 +56,9 @@ class Upscaler:
         Returns:
             float32 of the same shape, clipped to 0..255, not rounded.
         """
-        height, width = bicubic.shape
         sharp = np.empty_like(bicubic)
-        for top in range(0, height, TILE):
-            for left in range(0, width, TILE):
-                tile = sharp[top : top + TILE, left : left + TILE]
-                above, before = min(self._halo, top), min(self._halo, left)
-                window = bicubic[
-                    top - above : top + TILE + self._halo, left - before : left + TILE + self._halo
-                ]
-                result = self._run(window)
-                tile[:] = result[above : above + tile.shape[0], before : before + tile.shape[1]]
+        for window, inside, tile in tiles(bicubic.shape, self._halo):
+            sharp[tile] = self._run(bicubic[window])[inside]
         return sharp
 
     def upscale_luma(self, plane: Plane) -> Plane:
@@ -111,6 +106,29 @@ class Upscaler:
         (output,) = self._session.run(None, {"luma": batch})
         sharp: FloatPlane = np.clip(output[0, 0] * np.float32(255), 0, 255)
         return sharp
+
+
+def tiles(shape: tuple[int, int], halo: int) -> Iterator[tuple[Area, Area, Area]]:
+    """Cover a plane with tiles, and see for each what a network needs for it.
+
+    Args:
+        shape: height and width of the plane.
+        halo: how many pixels the network looks beyond its output.
+
+    Yields:
+        The window of the plane that goes into the network; the part of what comes out that is
+        the tile; and where the tile lies in the plane.
+    """
+    height, width = shape
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            bottom, right = min(top + TILE, height), min(left + TILE, width)
+            above, before = min(halo, top), min(halo, left)
+            yield (
+                (slice(top - above, bottom + halo), slice(left - before, right + halo)),
+                (slice(above, above + bottom - top), slice(before, before + right - left)),
+                (slice(top, bottom), slice(left, right)),
+            )
 
 
 def bicubic_image(image: Image.Image, scale: int) -> Image.Image:

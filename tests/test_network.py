@@ -7,6 +7,8 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from srcnn_mlflow import upscaler as upscaler_module
@@ -15,7 +17,7 @@ from srcnn_mlflow.errors import ModelError
 from srcnn_mlflow.export import build_onnx, save_onnx
 from srcnn_mlflow.imaging import luma, to_eight_bit, upscale
 from srcnn_mlflow.model import Srcnn, count_weights
-from srcnn_mlflow.upscaler import Upscaler, bicubic_image
+from srcnn_mlflow.upscaler import Upscaler, bicubic_image, tiles
 from tests.conftest import textured_pixels
 
 every_network = pytest.mark.parametrize(
@@ -125,6 +127,25 @@ def test_tiles_have_no_seam(network: Architecture, monkeypatch: pytest.MonkeyPat
     for tile in (16, 33):
         monkeypatch.setattr(upscaler_module, "TILE", tile)
         assert np.abs(model.sharpen(plane) - whole).max() / 255 < 1e-5
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9), st.integers(1, 40))
+def test_tiles_cover_a_plane_once_and_see_the_halo(
+    height: int, width: int, halo: int, side: int
+) -> None:
+    counted = np.zeros((height, width), int)
+    place = np.arange(height * width).reshape(height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upscaler_module, "TILE", side)
+        for window, inside, tile in tiles((height, width), halo):
+            counted[tile] += 1
+            assert np.array_equal(place[window][inside], place[tile])
+            rows, columns = (
+                range(max(0, area.start - halo), min(end, area.stop + halo))
+                for area, end in zip(tile, counted.shape, strict=True)
+            )
+            assert np.array_equal(place[window], place[np.ix_(rows, columns)])
+    assert (counted == 1).all()
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

@@ -4,14 +4,13 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import mlflow
-import torch
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
@@ -22,17 +21,15 @@ from srcnn_mlflow.checkpoint import load_checkpoint, save_checkpoint
 from srcnn_mlflow.commands.prepare import Prepared, prepare_dataset, under_project
 from srcnn_mlflow.datasets import Photo, digest
 from srcnn_mlflow.distributed import World, alone, choose_device
-from srcnn_mlflow.errors import ImageError, SrcnnError, TrainingError
+from srcnn_mlflow.errors import SrcnnError, TrainingError
 from srcnn_mlflow.evaluation import (
     Summary,
     UpscaleLuma,
-    make_comparable,
     score_photos,
     summarize,
 )
 from srcnn_mlflow.export import Weights, build_onnx, save_onnx
 from srcnn_mlflow.imaging import Plane, to_eight_bit, upscale
-from srcnn_mlflow.metrics import psnr
 from srcnn_mlflow.model import Srcnn, count_weights
 from srcnn_mlflow.outbox import Outbox, Parcel
 from srcnn_mlflow.progress import Say, say_nothing
@@ -41,6 +38,7 @@ from srcnn_mlflow.specimen import Specimen, choose_specimen, draw_specimen
 from srcnn_mlflow.store import Store, StoreSettings, open_store
 from srcnn_mlflow.training import EpochResult, Plan, Progress, TrainingSettings, fit, make_plan
 from srcnn_mlflow.upscaler import Upscaler
+from srcnn_mlflow.validation import make_validate, validation_planes
 
 CHECKPOINTS = "checkpoint"
 BEST = "best.safetensors"
@@ -422,7 +420,7 @@ def _fit(
     watch: Watch = _watch_idly,
 ) -> Weights:
     """Train, logging every epoch; gives the best epoch's weights."""
-    pictures = islice(_validation_planes(store, request.scale), SPECIMENS)
+    pictures = islice(validation_planes(store, request.scale), SPECIMENS)
     specimen = choose_specimen(pictures, request.scale)
     best = state.best if state else {}
     outbox = Outbox(run_id)
@@ -446,7 +444,7 @@ def _epochs(
     """What every process of a training does."""
     settings = request.settings
     sampler = PatchSampler(store, world.device)
-    validate = _validator(store, request, world)
+    validate = make_validate(store, settings.network, request.scale, world)
     if state:
         plan, progress = state.plan, state.progress
     else:
@@ -455,32 +453,6 @@ def _epochs(
     for result in fit(sampler, settings, plan, validate, progress, world):
         store.check_unchanged()
         yield plan, result
-
-
-def _validator(store: Store, request: TrainRequest, world: World) -> Callable[[Weights], float]:
-    """Mean PSNR over the full-size validation planes, by the network as it will be shipped.
-
-    Every process scores its share of them, and gets the mean over all.
-    """
-    scale, network = request.scale, request.settings.network
-    pairs = [(small, original) for original, small, _ in _validation_planes(store, scale)]
-    mine = pairs[world.rank :: world.size]
-
-    def validate(weights: Weights) -> float:
-        upscaler = Upscaler(build_onnx(weights, network, scale))
-        scores = [psnr(hr, upscaler.upscale_luma(lr), scale) for lr, hr in mine]
-        total = torch.tensor(scores, dtype=torch.float64).sum()
-        return world.add_up(total).item() / len(pairs)
-
-    return validate
-
-
-def _validation_planes(store: Store, scale: int) -> Iterator[tuple[Plane, Plane, Plane]]:
-    """Originals, small and bicubic, without what the baseline has named as left out."""
-    for picture in range(len(store.valid)):
-        _, original = store.valid.pair(picture)
-        with suppress(ImageError):
-            yield make_comparable(str(picture), original, scale, scale)
 
 
 def _plan(

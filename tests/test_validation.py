@@ -1,0 +1,89 @@
+"""Validation by torch on a device, held against what ONNX Runtime gives."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from srcnn_mlflow import upscaler as upscaler_module
+from srcnn_mlflow.architecture import Architecture
+from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.distributed import World, alone
+from srcnn_mlflow.export import Weights
+from srcnn_mlflow.imaging import downscale
+from srcnn_mlflow.store import Store, StoreSettings, open_store, prepare
+from srcnn_mlflow.validation import (
+    Pair,
+    make_validate,
+    score_as_shipped,
+    score_on_device,
+    validation_planes,
+)
+from tests.conftest import textured_pixels
+from tests.test_network import every_network, random_weights
+
+CPU = torch.device("cpu")
+
+
+def make_pairs(scale: int) -> list[Pair]:
+    sizes = [(60, 84), (36, 48), (96, 24)]
+    originals = [textured_pixels(*size, seed=7)[..., 0] for size in sizes]
+    return [(original, downscale(original, scale)) for original in originals]
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> Store:
+    settings = StoreSettings(2, 25, 14)
+    return open_store(prepare(load_dataset(str(photo_folder)), settings, print, photo_folder))
+
+
+@every_network
+@pytest.mark.parametrize("tile", [20, 512])
+def test_a_device_gives_the_score_of_what_is_shipped(
+    network: Architecture, tile: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upscaler_module, "TILE", tile)
+    weights = random_weights(network)
+    for scale in (2, 3):
+        pairs = make_pairs(scale)
+        shipped, found = (
+            make_score(pairs, network, scale, CPU)(weights)
+            for make_score in (score_as_shipped, score_on_device)
+        )
+        # A pixel on the border between two grey levels may fall to either side.
+        assert found == pytest.approx(shipped, abs=2e-3)
+        assert len(found) == len(pairs)
+
+
+def test_every_call_scores_the_weights_it_is_given() -> None:
+    network = Architecture()
+    score = score_on_device(make_pairs(2), network, 2, CPU)
+    weights = random_weights(network)
+    nothing: Weights = {name: np.zeros_like(array) for name, array in weights.items()}
+    assert score(weights) != score(nothing)
+    assert score(nothing) == score_as_shipped(make_pairs(2), network, 2, CPU)(nothing)
+
+
+def test_no_pictures_have_no_scores() -> None:
+    network = Architecture()
+    for make_score in (score_as_shipped, score_on_device):
+        assert make_score([], network, 2, CPU)(random_weights(network)) == []
+
+
+def test_the_mean_is_over_all_validation_pictures(store: Store) -> None:
+    network = Architecture("9-1-5")
+    weights = random_weights(network)
+    pairs = [(original, small) for original, small, _ in validation_planes(store, 2)]
+    scores = score_as_shipped(pairs, network, 2, CPU)(weights)
+    assert len(scores) == len(store.valid) >= 1
+    assert make_validate(store, network, 2, alone(CPU))(weights) == pytest.approx(np.mean(scores))
+
+
+def test_processes_share_the_pictures(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = Architecture("9-1-5")
+    weights = random_weights(network)
+    monkeypatch.setattr(World, "add_up", lambda _, values: values)
+    parts = [make_validate(store, network, 2, World(rank, 2, CPU))(weights) for rank in range(2)]
+    monkeypatch.undo()
+    assert sum(parts) == pytest.approx(make_validate(store, network, 2, alone(CPU))(weights))
