@@ -4,6 +4,7 @@ import ctypes
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -58,8 +59,10 @@ def give_way(threads: str) -> None:
     as the scheduler lets it, which is about 4 ms.
     """
     for folder in Path("/proc/self/task").glob("*"):
-        if (folder / "comm").read_text().strip() == threads:
-            os.setpriority(os.PRIO_PROCESS, int(folder.name), _LOWEST_PRIORITY)
+        # A thread may have ended since it was listed.
+        with suppress(FileNotFoundError, ProcessLookupError):
+            if (folder / "comm").read_text().strip() == threads:
+                os.setpriority(os.PRIO_PROCESS, int(folder.name), _LOWEST_PRIORITY)
 
 
 def return_large_buffers() -> None:
