@@ -63,12 +63,7 @@ def main(
     """Measure the sides in turn, and print the ratios of their medians."""
     chosen = choose_device(device)
     if side is not None:
-        name, file = side
-        if name == CLASSICAL:
-            seconds = _time_classical(file, steps, workers, chosen)
-        else:
-            seconds = _time_fit(PatchSampler(open_store(file), chosen), FITS[name], steps)
-        click.echo(json.dumps(seconds))
+        click.echo(json.dumps(_time_side(*side, steps, workers, chosen)))
         return
     photos = load_dataset(dataset)
     with tempfile.TemporaryDirectory() as temporary:
@@ -97,6 +92,12 @@ def _run(name: str, file: Path) -> float:
     command = [sys.executable, *sys.argv, "--side", name, str(file)]
     output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return float(json.loads(output.splitlines()[-1]))
+
+
+def _time_side(name: str, file: Path, steps: int, workers: int, device: torch.device) -> float:
+    if name == CLASSICAL:
+        return _time_classical(file, steps, workers, device)
+    return _time_fit(PatchSampler(open_store(file), device), FITS[name], steps)
 
 
 def _time_classical(patches: Path, steps: int, workers: int, device: torch.device) -> float:

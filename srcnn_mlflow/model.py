@@ -101,10 +101,9 @@ class Srcnn(nn.Module):
         to 16, so every row of the kernel gives a plane of its own.
         """
         side = self.conv3.kernel_size[0]
-        margin = 0 if self.architecture.padding == "none" else side // 2
         if self.architecture.padding == "replicate":
-            features = functional.pad(features, [margin] * 4, mode="replicate")
-            margin = 0
+            features = functional.pad(features, [side // 2] * 4, mode="replicate")
+        margin = side // 2 if self.architecture.padding == "zero" else 0
         kernel = self.conv3.weight[0].flip(1).permute(1, 0, 2).unsqueeze(2)
         rows = functional.conv2d(features, kernel, padding=(0, margin))
         height, width = rows.shape[2:]

@@ -7,9 +7,10 @@ multiplied with each other first, in float32, and with the gradient once.
 """
 
 import math
+from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 # Of the quintic Newton-Schulz iteration, by Jordan; torch's Muon takes the same.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -18,7 +19,18 @@ SMALLEST_NORM = 1e-7
 
 
 class Muon(torch.optim.Muon):
-    """`torch.optim.Muon` without weight decay: same state, same rate, a step in less time."""
+    """`torch.optim.Muon` without weight decay: same state, same rate, a step in less time.
+
+    Args:
+        matrices: what to train, each of two dimensions.
+        lr: the rate.
+
+    Raises:
+        ValueError: a parameter is no matrix.
+    """
+
+    def __init__(self, matrices: Iterable[nn.Parameter], lr: float = 0.001) -> None:
+        super().__init__(matrices, lr, weight_decay=0.0)
 
     @torch.no_grad()
     def step(self) -> None:  # type: ignore[override]

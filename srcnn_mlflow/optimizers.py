@@ -36,7 +36,7 @@ class Optimizer:
         self._matrices = [nn.Parameter(_as_matrix(kernel.data)) for kernel in kernels]
         if kernels:
             self._factors.append(MUON_RATE)
-            self._parts.append(Muon(self._matrices, weight_decay=0.0))
+            self._parts.append(Muon(self._matrices))
 
     def step(self, lr: float) -> None:
         """Move the weights once along their gradients, at this rate."""

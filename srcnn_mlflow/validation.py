@@ -42,8 +42,10 @@ def make_validate(
     """
     pairs = [(original, small) for original, small, _ in validation_planes(store, scale)]
     mine = pairs[world.rank :: world.size]
-    make_score = score_as_shipped if world.device.type == "cpu" else score_on_device
-    score = make_score(mine, network, scale, world.device)
+    if world.device.type == "cpu":
+        score = score_as_shipped(mine, network, scale)
+    else:
+        score = score_on_device(mine, network, scale, world.device)
 
     def validate(weights: Weights) -> float:
         total = torch.tensor(score(weights), dtype=torch.float64).sum()
@@ -52,9 +54,7 @@ def make_validate(
     return validate
 
 
-def score_as_shipped(
-    pairs: Sequence[Pair], network: Architecture, scale: int, _: torch.device
-) -> Score:
+def score_as_shipped(pairs: Sequence[Pair], network: Architecture, scale: int) -> Score:
     """Score by ONNX Runtime, as every evaluation does: the fastest on processors."""
 
     def score(weights: Weights) -> list[float]:

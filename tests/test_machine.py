@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from srcnn_mlflow.machine import free_bytes, share_of_cores
+from srcnn_mlflow.machine import available_cores, free_bytes, share_of_cores
 from tests.conftest import ROOT
 
 KEPT = """
@@ -81,6 +81,19 @@ def test_cores_are_shared_with_the_processes_beside() -> None:
     assert every == len(os.sched_getaffinity(0))
     halves = [measure(script, f"take_own_cores({number}, 2)") for number in range(2)]
     assert sum(halves) == max(2, every)
+
+
+def test_cores_are_divided_by_number_where_none_can_be_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    alone = available_cores()
+    assert alone >= 1
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert available_cores() == max(1, alone // 2)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(10 * alone))
+    assert available_cores() == 1
 
 
 @only_linux

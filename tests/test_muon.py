@@ -57,7 +57,7 @@ def test_nothing_is_learned_from_a_gradient_of_zeros() -> None:
 def test_steps_are_those_of_torch() -> None:
     ours, theirs = ([nn.Parameter(random_matrix(*shape, 2)) for shape in SHAPES] for _ in range(2))
     optimizers = (
-        Muon(ours, lr=0.1, weight_decay=0.0),
+        Muon(ours, lr=0.1),
         torch.optim.Muon(theirs, lr=0.1, weight_decay=0.0),
     )
     for step in range(3):

@@ -47,10 +47,8 @@ def test_a_device_gives_the_score_of_what_is_shipped(
     weights = random_weights(network)
     for scale in (2, 3):
         pairs = make_pairs(scale)
-        shipped, found = (
-            make_score(pairs, network, scale, CPU)(weights)
-            for make_score in (score_as_shipped, score_on_device)
-        )
+        shipped = score_as_shipped(pairs, network, scale)(weights)
+        found = score_on_device(pairs, network, scale, CPU)(weights)
         # A pixel on the border between two grey levels may fall to either side.
         assert found == pytest.approx(shipped, abs=2e-3)
         assert len(found) == len(pairs)
@@ -62,22 +60,29 @@ def test_every_call_scores_the_weights_it_is_given() -> None:
     weights = random_weights(network)
     nothing: Weights = {name: np.zeros_like(array) for name, array in weights.items()}
     assert score(weights) != score(nothing)
-    assert score(nothing) == score_as_shipped(make_pairs(2), network, 2, CPU)(nothing)
+    assert score(nothing) == score_as_shipped(make_pairs(2), network, 2)(nothing)
 
 
 def test_no_pictures_have_no_scores() -> None:
     network = Architecture()
-    for make_score in (score_as_shipped, score_on_device):
-        assert make_score([], network, 2, CPU)(random_weights(network)) == []
+    for score in (score_as_shipped([], network, 2), score_on_device([], network, 2, CPU)):
+        assert score(random_weights(network)) == []
 
 
 def test_the_mean_is_over_all_validation_pictures(store: Store) -> None:
     network = Architecture("9-1-5")
     weights = random_weights(network)
     pairs = [(original, small) for original, small, _ in validation_planes(store, 2)]
-    scores = score_as_shipped(pairs, network, 2, CPU)(weights)
+    scores = score_as_shipped(pairs, network, 2)(weights)
     assert len(scores) == len(store.valid) >= 1
     assert make_validate(store, network, 2, alone(CPU))(weights) == pytest.approx(np.mean(scores))
+
+
+@pytest.mark.filterwarnings("error")
+def test_planes_of_a_prepared_file_go_to_the_device_without_a_warning(store: Store) -> None:
+    network = Architecture("9-1-5")
+    pairs = [(original, small) for original, small, _ in validation_planes(store, 2)]
+    assert len(score_on_device(pairs, network, 2, CPU)(random_weights(network))) == len(pairs)
 
 
 def test_processes_share_the_pictures(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
