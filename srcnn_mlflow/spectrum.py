@@ -51,8 +51,10 @@ def high_frequencies(plane: Plane) -> HighFrequencies:
     low_rows = np.abs(np.fft.fftfreq(height)) <= CUT_OFF
     low_columns = np.fft.rfftfreq(width) <= CUT_OFF
     high = energy[~low_rows].sum() + energy[np.ix_(low_rows, ~low_columns)].sum()
+    low = energy[np.ix_(low_rows, low_columns)].sum()
     window_energy = (rows @ rows) * (columns @ columns)
     return HighFrequencies(
-        share=float(high / energy.sum()),
+        # Added up in any other order, the whole may come out smaller than this part of it.
+        share=float(high / (high + low)),
         level=math.sqrt(high / (plane.size * window_energy)),
     )
