@@ -4,7 +4,7 @@ import time
 
 import torch
 
-from srcnn_mlflow.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import FILTERS, Architecture
 
 SIDE = 2048
 

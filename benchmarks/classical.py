@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from srcnn_mlflow.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import FILTERS, Architecture
 
 BATCH_SIZE = 16
 

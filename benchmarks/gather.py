@@ -18,9 +18,11 @@ import h5py
 import numpy as np
 import torch
 
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.sampler import PatchSampler
-from srcnn_mlflow.store import StoreSettings, open_store, prepare
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.sampler import PatchSampler
 
 BATCH_SIZE = 16
 
@@ -34,8 +36,8 @@ def main(dataset: str, batches: int, rounds: int) -> None:
     photos = load_dataset(dataset)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        planes = prepare(photos, StoreSettings(2, 33, 14), click.echo, folder)
-        patches = prepare(photos, StoreSettings(2, 33, 14, materialize=True), click.echo, folder)
+        planes = prepare(photos, StoreSettings(2, 33, 14), folder).path
+        patches = prepare(photos, StoreSettings(2, 33, 14, materialize=True), folder).path
         sampler = PatchSampler(open_store(planes), torch.device("cpu"))
         order = list(sampler.batches(BATCH_SIZE, 0, 0, batches))
         _check_equal(sampler, patches, order[0])

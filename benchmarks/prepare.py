@@ -25,7 +25,7 @@ import numpy as np
 from memory import proportional_bytes
 from PIL import Image
 
-from srcnn_mlflow.datasets import load_dataset
+from srcnn_mlflow.pictures.datasets import load_dataset
 
 WIDTH, HEIGHT, TILE = 2040, 1356, 256
 SCALE, PATCH_SIZE, STRIDE = 2, 33, 14

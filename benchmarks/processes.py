@@ -16,11 +16,15 @@ from statistics import median
 
 import click
 
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.distributed import join_world
-from srcnn_mlflow.sampler import PatchSampler
-from srcnn_mlflow.store import StoreSettings, open_store, prepare
-from srcnn_mlflow.training import Plan, TrainingSettings, fit
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.distributed import join_world
+from srcnn_mlflow.training.fit import fit
+from srcnn_mlflow.training.plan import Plan
+from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.settings import TrainingSettings
 
 BATCH_SIZES = (16, 64, 256)
 PATCHES = 6400
@@ -37,7 +41,7 @@ def main(dataset: str, rounds: int, timed: tuple[Path, int] | None) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         photos = load_dataset(dataset)
-        planes = prepare(photos, StoreSettings(2, 33, 14), click.echo, Path(temporary))
+        planes = prepare(photos, StoreSettings(2, 33, 14), Path(temporary)).path
         for batch_size in BATCH_SIZES:
             speeds: dict[int, list[float]] = {1: [], 2: []}
             for _ in range(rounds):

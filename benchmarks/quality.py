@@ -19,15 +19,20 @@ import torch
 from arithmetic import matrix_product_rate
 from classical import classical_network, train_classically
 
-from srcnn_mlflow.architecture import Architecture
-from srcnn_mlflow.datasets import load_dataset, load_luma
-from srcnn_mlflow.evaluation import score_plane
-from srcnn_mlflow.export import Weights, build_onnx
-from srcnn_mlflow.imaging import Plane
-from srcnn_mlflow.sampler import PatchSampler
-from srcnn_mlflow.store import StoreSettings, open_store, prepare
-from srcnn_mlflow.training import TrainingSettings, fit, make_plan
-from srcnn_mlflow.upscaler import Upscaler
+from srcnn_mlflow.measuring.evaluation import score_plane
+from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.onnx_export import Weights, build_onnx
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.photos import load_luma
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.fit import fit
+from srcnn_mlflow.training.plan import make_plan
+from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.settings import TrainingSettings
 
 SCALE, TARGETS, HANDICAP, LOOKS = 2, (35.5, 36.0), 10, 40
 CPU = torch.device("cpu")
@@ -53,10 +58,8 @@ def main(dataset: str, test: str, minutes: float) -> None:
     click.echo(f"matrix product: {rate:.0f} GFLOP/s on {torch.get_num_threads()} thread(s)")
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        planes = prepare(photos, StoreSettings(SCALE, 33, 14), click.echo, folder)
-        patches = prepare(
-            photos, StoreSettings(SCALE, 33, 14, materialize=True), click.echo, folder
-        )
+        planes = prepare(photos, StoreSettings(SCALE, 33, 14), folder).path
+        patches = prepare(photos, StoreSettings(SCALE, 33, 14, materialize=True), folder).path
         ours = _collect("fit", _train_ours(planes, originals, minutes))
         reached = _when(ours, TARGETS[-1])
         if reached is None:

@@ -34,13 +34,13 @@ import numpy as np
 from memory import resident_bytes
 from PIL import Image
 
-import srcnn_mlflow
-from srcnn_mlflow import registry
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.upscaler import Upscaler
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.tracking import registry
 
 SIDE, REQUESTS, CLIENTS, FIRST = 256, 300, 8, 50
-SHIPPED = Path(srcnn_mlflow.__file__).parent / "weights" / "srcnn-x2.onnx"
+SHIPPED = shipped_network(2)
 JSON = "application/json"
 
 

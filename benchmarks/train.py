@@ -23,11 +23,15 @@ import torch
 from arithmetic import matrix_product_rate, training_operations
 from classical import BATCH_SIZE, classical_network, train_classically
 
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.distributed import choose_device
-from srcnn_mlflow.sampler import PatchSampler
-from srcnn_mlflow.store import StoreSettings, open_store, prepare
-from srcnn_mlflow.training import Plan, TrainingSettings, fit
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.distributed import choose_device
+from srcnn_mlflow.training.fit import fit
+from srcnn_mlflow.training.plan import Plan
+from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.settings import TrainingSettings
 
 PATCH_SIZE = 33
 SAME_MATHEMATICS = TrainingSettings(
@@ -71,9 +75,8 @@ def main(
             prepare(
                 photos,
                 StoreSettings(2, PATCH_SIZE, 14, materialize=materialize),
-                click.echo,
                 Path(temporary),
-            )
+            ).path
             for materialize in (False, True)
         )
         files = {CLASSICAL: patches, **dict.fromkeys(FITS, planes)}

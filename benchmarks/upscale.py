@@ -26,12 +26,12 @@ from arithmetic import inference_operations, matrix_product_rate
 from memory import proportional_bytes
 from PIL import Image
 
-from srcnn_mlflow.architecture import ARCHITECTURES, Architecture
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.export import build_onnx
-from srcnn_mlflow.machine import available_cores
-from srcnn_mlflow.model import Srcnn
-from srcnn_mlflow.upscaler import Upscaler
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.network.architecture import ARCHITECTURES, Architecture
+from srcnn_mlflow.network.onnx_export import build_onnx
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.training.model import Srcnn
 
 WIDTH, HEIGHT = 2040, 1356
 # Twice as wide and high it has 100 megapixels.

@@ -1,3 +1,8 @@
 """Train, compare, register and serve SRCNN image upscaling with MLflow."""
 
+from pathlib import Path
+
 __version__ = "0.1.0"
+
+# Where modules are found that exist under their former names only; see the package of that name.
+__path__.append(str(Path(__file__).with_name("former_names")))

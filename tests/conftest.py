@@ -1,5 +1,6 @@
 """What several test files need: pictures made on the spot, and the shared image sets."""
 
+import logging
 import os
 import resource
 import shutil
@@ -34,7 +35,34 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 @pytest.fixture(autouse=True)
 def no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every test start without pictures that are known already."""
-    monkeypatch.setattr("srcnn_mlflow.datasets.DIGESTS", tmp_path / "digests.json")
+    monkeypatch.setattr("srcnn_mlflow.pictures.photos.DIGESTS", tmp_path / "digests.json")
+
+
+@contextmanager
+def listener(hear: Callable[[str], object]) -> Iterator[None]:
+    """Call a function with every message that the package has for a person."""
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            hear(record.getMessage())
+
+    handler, logger = Ear(), logging.getLogger("srcnn_mlflow")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
+
+
+@pytest.fixture
+def said() -> Iterator[list[str]]:
+    """What the package has told a person so far, a message an item."""
+    lines: list[str] = []
+    with listener(lines.append):
+        yield lines
 
 
 @pytest.fixture(scope="session")

@@ -37,10 +37,13 @@ def invoke(
     [
         (["train", "--scale", "abc"], "'--scale': 'abc' is not one of '2', '3', '4'."),
         (["train", "--scale", "5"], "'--scale': '5' is not one of '2', '3', '4'."),
-        (["train", "--epochs", "0"], "'--epochs': 0 is not in the range x>=1."),
-        (["train", "--lr", "fast"], "'--lr': 'fast' is not a valid float"),
-        (["train", "--lr", "-1"], "'--lr': -1.0 is not in the range x>0."),
-        (["train", "--max-minutes", "soon"], "is not a valid float range. It may also be 'none'."),
+        (["train", "--epochs", "0"], "'--epochs': '0' is not a whole number from 1 to 1000000."),
+        (["train", "--lr", "fast"], "'--lr': 'fast' is not a number above 0 and at most 1e+30."),
+        (["train", "--lr", "-1"], "'--lr': '-1' is not a number above 0 and at most 1e+30."),
+        (
+            ["train", "--max-minutes", "soon"],
+            "'soon' is not a number above 0 and at most 1000000. It may also be 'none'.",
+        ),
         (["train", "--train-images", "few"], "It may also be 'all'."),
         (["train", "--residual", "perhaps"], "'perhaps' is not a valid boolean"),
         (["train", "--colour", "red"], "No such option '--colour'"),

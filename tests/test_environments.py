@@ -10,11 +10,11 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from srcnn_mlflow import cli as cli_module
+from srcnn_mlflow import parameters
 from srcnn_mlflow.cli import cli
-from srcnn_mlflow.commands.train import TrainRequest
-from srcnn_mlflow.tracking import as_text
-from srcnn_mlflow.training import TrainingSettings
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.machine.text import as_text
+from srcnn_mlflow.training.settings import TrainingSettings
 from tests.conftest import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -125,10 +125,6 @@ def test_main_trains_with_the_defaults_of_train() -> None:
 
 
 def test_choices_on_the_command_line_are_those_of_the_package() -> None:
-    from srcnn_mlflow import datasets, model, optimizers, training
+    from srcnn_mlflow.pictures import datasets
 
-    assert set(cli_module.OPTIMIZERS) == set(optimizers.OPTIMIZERS)
-    assert set(cli_module.SCHEDULES) == set(training.SCHEDULES)
-    assert set(cli_module.PRECISIONS) == set(training.PRECISIONS)
-    assert set(cli_module.INITIALIZATIONS) == set(model.INITIALIZATIONS)
-    assert set(cli_module.SPLITS) == {*datasets.SPLITS, "all"}
+    assert set(parameters.SPLITS) == {*datasets.SPLITS, "all"}

@@ -26,9 +26,9 @@ import click
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from srcnn_mlflow.commands.train import is_shown
-from srcnn_mlflow.datasets import load_dataset
-from srcnn_mlflow.imaging import open_image
+from srcnn_mlflow.commands.train_epochs import is_shown
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.decoding import open_image
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("--dataset", "photos")
@@ -135,7 +135,7 @@ def outage(seconds: int) -> None:
 def _folder(parent: str, name: str) -> Path:
     """A folder with photographs small enough to train on in seconds."""
     folder = Path(parent) / name
-    samples = load_dataset("samples", lambda _: None)
+    samples = load_dataset("samples")
     for split, count in (("train", 4), ("valid", 2), ("test", 3)):
         photos = folder / "photos" / split
         photos.mkdir(parents=True)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.errors import ModelError
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.network import shipped
+from srcnn_mlflow.tracking import registry, run_search
 
-WEIGHTS = Path(__file__).parents[1] / "srcnn_mlflow" / "weights"
+WEIGHTS = shipped.FOLDER
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, required=True)
     scale = parser.parse_args().scale
     found = registry.find_model("newest", scale)
-    evaluation = tracking.newest_run("evaluate", scale)
+    evaluation = run_search.newest_run("evaluate", scale)
     if evaluation is None or evaluation.data.tags.get("model_uri") != found.uri:
         raise ModelError(f"{found.uri} has not been evaluated on Set5; run evaluate first")
     version = MlflowClient().get_model_version(registry.model_name(scale), str(found.version))
@@ -41,7 +42,6 @@ def main() -> None:
         "validation": {key: training.data.metrics[key] for key in ("best_val_psnr", "best_epoch")},
         "set5": dict(sorted(evaluation.data.metrics.items())),
     }
-    WEIGHTS.mkdir(exist_ok=True)
     shutil.copy(found.network, WEIGHTS / f"srcnn-x{scale}.onnx")
     text = json.dumps(about, indent=2)
     (WEIGHTS / f"srcnn-x{scale}.json").write_text(f"{text}\n", encoding="utf-8")

@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 from PIL import Image
 
-from srcnn_mlflow.imaging import flatten, open_image, picture_files
+from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.imaging import flatten
+from srcnn_mlflow.pictures.picture_files import picture_files
 
 
 @click.command()

@@ -1,1 +1,5 @@
-"""What each entry point does: the rooms of the package joined, one file a command."""
+"""One short file an entry point: the steps of the experiment, in the order in which they happen.
+
+A command calls the wings and hands the result of each step to the next. How anything is computed,
+drawn or logged stands in the wing that does it.
+"""

@@ -1,18 +1,20 @@
 """`compare`: several registered versions beside each other, on the same photographs."""
 
 import json
+import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 
-import mlflow
 from PIL import Image
 
-from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.commands.evaluate import load_photos
-from srcnn_mlflow.commands.results import SCALES
-from srcnn_mlflow.comparison import (
+from srcnn_mlflow.commands.evaluate import load_split
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
     Picture,
@@ -22,23 +24,25 @@ from srcnn_mlflow.comparison import (
     findings_page,
     models_table,
 )
-from srcnn_mlflow.comparison_figure import draw_comparison, in_words
-from srcnn_mlflow.datasets import Photo, digest, load_luma
-from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import ImageScore, describe_protocol, score_photos, summarize
-from srcnn_mlflow.export import read_layers
-from srcnn_mlflow.imaging import flatten, open_image
-from srcnn_mlflow.judge import JudgedModel
-from srcnn_mlflow.machine import available_cores
-from srcnn_mlflow.progress import Say, progress
-from srcnn_mlflow.registry import CHALLENGER, CHAMPION, FoundModel
-from srcnn_mlflow.spectrum import high_frequencies
-from srcnn_mlflow.timing import ROUNDS, median_seconds
+from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, score_photos, summarize
+from srcnn_mlflow.measuring.spectrum import high_frequencies
+from srcnn_mlflow.measuring.timing import ROUNDS, median_seconds
+from srcnn_mlflow.network.architecture import SCALES
+from srcnn_mlflow.network.onnx_export import read_layers
+from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.imaging import flatten
+from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
+from srcnn_mlflow.showing.comparison_figure import draw_comparison, in_words
+from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.judge import JudgedModel
+from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, SHIPPED, FoundModel
 
 ARTIFACTS = "comparison"
 # Of the photograph that is timed: large enough to last, small enough not to wait for.
 LARGEST_SIDE = 768
 METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,31 +90,31 @@ class TimedPhotograph:
         )
 
 
-def compare(models: str, dataset: str, split: str, say: Say) -> list[ComparedModel]:
+def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
     """Judge several versions in one run, each as `evaluate` does, and say what they share.
 
     Args:
         models: versions joined by `+`, such as `srcnn-x2@champion+srcnn-x4/3`, or `all` for
-            every challenger and champion.
+            every challenger and champion; `shipped` among them stands for the weights that come
+            with the package, at each of their scales.
         dataset: names the photographs.
         split: `train`, `valid`, `test` or `all`.
-        say: where messages go.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"models": models, "dataset": dataset, "split": split}
-    with tracking.track("compare", None, parameters, f"compare {dataset}"):
+    with runs.track("compare", None, parameters, f"compare {dataset}"):
         versions = find_versions(models)
-        mlflow.set_tag("model_uri", "+".join(version.found.uri for version in versions))
-        photos = load_photos(dataset, split, say)
-        tracking.log_photos(dataset, photos, split)
+        active_run.set_tags({"model_uri": "+".join(version.found.uri for version in versions)})
+        pictures = load_split(dataset, split)
+        active_run.log_split(pictures)
         with ExitStack() as stack:
             # All at once, so that they can be timed in turn.
             judges = [
                 stack.enter_context(JudgedModel(version.found.folder)) for version in versions
             ]
-            shared, scores = _score_all(versions, judges, photos, say)
+            shared, scores = _score_all(versions, judges, pictures.photos)
             timed = _photograph_to_time(shared, versions)
             seconds = _time_all(versions, judges, timed.image)
         compared = [
@@ -118,13 +122,14 @@ def compare(models: str, dataset: str, split: str, say: Say) -> list[ComparedMod
         ]
         findings = _rank_pictures(compared, scores, shared)
         _log_metrics(compared)
-        measured_on = f"{len(shared)} pictures of {dataset} {split}"
+        measured_on = f"{len(shared)} pictures of {pictures.label}"
         _write(compared, findings, timed, measured_on, digest(shared))
-        say(f"on {measured_on}:")
-        say(models_table(compared))
-        say(timed.footnote())
-        say(describe(findings))
-        say(f"table, figure and pictures: {mlflow.get_artifact_uri(ARTIFACTS)}")
+        logger.info("on %s:", measured_on)
+        logger.info(models_table(compared))
+        logger.info(timed.footnote())
+        logger.info(describe(findings))
+        address = active_run.artifacts_address(ARTIFACTS)
+        logger.info("table, figure and pictures: %s", address)
     return compared
 
 
@@ -137,21 +142,27 @@ def find_versions(models: str) -> list[Version]:
     Raises:
         ModelError: an item names no version, or there is none at all.
     """
-    aliases: dict[tuple[int, int], list[str]] = {}
+    aliases: dict[tuple[int, str], list[str]] = {}
     for scale, selector in _references(models):
-        named = aliases.setdefault((scale, _number(scale, selector)), [])
-        if not selector.isdigit() and selector not in named:
+        named = aliases.setdefault((scale, _resolve(scale, selector)), [])
+        if selector != SHIPPED and not selector.isdigit() and selector not in named:
             named.append(selector)
     versions = []
-    for (scale, number), named in aliases.items():
-        found = registry.find_model(str(number), scale)
+    for (scale, reference), named in aliases.items():
+        found = registry.find_model(reference, scale)
         versions.append(Version(scale, found, tuple(named), *read_layers(found.network)))
     return versions
 
 
 def _references(models: str) -> list[tuple[int, str]]:
+    """A scale, and an alias, a version's number or `shipped`, for everything that is named."""
     if models != "all":
-        return [registry.parse_reference(item) for item in models.split("+")]
+        items = models.split("+")
+        registered = [registry.parse_reference(item) for item in items if item != SHIPPED]
+        if SHIPPED not in items:
+            return registered
+        scales = dict.fromkeys(scale for scale, _ in registered) or SCALES
+        return [*registered, *((scale, SHIPPED) for scale in scales)]
     found = [
         (scale, alias)
         for scale in SCALES
@@ -160,37 +171,43 @@ def _references(models: str) -> list[tuple[int, str]]:
     ]
     if not found:
         names = ", ".join(registry.model_name(scale) for scale in SCALES)
-        raise ModelError(f"the registry has no challenger or champion of {names}; train one first")
+        raise ModelError(
+            f"the registry has no challenger or champion of {names}; train one first, or give "
+            "models=shipped"
+        )
     return found
 
 
-def _number(scale: int, selector: str) -> int:
-    if selector.isdigit():
-        return int(selector)
+def _resolve(scale: int, selector: str) -> str:
+    """An alias as the number of its version; all else as it is."""
+    if selector == SHIPPED or selector.isdigit():
+        return selector
     number = registry.version_with_alias(scale, selector)
     if number is None:
         raise ModelError(
             f"the registry has no {selector} of {registry.model_name(scale)}; train one with "
             f"scale={scale} first, or give another alias or a version number"
         )
-    return number
+    return str(number)
 
 
 def _score_all(
-    versions: Sequence[Version], judges: Sequence[JudgedModel], photos: Sequence[Photo], say: Say
+    versions: Sequence[Version], judges: Sequence[JudgedModel], photos: Sequence[Photo]
 ) -> tuple[tuple[Photo, ...], list[list[ImageScore]]]:
     """Score every version on the photographs that can be compared at every scale."""
     shared = tuple(photos)
     scores: list[dict[Photo, ImageScore]] = []
     for version, judged in zip(versions, judges, strict=True):
-        say(f"judging {version.found.label}")
+        logger.info("judging %s", version.found.label)
         scale = version.scale
-        scores.append(dict(score_photos(shared, scale, scale, judged.upscale_luma, say)))
+        scores.append(dict(score_photos(shared, scale, scale, judged.upscale_luma)))
         shared = tuple(scores[-1])
     if len(shared) < len(photos):
-        say(
-            f"all models are compared on the {len(shared)} of {len(photos)} pictures that every "
-            "one of them could be judged on"
+        logger.info(
+            "all models are compared on the %d of %d pictures that every one of them could be "
+            "judged on",
+            len(shared),
+            len(photos),
         )
     return shared, [[scored[photo] for photo in shared] for scored in scores]
 
@@ -252,7 +269,7 @@ def _rank_pictures(
 
 def _log_metrics(compared: Sequence[ComparedModel]) -> None:
     """Log what is compared by model, as `psnr_gain/srcnn-x2.3`: the UI draws a chart of each."""
-    mlflow.log_metrics(
+    active_run.log_metrics(
         {
             f"{name}/{model.label.replace('/', '.')}": model.values()[name]
             for model in compared
@@ -270,8 +287,8 @@ def _write(
 ) -> None:
     values = [model.values() for model in compared]
     columns = {key: [value[key] for value in values] for key in values[0]}
-    mlflow.log_table(columns, f"{ARTIFACTS}/table.json")
-    with tracking.artifact_folder(ARTIFACTS) as folder:
+    active_run.log_table(columns, f"{ARTIFACTS}/table.json")
+    with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_comparison(
             compared,
             f"SRCNN by size and by time, on {measured_on}",
@@ -281,7 +298,7 @@ def _write(
         (folder / "table.md").write_text(
             f"{models_table(compared)}\n\n"
             f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
-            f"{timed.footnote()} Commit {tracking.git_commit()}.\n\n"
+            f"{timed.footnote()} Commit {git_commit()}.\n\n"
             f"![{in_words(compared)}](figure.png)\n",
             encoding="utf-8",
         )

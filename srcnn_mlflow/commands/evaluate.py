@@ -1,36 +1,38 @@
 """`evaluate`: a registered model against bicubic, in numbers and in pictures."""
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import mlflow
-
-from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.datasets import SPLITS, Photo, describe, digest, load_dataset
-from srcnn_mlflow.evaluation import (
+from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
     describe_protocol,
-    markdown_table,
     score_photos,
     self_ensemble,
     summarize,
-    table_rows,
 )
-from srcnn_mlflow.exhibits import Extremes, choose_exhibits
-from srcnn_mlflow.figures import draw_exhibits
-from srcnn_mlflow.judge import JudgedModel
-from srcnn_mlflow.progress import Say
-from srcnn_mlflow.registry import FoundModel
-from srcnn_mlflow.report import About, render_report
+from srcnn_mlflow.measuring.tables import markdown_table, table_rows
+from srcnn_mlflow.pictures.datasets import SPLITS, Split, describe, load_dataset
+from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
+from srcnn_mlflow.showing.figures import draw_exhibits
+from srcnn_mlflow.showing.report import About, render_report
+from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.judge import JudgedModel
+from srcnn_mlflow.tracking.registry import FoundModel
 
 ARTIFACTS = "evaluation"
 PER_IMAGE = (
     *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
     *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
 )
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -57,18 +59,16 @@ def evaluate(
     dataset: str,
     split: str,
     border: int | None,
-    say: Say,
     ensemble: bool = False,
 ) -> Evaluation:
     """Judge a model in a run of its own.
 
     Args:
         scale: 2, 3 or 4.
-        model: `newest`, an alias, a version number or a model URI.
+        model: `newest`, an alias, a version number, `shipped` or a model URI.
         dataset: names the photographs.
         split: `train`, `valid`, `test` or `all`.
         border: pixels left out along each edge; None for the scale.
-        say: where messages go.
         ensemble: measure the model's self-ensemble too, apart from the model itself.
 
     Raises:
@@ -82,73 +82,66 @@ def evaluate(
         "border": "scale" if border is None else border,
         "self_ensemble": ensemble,
     }
-    with tracking.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
+    with runs.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
         found = registry.find_model(model, scale)
-        mlflow.set_tags(
+        active_run.set_tags(
             {"model_uri": found.uri, "mlflow.runName": f"evaluate {found.label} on {dataset}"}
         )
-        photos = load_photos(dataset, split, say)
-        tracking.log_photos(dataset, photos, split)
+        pictures = load_split(dataset, split)
+        active_run.log_split(pictures)
         width = scale if border is None else border
-        evaluation = _judge(found, photos, scale, dataset, split, width, say)
+        evaluation = _judge(found, pictures, scale, width)
         if ensemble:
-            _judge_ensemble(found, photos, scale, width, say)
+            _judge_ensemble(found, pictures.photos, scale, width)
         return evaluation
 
 
-def load_photos(dataset: str, split: str, say: Say) -> tuple[Photo, ...]:
+def load_split(dataset: str, split: str) -> Split:
     """The photographs of a split, after telling what the data set holds."""
-    loaded = load_dataset(dataset, say)
-    describe(loaded, SPLITS if split == "all" else (split,), say)
-    return loaded.photos(split)
+    loaded = load_dataset(dataset)
+    describe(loaded, SPLITS if split == "all" else (split,))
+    return loaded.split(split)
 
 
 def score_model(
-    found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
+    found: FoundModel, photos: Sequence[Photo], scale: int, border: int
 ) -> tuple[ImageScore, ...]:
     """Score a logged model picture by picture, run as it was logged."""
     with JudgedModel(found.folder) as judged:
-        scored = score_photos(photos, scale, border, judged.upscale_luma, say)
+        scored = score_photos(photos, scale, border, judged.upscale_luma)
         return tuple(score for _, score in scored)
 
 
-def _judge(
-    found: FoundModel,
-    photos: Sequence[Photo],
-    scale: int,
-    dataset: str,
-    split: str,
-    border: int,
-    say: Say,
-) -> Evaluation:
+def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluation:
     with JudgedModel(found.folder) as judged:
-        scored = list(score_photos(photos, scale, border, judged.upscale_luma, say))
+        scored = list(score_photos(split.photos, scale, border, judged.upscale_luma))
         extremes = choose_exhibits(scored, scale, judged)
     evaluation = Evaluation(found, tuple(score for _, score in scored))
     about: About = {
         "model": found.label,
-        "dataset": dataset,
-        "split": split,
-        "digest": digest(photos),
+        "dataset": split.dataset,
+        "split": split.name,
+        "digest": split.digest,
         "images": len(scored),
         "border": border,
-        "commit": tracking.git_commit(),
+        "commit": git_commit(),
     }
     _log(evaluation, extremes, scale, about)
-    heading = f"{found.label} on {len(scored)} pictures of {dataset} {split}:"
+    heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
-    mlflow.set_tag(tracking.DESCRIPTION, f"{heading}\n\n{table}")
-    say(heading)
-    say(table)
-    say(f"table, pictures and report.html: {mlflow.get_artifact_uri(ARTIFACTS)}")
+    active_run.describe(f"{heading}\n\n{table}")
+    logger.info(heading)
+    logger.info(table)
+    address = active_run.artifacts_address(ARTIFACTS)
+    logger.info("table, pictures and report.html: %s", address)
     return evaluation
 
 
 def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -> None:
-    mlflow.log_metrics(asdict(evaluation.summary))
+    active_run.log_metrics(asdict(evaluation.summary))
     columns = {key: [getattr(score, key) for score in evaluation.scores] for key in PER_IMAGE}
-    mlflow.log_table(columns, f"{ARTIFACTS}/per_image.json")
-    with tracking.artifact_folder(ARTIFACTS) as folder:
+    active_run.log_table(columns, f"{ARTIFACTS}/per_image.json")
+    with active_run.artifact_folder(ARTIFACTS) as folder:
         _write_tables(folder, scale, evaluation.summary, about)
         for kind, heading, exhibits in extremes.titled(scale):
             draw_exhibits(exhibits, f"{evaluation.model.label}: {heading}", folder / f"{kind}.png")
@@ -156,17 +149,19 @@ def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -
         (folder / "report.html").write_text(report, encoding="utf-8")
 
 
-def _judge_ensemble(
-    found: FoundModel, photos: Sequence[Photo], scale: int, border: int, say: Say
-) -> None:
+def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, border: int) -> None:
     with JudgedModel(found.folder) as judged:
         enlarge = self_ensemble(judged.upscale_luma)
-        scored = score_photos(photos, scale, border, enlarge, say)
+        scored = score_photos(photos, scale, border, enlarge)
         summary = summarize(score for _, score in scored)
-    mlflow.log_metrics({"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim})
-    say(
-        f"self-ensemble of {found.label}, eight times the work: {summary.srcnn_psnr:.2f} dB, SSIM "
-        f"{summary.srcnn_ssim:.4f}"
+    active_run.log_metrics(
+        {"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim}
+    )
+    logger.info(
+        "self-ensemble of %s, eight times the work: %.2f dB, SSIM %.4f",
+        found.label,
+        summary.srcnn_psnr,
+        summary.srcnn_ssim,
     )
 
 

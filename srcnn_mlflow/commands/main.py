@@ -2,16 +2,14 @@
 
 from dataclasses import asdict
 
-import mlflow
-
-from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import SPLIT, promote
-from srcnn_mlflow.commands.train import TrainRequest, train
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.commands.train import train
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.tracking import active_run, runs
 
 
-def run_main(request: TrainRequest, device: str, say: Say) -> None:
+def run_main(request: TrainRequest, device: str) -> None:
     """Prepare, train, evaluate and register one scale; promote the model when it passes.
 
     Each stage is a nested run. A refusal to promote is reported, and is no error.
@@ -29,12 +27,11 @@ def run_main(request: TrainRequest, device: str, say: Say) -> None:
         "max_minutes": settings.max_minutes,
         "device": device,
     }
-    with tracking.track("main", scale, parameters, f"main x{scale} {request.dataset}"):
-        trained = train(request, device, say)
-        evaluation = evaluate(scale, str(trained.version), request.dataset, SPLIT, None, say)
-        verdict = promote(
-            scale, str(trained.version), request.dataset, say, known=evaluation.scores
+    with runs.track("main", scale, parameters, f"main x{scale} {request.dataset}"):
+        trained = train(request, device)
+        evaluation = evaluate(scale, str(trained.version), request.dataset, SPLIT, None)
+        verdict = promote(scale, str(trained.version), request.dataset, known=evaluation.scores)
+        active_run.log_metrics(asdict(evaluation.summary))
+        active_run.set_tags(
+            {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
         )
-        mlflow.log_metrics(asdict(evaluation.summary))
-        mlflow.set_tag("model_uri", evaluation.model.uri)
-        mlflow.set_tag("promoted", str(verdict.promoted).lower())

@@ -1,21 +1,21 @@
 """`promote`: make a version the champion, if it has earned it on the same test pictures."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-import mlflow
-
-from srcnn_mlflow import registry, tracking
-from srcnn_mlflow.commands.evaluate import load_photos, score_model
-from srcnn_mlflow.datasets import Photo
-from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import ImageScore, summarize
-from srcnn_mlflow.gate import Judgement, describe, judge
-from srcnn_mlflow.progress import Say
-from srcnn_mlflow.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from srcnn_mlflow.commands.evaluate import load_split, score_model
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
+from srcnn_mlflow.measuring.gate import Judgement, describe, judge
+from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 
 SPLIT = "test"
 ARTIFACTS = "promotion"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,6 @@ def promote(
     scale: int,
     version: str,
     dataset: str,
-    say: Say,
     known: Sequence[ImageScore] | None = None,
 ) -> Verdict:
     """Judge a version in a run of its own, and move the alias `champion` when it passes.
@@ -51,66 +50,67 @@ def promote(
         scale: 2, 3 or 4.
         version: `challenger`, a version number, or `previous` to roll back without judging.
         dataset: its test pictures decide.
-        say: where messages go.
         known: the version's scores on these pictures, where they have just been measured.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"scale": scale, "version": version, "dataset": dataset}
-    with tracking.track("promote", scale, parameters, f"promote x{scale} {version}"):
+    with runs.track("promote", scale, parameters, f"promote x{scale} {version}"):
         registry.mend_aliases(scale)
         if version == "previous":
-            return _roll_back(scale, say)
-        return _judge(scale, version, dataset, say, known)
+            return _roll_back(scale)
+        return _judge(scale, version, dataset, known)
 
 
-def _roll_back(scale: int, say: Say) -> Verdict:
+def _roll_back(scale: int) -> Verdict:
     former = registry.find_model(PREVIOUS_CHAMPION, scale)
     assert former.version is not None
     champion = registry.version_with_alias(scale, CHAMPION)
     registry.promote(scale, former.version)
-    say(f"rolled back: version {former.version} is champion of {registry.model_name(scale)} again")
+    logger.info(
+        "rolled back: version %d is champion of %s again",
+        former.version,
+        registry.model_name(scale),
+    )
     return Verdict(former.version, champion, ())
 
 
-def _judge(
-    scale: int, version: str, dataset: str, say: Say, known: Sequence[ImageScore] | None
-) -> Verdict:
+def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] | None) -> Verdict:
     if version != CHALLENGER and not version.isdigit():
         raise ModelError(f"version {version!r} is not challenger, a number or previous")
     found = registry.find_model(version, scale)
     assert found.version is not None
-    mlflow.set_tag("model_uri", found.uri)
+    active_run.set_tags({"model_uri": found.uri})
     champion = registry.version_with_alias(scale, CHAMPION)
     if champion == found.version:
         reason = f"it is the champion of {registry.model_name(scale)} already"
         # Of the run alone; the version keeps the verdict that made it champion.
-        mlflow.set_tag("verdict", f"refused: {reason}")
-        return _say_refusal(champion, champion, (reason,), say)
-    photos = load_photos(dataset, SPLIT, say)
-    tracking.log_photos(dataset, photos, SPLIT)
-    challenger_scores = known or score_model(found, photos, scale, scale, say)
-    _record_scores(scale, found.version, challenger_scores, f"{dataset} {SPLIT}")
-    judgement = _judge_against(champion, challenger_scores, photos, scale, say)
+        active_run.set_tags({"verdict": f"refused: {reason}"})
+        return _tell_refusal(champion, champion, (reason,))
+    split = load_split(dataset, SPLIT)
+    active_run.log_split(split)
+    challenger_scores = known or score_model(found, split.photos, scale, scale)
+    _record_scores(scale, found.version, challenger_scores, split.label)
+    judgement = _judge_against(champion, challenger_scores, split.photos, scale)
     while not judgement.shortcomings:
         # Before the alias, so that no champion is without its reason if the process is killed.
         _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}")
         present = registry.version_with_alias(scale, CHAMPION)
         if present == champion:
             registry.promote(scale, found.version)
-            return _accept(scale, found.version, champion, judgement, say)
-        say(f"version {present} has become champion meanwhile; judging against it")
+            return _accept(scale, found.version, champion, judgement)
+        logger.info("version %s has become champion meanwhile; judging against it", present)
         champion = present
-        judgement = _judge_against(champion, challenger_scores, photos, scale, say)
-    return _refuse(scale, found.version, champion, judgement.shortcomings, say)
+        judgement = _judge_against(champion, challenger_scores, split.photos, scale)
+    return _refuse(scale, found.version, champion, judgement.shortcomings)
 
 
 def _record_scores(
     scale: int, version: int, scores: Sequence[ImageScore], measured_on: str
 ) -> None:
     summary = summarize(scores)
-    mlflow.log_metrics(asdict(summary))
+    active_run.log_metrics(asdict(summary))
     registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
 
 
@@ -119,20 +119,19 @@ def _judge_against(
     challenger_scores: Sequence[ImageScore],
     photos: Sequence[Photo],
     scale: int,
-    say: Say,
 ) -> Judgement:
     scores = None
     if champion is not None:
-        scores = score_model(registry.find_model(str(champion), scale), photos, scale, scale, say)
+        scores = score_model(registry.find_model(str(champion), scale), photos, scale, scale)
         summary = summarize(scores)
-        mlflow.log_metrics(
+        active_run.log_metrics(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
     judgement = judge(challenger_scores, scores, f"champion version {champion}")
     table = describe(judgement)
-    say(table)
-    mlflow.log_text(table, f"{ARTIFACTS}/verdict.md")
-    mlflow.log_dict(asdict(judgement), f"{ARTIFACTS}/verdict.json")
+    logger.info(table)
+    active_run.log_text(table, f"{ARTIFACTS}/verdict.md")
+    active_run.log_json(asdict(judgement), f"{ARTIFACTS}/verdict.json")
     return judgement
 
 
@@ -141,33 +140,31 @@ def _named(champion: int | None) -> str:
     return "bicubic" if champion is None else f"bicubic and version {champion}"
 
 
-def _accept(
-    scale: int, version: int, champion: int | None, judgement: Judgement, say: Say
-) -> Verdict:
+def _accept(scale: int, version: int, champion: int | None, judgement: Judgement) -> Verdict:
     psnr, ssim = judgement.contests[0].challenger, judgement.contests[1].challenger
-    say(
-        f"version {version} is champion of {registry.model_name(scale)}: {psnr:.3f} dB and SSIM "
-        f"{ssim:.5f}, better than {_named(champion)}"
+    logger.info(
+        "version %d is champion of %s: %.3f dB and SSIM %.5f, better than %s",
+        version,
+        registry.model_name(scale),
+        psnr,
+        ssim,
+        _named(champion),
     )
     return Verdict(version, champion, ())
 
 
 def _refuse(
-    scale: int, version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say
+    scale: int, version: int, champion: int | None, shortcomings: tuple[str, ...]
 ) -> Verdict:
     _record_verdict(scale, version, f"refused: {'; '.join(shortcomings)}")
-    return _say_refusal(version, champion, shortcomings, say)
+    return _tell_refusal(version, champion, shortcomings)
 
 
-def _say_refusal(
-    version: int, champion: int | None, shortcomings: tuple[str, ...], say: Say
-) -> Verdict:
-    say(f"version {version} is not promoted: {'; '.join(shortcomings)}")
+def _tell_refusal(version: int, champion: int | None, shortcomings: tuple[str, ...]) -> Verdict:
+    logger.info("version %s is not promoted: %s", version, "; ".join(shortcomings))
     return Verdict(version, champion, shortcomings)
 
 
 def _record_verdict(scale: int, version: int, verdict: str) -> None:
-    run = mlflow.active_run()
-    assert run is not None
-    mlflow.set_tag("verdict", verdict)
-    registry.tag_version(scale, version, {"judged_by": run.info.run_id, "verdict": verdict})
+    active_run.set_tags({"verdict": verdict})
+    registry.tag_version(scale, version, {"judged_by": active_run.run_id(), "verdict": verdict})

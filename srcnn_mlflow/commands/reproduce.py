@@ -1,18 +1,19 @@
 """`reproduce`: the report's experiment with the report's settings, beside the report's numbers."""
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-import mlflow
-
-from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import evaluate
-from srcnn_mlflow.commands.train import TrainRequest, train
-from srcnn_mlflow.evaluation import Summary, TableRow, markdown_table, table_rows
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.commands.train import train
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.measuring.evaluation import Summary
+from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
+from srcnn_mlflow.tracking import active_run, runs
 
 ARTIFACTS = "reproduction"
+
+logger = logging.getLogger(__name__)
 
 # DIV2K, 100 validation images, 9-5-5, 50 epochs, as the report states them; it chose its best
 # epoch on the images it reported on.
@@ -40,7 +41,7 @@ class Reproduction:
         return self.validation.psnr_gain - self.test.psnr_gain
 
 
-def reproduce(request: TrainRequest, device: str, say: Say) -> list[Reproduction]:
+def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
     """Train and judge at each of the report's scales, in one run with nested runs.
 
     On DIV2K each scale is trained twice: as the report split the pictures, which shows its own
@@ -49,7 +50,6 @@ def reproduce(request: TrainRequest, device: str, say: Say) -> list[Reproduction
     Args:
         request: the settings; its scale is replaced by each of the report's.
         device: `auto`, `cpu` or `cuda`.
-        say: where messages go.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -57,22 +57,22 @@ def reproduce(request: TrainRequest, device: str, say: Say) -> list[Reproduction
     parameters = request.logged(device)
     for name in ("scale", "resume"):
         del parameters[name]
-    with tracking.track("reproduce", None, parameters, f"reproduce {request.dataset}"):
+    with runs.track("reproduce", None, parameters, f"reproduce {request.dataset}"):
         found = []
         report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
         for scale in REPORTED:
-            trained = train(replace(request, scale=scale, dataset=report_dataset), device, say)
+            trained = train(replace(request, scale=scale, dataset=report_dataset), device)
             version = str(trained.version)
-            validation = evaluate(scale, version, report_dataset, "valid", None, say).summary
+            validation = evaluate(scale, version, report_dataset, "valid", None).summary
             if report_dataset != request.dataset:
-                version = str(train(replace(request, scale=scale), device, say).version)
-            test = evaluate(scale, version, request.dataset, "test", None, say).summary
+                version = str(train(replace(request, scale=scale), device).version)
+            test = evaluate(scale, version, request.dataset, "test", None).summary
             found.append(Reproduction(scale, validation, test))
-            mlflow.log_metric(f"optimism_x{scale}", found[-1].optimism)
+            active_run.log_metrics({f"optimism_x{scale}": found[-1].optimism})
         text = describe(found, request.dataset)
-        mlflow.log_text(text, f"{ARTIFACTS}/table.md")
-        mlflow.log_text(json.dumps(_as_json(found), indent=2), f"{ARTIFACTS}/table.json")
-        say(text)
+        active_run.log_text(text, f"{ARTIFACTS}/table.md")
+        active_run.log_json(_as_json(found), f"{ARTIFACTS}/table.json")
+        logger.info(text)
     return found
 
 

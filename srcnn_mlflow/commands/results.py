@@ -1,21 +1,22 @@
 """`results`: what has come of the experiments so far."""
 
 import json
+import logging
 import shlex
 import sys
 import tempfile
 from pathlib import Path
 
-from srcnn_mlflow import tracking
 from srcnn_mlflow.commands.evaluate import ARTIFACTS
-from srcnn_mlflow.errors import ModelError
-from srcnn_mlflow.evaluation import TableRow, markdown_table
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.measuring.tables import TableRow, markdown_table
+from srcnn_mlflow.network.architecture import SCALES
+from srcnn_mlflow.tracking import run_search
 
-SCALES = (2, 3, 4)
+logger = logging.getLogger(__name__)
 
 
-def show_results(say: Say) -> None:
+def show_results() -> None:
     """Print the newest evaluation of every scale, a table a data set, and where the pictures are.
 
     Raises:
@@ -24,11 +25,11 @@ def show_results(say: Say) -> None:
     tables: dict[str, list[TableRow]] = {}
     pictures = []
     for scale in SCALES:
-        run = tracking.newest_run("evaluate", scale)
+        run = run_search.newest_run("evaluate", scale)
         if run is None:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            path = tracking.download(run.info.run_id, f"{ARTIFACTS}/table.json", Path(folder))
+            path = run_search.download(run.info.run_id, f"{ARTIFACTS}/table.json", Path(folder))
             table = json.loads(path.read_text(encoding="utf-8"))
         pictures_of = f"{table['images']} pictures of {table['dataset']} {table['split']}"
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
@@ -39,12 +40,12 @@ def show_results(say: Say) -> None:
     if not tables:
         raise ModelError("nothing has been evaluated yet; run main, or train and then evaluate")
     for pictures_of, rows in tables.items():
-        say(f"on {pictures_of}:")
-        say(markdown_table(rows))
+        logger.info("on %s:", pictures_of)
+        logger.info(markdown_table(rows))
     for line in pictures:
-        say(line)
-    say(f"to see and compare the runs: {_mlflow_command()} ui --port 5000")
-    say("then open http://127.0.0.1:5000/#/experiments/0/runs")
+        logger.info(line)
+    logger.info("to see and compare the runs: %s ui --port 5000", _mlflow_command())
+    logger.info("then open http://127.0.0.1:5000/#/experiments/0/runs")
 
 
 def _mlflow_command() -> str:

@@ -1,35 +1,35 @@
 """`send`: give the tracking server what trainings have kept on disk while it was away."""
 
-import mlflow
+import logging
 
-from srcnn_mlflow import tracking
-from srcnn_mlflow.commands.train import is_complete, resume
-from srcnn_mlflow.distributed import alone, choose_device
-from srcnn_mlflow.outbox import Outbox, waiting_runs
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.commands.train import resume
+from srcnn_mlflow.commands.train_state import newest_state
+from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.outbox import Outbox, waiting_runs
+from srcnn_mlflow.tracking.runs import tracking_address
+from srcnn_mlflow.training.distributed import alone, choose_device
+
+logger = logging.getLogger(__name__)
 
 
-def send(say: Say) -> None:
+def send() -> None:
     """Send all that waits, and register the models of the trainings that had come to their end.
-
-    Args:
-        say: told what was sent, run by run.
 
     Raises:
         SrcnnError: the server is still away, or does not take it.
     """
     waiting = waiting_runs()
     for run_id in waiting:
-        process = tracking.process_of(mlflow.get_run(run_id))
+        process = run_search.process_of(run_search.get_run(run_id))
         if process is not None and process.is_alive_here():
-            say(f"run {run_id} is still being trained, and sends what it has itself")
+            logger.info("run %s is still being trained, and sends what it has itself", run_id)
             continue
         sent = Outbox(run_id).send()
-        say(f"sent {sent} epoch(s) of run {run_id}")
-        tracking.mark_failed(run_id, "the tracking server was away when the training ended")
-        if is_complete(run_id):
-            resume(run_id, alone(choose_device("auto")), say)
+        logger.info("sent %d epoch(s) of run %s", sent, run_id)
+        run_search.mark_failed(run_id, "the tracking server was away when the training ended")
+        if newest_state(run_id).is_complete:
+            resume(run_id, alone(choose_device("auto")))
         else:
-            say(f"the training was interrupted; `train --resume {run_id}` goes on with it")
+            logger.info("the training was interrupted; `train --resume %s` goes on with it", run_id)
     if not waiting:
-        say(f"nothing waits to be sent to {mlflow.get_tracking_uri()}")
+        logger.info("nothing waits to be sent to %s", tracking_address())

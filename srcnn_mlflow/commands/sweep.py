@@ -1,28 +1,39 @@
 """`sweep`: search hyper-parameters, a nested run a trial, and go on where a search broke off."""
 
+import logging
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mlflow
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
 from optuna.trial import Trial
 
-from srcnn_mlflow import search_space, tracking
-from srcnn_mlflow.commands.prepare import Prepared, under_project
+from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.commands.results import local_path
-from srcnn_mlflow.commands.train import TrainRequest, Watch, make_ready, train, try_out
-from srcnn_mlflow.datasets import digest
-from srcnn_mlflow.distributed import World, alone, choose_device
-from srcnn_mlflow.errors import SrcnnError, SweepError
-from srcnn_mlflow.progress import Say, say_nothing
-from srcnn_mlflow.store import Store, open_store
-from srcnn_mlflow.study import RUN_ID, TENTHS, Place, SharedStudy
-from srcnn_mlflow.study_figures import as_json, draw_study, table
-from srcnn_mlflow.training import EpochResult, Plan, TrainingSettings
+from srcnn_mlflow.commands.train import train
+from srcnn_mlflow.commands.train_data import log_pictures, make_ready
+from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_state import newest_state
+from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
+from srcnn_mlflow.pictures.store import Store, open_store
+from srcnn_mlflow.pictures.store_writer import Prepared
+from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
+from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.run_search import find_run, get_run, mark_best_trial
+from srcnn_mlflow.tracking.study import RUN_ID, TENTHS, Place, SharedStudy
+from srcnn_mlflow.training import search_space
+from srcnn_mlflow.training.distributed import World, alone, choose_device
+from srcnn_mlflow.training.fit import EpochResult
+from srcnn_mlflow.training.plan import Plan
+from srcnn_mlflow.training.planned_fit import plan_fit
+from srcnn_mlflow.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+logger = logging.getLogger(__name__)
 
 ARTIFACTS = "sweep"
 # The tag of a trial's run that says whether it was ended early.
@@ -85,12 +96,11 @@ class SweepRequest:
         return TrainRequest(self.scale, self.dataset, 33, 14, None, settings)
 
 
-def sweep(request: SweepRequest, say: Say) -> None:
+def sweep(request: SweepRequest) -> None:
     """Begin, join or continue a study until it has so many finished trials.
 
     Args:
         request: what to search, and how long.
-        say: where messages go.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -104,17 +114,23 @@ def sweep(request: SweepRequest, say: Say) -> None:
         )
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
     name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
-    with tracking.track("sweep", request.scale, shown, name), place.errors_told():
-        mlflow.set_tags({"study": place.name, "storage": str(place)})
+    with runs.track("sweep", request.scale, shown, name), place.errors_told():
+        active_run.set_tags({"study": place.name, "storage": str(place)})
         world = alone(choose_device(request.device))
-        prepared = make_ready(request.training(), say)
-        study = SharedStudy(place, _terms(request, prepared), say)
-        say(f"study {place.name} in {place}: {len(study.finished())} of {request.trials} trials")
+        prepared = make_ready(request.training())
+        study = SharedStudy(place, _terms(request, prepared))
+        logger.info(
+            "study %s in %s: %d of %d trials",
+            place.name,
+            place,
+            len(study.finished()),
+            request.trials,
+        )
         store = open_store(prepared.path)
-        _run_trials(_Bench(request, place, prepared, store, world, study), say)
-        _report(study, say)
+        _run_trials(_Bench(request, place, prepared, store, world, study))
+        _report(study)
         if request.train_best:
-            _train_best(request, study, say)
+            _train_best(request, study)
 
 
 def _terms(request: SweepRequest, prepared: Prepared) -> dict[str, Any]:
@@ -125,8 +141,8 @@ def _terms(request: SweepRequest, prepared: Prepared) -> dict[str, Any]:
         "epochs": request.epochs,
         "max_minutes": request.max_minutes,
         "seed": request.seed,
-        "train_digest": digest(prepared.dataset.photos("train")),
-        "valid_digest": digest(prepared.dataset.photos("valid")),
+        "train_digest": prepared.train.digest,
+        "valid_digest": prepared.valid.digest,
         "search_space": [row.name for row in search_space.SEARCH_SPACE],
     }
 
@@ -148,14 +164,15 @@ class _Bench:
         return replace(shared, settings=settings)
 
 
-def _run_trials(bench: _Bench, say: Say) -> None:
+def _run_trials(bench: _Bench) -> None:
     failures, study = 0, bench.study
     while (trial := study.take(bench.request.trials, bench.request.seed)) is not None:
         try:
-            run = _run_trial(bench, trial, say)
+            run = _run_trial(bench, trial)
         except SrcnnError as error:
             study.fail(trial, str(error))
-            say(f"trial {trial.number}: failed, {search_space.describe(trial.params)}: {error}")
+            settings = search_space.describe(trial.params)
+            logger.warning("trial %d: failed, %s: %s", trial.number, settings, error)
             failures += 1
             if failures == FAILURES_IN_A_ROW:
                 raise
@@ -164,49 +181,63 @@ def _run_trials(bench: _Bench, say: Say) -> None:
         pruned = run.data.tags[PRUNED] == "true"
         value = run.data.metrics["best_val_psnr"]
         study.finish(trial, None if pruned else value)
-        say(_describe_end(trial, value, pruned, study))
+        logger.info(_describe_end(trial, value, pruned, study))
         _mark_best(study)
 
 
-def _run_trial(bench: _Bench, trial: Trial, say: Say) -> Run:
+def _run_trial(bench: _Bench, trial: Trial) -> "Run":
     """Train a trial to its end in its own run, from where that run stands."""
-    former = _find_run(trial.user_attrs.get(RUN_ID))
+    former = find_run(trial.user_attrs.get(RUN_ID))
     if former is not None and former.info.status == "FINISHED":
         return former
     training = bench.training(trial)
     with _trial_run(bench, trial, training, former) as run_id:
         if former is not None:
-            say(f"trial {trial.number}: continued in run {run_id}, which had broken off")
+            logger.info("trial %d: continued in run %s, which had broken off", trial.number, run_id)
         # Only what decides of the trial as a whole is told; its epochs stand in its run.
-        try_out(
-            run_id, training, bench.prepared, bench.store, bench.world, _watch(trial), say_nothing
-        )
-    return mlflow.get_run(run_id)
+        try_out(run_id, training, bench, _watch(trial))
+    return get_run(run_id)
 
 
-def _find_run(run_id: str | None) -> Run | None:
-    """A run of the present tracking store; None where it has no such run."""
-    with suppress(MlflowException):
-        return None if run_id is None else mlflow.get_run(run_id)
-    return None
+def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) -> None:
+    """Train in the active run as `train` does, but register nothing.
+
+    Args:
+        run_id: of the active run; where it holds the state of a broken-off training, that goes on.
+        training: what to train.
+        bench: on what, and where.
+        watch: told of every epoch; False ends the training after it.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    try:
+        state = newest_state(run_id)
+    except TrainingError:
+        # None was written yet, or none that is whole.
+        state = None
+    facts = log_pictures(run_id, training, bench.prepared, state)
+    fit = state.fit if state else None
+    planned = plan_fit(bench.store, training.settings, bench.world, fit)
+    record_epochs(run_id, planned, facts, state.best if state else {}, watch)
 
 
 @contextmanager
 def _trial_run(
-    bench: _Bench, trial: Trial, training: TrainRequest, former: Run | None
+    bench: _Bench, trial: Trial, training: TrainRequest, former: "Run | None"
 ) -> Iterator[str]:
     if former is not None:
-        with tracking.go_on(former.info.run_id):
-            mlflow.set_tag(PRUNED, "false")
+        with runs.go_on(former.info.run_id):
+            active_run.set_tags({PRUNED: "false"})
             yield former.info.run_id
         return
     parameters = training.logged(bench.request.device)
     del parameters["resume"]
     name = f"trial {trial.number} of {bench.place.name}"
     scale = bench.request.scale
-    with tracking.track("trial", scale, parameters, name, system_metrics=True) as run:
+    with runs.track("trial", scale, parameters, name, system_metrics=True) as run:
         trial.set_user_attr(RUN_ID, run.info.run_id)
-        mlflow.set_tags({"study": bench.place.name, "trial": trial.number, PRUNED: "false"})
+        active_run.set_tags({"study": bench.place.name, "trial": trial.number, PRUNED: "false"})
         yield run.info.run_id
 
 
@@ -220,7 +251,7 @@ def _watch(trial: Trial) -> Watch:
         trial.report(result.val_psnr, tenth)
         if tenth == TENTHS or not trial.should_prune():
             return True
-        mlflow.set_tag(PRUNED, "true")
+        active_run.set_tags({PRUNED: "true"})
         return False
 
     return watch
@@ -239,37 +270,38 @@ def _mark_best(study: SharedStudy) -> None:
         best = study.best()
         if best is None:
             return
-        mlflow.log_metric("best_val_psnr", best.values[0])
-        run = _find_run(best.user_attrs.get(RUN_ID))
+        active_run.log_metrics({"best_val_psnr": best.values[0]})
+        run = find_run(best.user_attrs.get(RUN_ID))
         if run is not None:
-            mlflow.set_tag("best_run", run.info.run_id)
+            active_run.set_tags({"best_run": run.info.run_id})
             runs = [trial.user_attrs.get(RUN_ID, "") for trial in study.trials()]
-            tracking.mark_best_trial(run.info.run_id, runs)
+            mark_best_trial(run.info.run_id, runs)
 
 
-def _report(study: SharedStudy, say: Say) -> None:
+def _report(study: SharedStudy) -> None:
     """Log tables and plots, and say what was found and who still works."""
     for line in study.describe_running():
-        say(line)
+        logger.info(line)
     best = study.best()
     if best is None:
-        say("no trial is complete, so there is nothing to show")
+        logger.info("no trial is complete, so there is nothing to show")
         return
     _mark_best(study)
-    with tracking.artifact_folder(ARTIFACTS) as folder:
+    with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_study(study.optuna, folder)
         (folder / "trials.md").write_text(table(study.trials()) + "\n", encoding="utf-8")
         (folder / "trials.json").write_text(as_json(study.trials()) + "\n", encoding="utf-8")
-    say(table(study.ranking()[:SHOWN]))
-    say(f"plots and all trials: {local_path(mlflow.get_artifact_uri(ARTIFACTS))}")
+    logger.info(table(study.ranking()[:SHOWN]))
+    address = local_path(active_run.artifacts_address(ARTIFACTS))
+    logger.info("plots and all trials: %s", address)
 
 
-def _train_best(request: SweepRequest, study: SharedStudy, say: Say) -> None:
+def _train_best(request: SweepRequest, study: SharedStudy) -> None:
     best = study.best()
     if best is None or len(study.finished()) < request.trials:
-        say("the best is not trained here, because other processes still run trials")
+        logger.info("the best is not trained here, because other processes still run trials")
         return
     shared = request.training()
     full = replace(shared.settings, epochs=request.full_epochs, max_minutes=None)
     settings = search_space.settings(full, best.params)
-    train(replace(shared, settings=settings), request.device, say)
+    train(replace(shared, settings=settings), request.device)

@@ -1,32 +1,31 @@
 """`tidy`: mark the runs that a dead process of this machine has left behind."""
 
-from mlflow import MlflowClient
+import logging
 
-from srcnn_mlflow import tracking
-from srcnn_mlflow.progress import Say
+from srcnn_mlflow.tracking import run_search
+
+logger = logging.getLogger(__name__)
 
 
-def tidy(say: Say) -> list[str]:
+def tidy() -> list[str]:
     """Mark as FAILED what is RUNNING by processes of this host that are dead, and nothing else.
-
-    Args:
-        say: told what was marked, and what was left alone because its process is not known.
 
     Returns:
         The ids of the runs that were marked.
     """
-    client = MlflowClient()
     marked, unknown = [], 0
-    for run in tracking.running_runs():
-        process = tracking.process_of(run)
+    for run in run_search.running_runs():
+        process = run_search.process_of(run)
         if process is None:
             unknown += 1
         elif process.is_dead_here():
-            client.set_tag(run.info.run_id, tracking.TIDIED, f"process {process.number} has ended")
-            client.set_terminated(run.info.run_id, "FAILED")
+            ended = f"process {process.number} has ended"
+            run_search.mark_tidied(run.info.run_id, ended)
             marked.append(run.info.run_id)
-            say(f"{run.info.run_name} ({run.info.run_id}): process {process.number} has ended")
-    say(f"{len(marked)} run(s) marked as FAILED")
+            logger.info("%s (%s): %s", run.info.run_name, run.info.run_id, ended)
+    logger.info("%d run(s) marked as FAILED", len(marked))
     if unknown:
-        say(f"{unknown} running run(s) do not say which process they belong to, and are left alone")
+        logger.info(
+            "%d running run(s) do not say which process they belong to, and are left alone", unknown
+        )
     return marked

@@ -1,22 +1,29 @@
 """`upscale`: picture files in, enlarged picture files out."""
 
 import errno
+import logging
 import os
 from collections import Counter
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 
 from PIL import Image
 
-from srcnn_mlflow.atomic_write import atomic_write
-from srcnn_mlflow.commands.prepare import under_project
-from srcnn_mlflow.datasets import scan
-from srcnn_mlflow.errors import ImageError, ModelError, WriteError
-from srcnn_mlflow.imaging import MAX_PIXELS, SUFFIXES, open_image, picture_files, printable
-from srcnn_mlflow.limits import read_limit
-from srcnn_mlflow.progress import Say, progress
-from srcnn_mlflow.upscaler import Upscaler, bicubic_image
+from srcnn_mlflow.commands.project import under_project
+from srcnn_mlflow.machine.atomic_write import atomic_write
+from srcnn_mlflow.machine.errors import ImageError, ModelError, WriteError
+from srcnn_mlflow.machine.limits import read_limit
+from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.datasets import Split
+from srcnn_mlflow.pictures.decoding import MAX_PIXELS, open_image
+from srcnn_mlflow.pictures.imaging import bicubic_image
+from srcnn_mlflow.pictures.photos import digest, scan
+from srcnn_mlflow.pictures.picture_files import SUFFIXES, picture_files
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -28,38 +35,35 @@ class ChosenModel:
 
 
 def upscale_for_project(
-    reference: str, scale: int, source: Path, output: Path, compare: bool, say: Say
+    reference: str, scale: int, source: Path, output: Path, compare: bool
 ) -> None:
     """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
 
     Arguments and errors are those of `choose_model` and `upscale_files`.
     """
     if not under_project():
-        model = choose_model(reference, scale, say)
-        upscale_files(model, scale, source, output, compare, say)
+        upscale_files(choose_model(reference, scale), scale, source, output, compare)
         return
     # Imported here, because MLflow takes seconds and upscaling needs none of it.
-    import mlflow
+    from srcnn_mlflow.tracking import active_run, runs
 
-    from srcnn_mlflow import tracking
-
-    with tracking.track("upscale", scale, {}, f"upscale x{scale} {source.name}"):
-        model = choose_model(reference, scale, say)
-        mlflow.set_tag("model_uri", model.label)
-        upscale_files(model, scale, source, output, compare, say)
+    with runs.track("upscale", scale, {}, f"upscale x{scale} {source.name}"):
+        model = choose_model(reference, scale)
+        active_run.set_tags({"model_uri": model.label})
+        upscale_files(model, scale, source, output, compare)
         found = source.expanduser()
         pictures = [found] if found.is_file() else picture_files(found)
-        tracking.log_photos(str(source), scan(str(source), pictures)[0], "upscale")
+        photos = tuple(scan(str(source), pictures)[0])
+        active_run.log_split(Split(str(source), "upscale", photos, digest(photos)))
 
 
-def choose_model(reference: str, scale: int, say: Say) -> ChosenModel:
+def choose_model(reference: str, scale: int) -> ChosenModel:
     """Find the network to upscale with.
 
     Args:
         reference: `champion`, which falls back on `shipped` where there is none; `shipped`;
             another alias, a version number, or a model URI.
         scale: 2, 3 or 4.
-        say: told when the shipped weights step in.
 
     Raises:
         ModelError: there is no such model.
@@ -67,10 +71,12 @@ def choose_model(reference: str, scale: int, say: Say) -> ChosenModel:
     if reference == "shipped" or (reference == "champion" and not _registry_in_sight()):
         return shipped_model(scale)
     # Imported here, because MLflow takes seconds and the shipped weights need none of it.
-    from srcnn_mlflow import registry
+    from srcnn_mlflow.tracking import registry
 
     if reference == "champion" and registry.version_with_alias(scale, reference) is None:
-        say(f"{registry.model_name(scale)} has no champion yet, so the shipped weights are used")
+        logger.info(
+            "%s has no champion yet, so the shipped weights are used", registry.model_name(scale)
+        )
         return shipped_model(scale)
     found = registry.find_model(reference, scale)
     return ChosenModel(Upscaler(found.network), found.label)
@@ -84,14 +90,12 @@ def _registry_in_sight() -> bool:
 
 def shipped_model(scale: int) -> ChosenModel:
     """The small trained network that comes with the package."""
-    file = files("srcnn_mlflow") / "weights" / f"srcnn-x{scale}.onnx"
-    return ChosenModel(
-        Upscaler(file.read_bytes()), f"the 9-1-5 weights that ship with the package (x{scale})"
-    )
+    label = f"the 9-1-5 weights that ship with the package (x{scale})"
+    return ChosenModel(Upscaler(shipped_network(scale)), label)
 
 
 def upscale_files(
-    model: ChosenModel, scale: int, source: Path, output: Path, compare: bool, say: Say
+    model: ChosenModel, scale: int, source: Path, output: Path, compare: bool
 ) -> list[Path]:
     """Enlarge a picture, or every picture of a folder, into PNG files.
 
@@ -103,7 +107,6 @@ def upscale_files(
         source: a picture file or a folder of them.
         output: a folder, made where needed; or, for one picture, a file ending in `.png`.
         compare: write the bicubic enlargement beside each.
-        say: where messages go.
 
     Returns:
         The files that were written.
@@ -125,7 +128,7 @@ def upscale_files(
         try:
             image = open_image(path, largest)
         except ImageError as error:
-            say(f"skipped: {error}")
+            logger.warning("skipped: %s", error)
             continue
         try:
             written.append(_save(model.upscaler.upscale_image(image), target))
@@ -135,10 +138,12 @@ def upscale_files(
         except WriteError as error:
             if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
                 raise
-            say(f"skipped: the name of what {printable(path.name)} becomes is too long; rename it")
+            logger.warning(
+                "skipped: the name of what %s becomes is too long; rename it", printable(path.name)
+            )
     if not written:
         raise ImageError(f"none of the {len(targets)} file(s) of {source} could be upscaled")
-    say(f"wrote {len(written)} file(s) to {written[0].parent} with {model.label}")
+    logger.info("wrote %d file(s) to %s with %s", len(written), written[0].parent, model.label)
     return written
 
 

@@ -1,0 +1,56 @@
+"""What a training learns from: prepared, held against bicubic, and logged in its run."""
+
+import logging
+from functools import partial
+
+from srcnn_mlflow.commands.prepare import prepare_dataset
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_state import Facts, TrainingState
+from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.measuring.evaluation import score_photos, summarize
+from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
+from srcnn_mlflow.pictures.store_writer import Prepared
+from srcnn_mlflow.tracking import active_run
+
+logger = logging.getLogger(__name__)
+
+
+def make_ready(request: TrainRequest) -> Prepared:
+    """Prepare where needed, and tell what is to be beaten.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    request.check()
+    prepared = prepare_dataset(request.dataset, request.store, request.train_images)
+    scale = request.scale
+    # Fails at once where validation pictures cannot be scored.
+    bicubic = partial(upscale_to_eight_bit, scale=scale)
+    scored = score_photos(prepared.valid.photos, scale, scale, bicubic)
+    baseline = summarize(score for _, score in scored)
+    logger.info(
+        "validation: %d pictures, bicubic %.3f dB, SSIM %.4f",
+        baseline.images,
+        baseline.bicubic_psnr,
+        baseline.bicubic_ssim,
+    )
+    return prepared
+
+
+def log_pictures(
+    run_id: str, request: TrainRequest, prepared: Prepared, state: TrainingState | None
+) -> Facts:
+    """Log the pictures in the active run; gives what every checkpoint says of its training.
+
+    Raises:
+        TrainingError: an interrupted training began with others.
+    """
+    facts = {"parameters": request.parameters(), "train_digest": prepared.train.digest}
+    for split in (prepared.train, prepared.valid):
+        active_run.log_split(split)
+    if state and state.facts["train_digest"] != facts["train_digest"]:
+        raise TrainingError(
+            f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
+            "pictures back, or train anew"
+        )
+    return facts

@@ -1,0 +1,48 @@
+"""The processes that train beside the one that leads: what they are told, and what they do."""
+
+import json
+
+from srcnn_mlflow.commands.prepare import prepare_dataset
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_state import Facts, TrainingState
+from srcnn_mlflow.machine.errors import SrcnnError, TrainingError
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.tracking.run_search import mark_failed
+from srcnn_mlflow.training.distributed import World
+from srcnn_mlflow.training.planned_fit import plan_fit
+
+
+def brief_followers(world: World, run_id: str, facts: Facts, state: TrainingState | None) -> None:
+    """Tell the others what is trained, and from where it goes on."""
+    world.broadcast(json.dumps({"run_id": run_id, **facts}).encode())
+    world.broadcast(b"" if state is None else state.file)
+
+
+def follow(world: World) -> None:
+    """Train beside the process that leads, which tracks and registers for all.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    with world.together():
+        brief = json.loads(world.broadcast(b""))
+        state_file = world.broadcast(b"")
+    state = TrainingState.from_bytes(state_file) if state_file else None
+    request = TrainRequest.from_parameters(brief["parameters"])
+    try:
+        prepared = prepare_dataset(request.dataset, request.store, request.train_images)
+        if prepared.train.digest != brief["train_digest"]:
+            raise TrainingError(
+                f"process {world.rank} finds other pictures in data set {request.dataset} than the "
+                "process that leads; give every machine the same"
+            )
+        store = open_store(prepared.path)
+        with world.together():
+            planned = plan_fit(store, request.settings, world, state.fit if state else None)
+            for _ in planned.epochs():
+                pass
+    except (SrcnnError, KeyboardInterrupt) as error:
+        # The process that leads may be the one that is lost, and then cannot say so.
+        if world.beside_leader:
+            mark_failed(brief["run_id"], str(error) or "interrupted")
+        raise

@@ -1,0 +1,100 @@
+"""What has come of a training: a registered version, and a paragraph about it."""
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.measuring.evaluation import Summary, score_photos, summarize
+from srcnn_mlflow.network.onnx_export import Weights, save_onnx
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.store_writer import Prepared
+from srcnn_mlflow.tracking import active_run, registry
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished training: the registered version, and its scores on the validation pictures."""
+
+    version: int
+    run_id: str
+    validation: Summary
+
+
+def register(
+    run_id: str, request: TrainRequest, prepared: Prepared, patches: int, weights: Weights
+) -> Trained:
+    """Score the weights on the validation pictures, and register them as challenger.
+
+    Args:
+        run_id: of the active run.
+        request: what was trained.
+        prepared: on what.
+        patches: how many these were.
+        weights: of the best epoch.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
+    scale, network, valid = request.scale, request.settings.network, prepared.valid
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / registry.NETWORK_FILE
+        save_onnx(path, weights, network, scale)
+        scored = score_photos(valid.photos, scale, scale, Upscaler(path).upscale_luma)
+        validation = summarize(score for _, score in scored)
+        version = registry.register(
+            scale,
+            path,
+            {
+                "architecture": network.name,
+                "dataset": request.dataset,
+                "dataset_digest": prepared.train.digest,
+                "git_commit": git_commit(),
+                **registry.score_tags(validation, valid.label),
+            },
+        )
+    active_run.describe(_describe(request, prepared, patches, version, validation))
+    logger.info(
+        "registered %s version %d as challenger: %.2f dB on %d validation pictures, "
+        "bicubic %.2f dB",
+        registry.model_name(scale),
+        version,
+        validation.srcnn_psnr,
+        validation.images,
+        validation.bicubic_psnr,
+    )
+    if validation.psnr_gain <= 0:
+        logger.warning(
+            "version %d is no better than bicubic, and promote will refuse it; train longer, or "
+            "lower lr (now %g)",
+            version,
+            request.settings.lr,
+        )
+    return Trained(version, run_id, validation)
+
+
+def _describe(
+    request: TrainRequest, prepared: Prepared, patches: int, version: int, validation: Summary
+) -> str:
+    """A paragraph for the person who opens the run."""
+    settings = request.settings
+    length = (
+        f"{settings.epochs} epochs"
+        if settings.max_minutes is None
+        else f"about {settings.max_minutes:g} minutes"
+    )
+    return (
+        f"**{registry.model_name(request.scale)} version {version}**: SRCNN "
+        f"{settings.architecture} for x{request.scale}, trained on {patches:,} patches of "
+        f"{request.patch_size}x{request.patch_size} from {len(prepared.train.photos)} pictures of "
+        f"`{request.dataset}` for {length} with {settings.optimizer} at a rate of "
+        f"{settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "
+        f"{settings.padding}, seed {settings.seed}. On {validation.images} validation pictures, "
+        f"which chose the epoch: **{validation.srcnn_psnr:.2f} dB**, SSIM "
+        f"{validation.srcnn_ssim:.4f}; bicubic {validation.bicubic_psnr:.2f} dB, "
+        f"{validation.bicubic_ssim:.4f} (gain {validation.psnr_gain:+.2f} dB)."
+    )

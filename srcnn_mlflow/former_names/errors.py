@@ -1,0 +1,3 @@
+"""Now `srcnn_mlflow.machine.errors`."""
+
+from srcnn_mlflow.machine.errors import ImageError as ImageError

@@ -1,0 +1,3 @@
+"""Now `srcnn_mlflow.network.upscaler`."""
+
+from srcnn_mlflow.network.upscaler import Upscaler as Upscaler

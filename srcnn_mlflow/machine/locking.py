@@ -1,0 +1,44 @@
+"""Let one process at a time do what two would spoil."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from srcnn_mlflow.machine.errors import WriteError
+from srcnn_mlflow.machine.faults import reason_of
+
+logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def one_at_a_time(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock while the block runs; a process that is killed gives its lock back.
+
+    Args:
+        path: the file that is locked; it is made, and stays.
+        what: completes "waiting for another process that ...".
+
+    Raises:
+        WriteError: the file cannot be made or locked.
+    """
+    lock = FileLock(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _acquire(lock, what)
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {reason_of(error, path.parent)}") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _acquire(lock: FileLock, what: str) -> None:
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        logger.info("waiting for another process that %s", what)
+        lock.acquire()

@@ -1,0 +1,25 @@
+"""How values, names and other libraries' words are written for a person."""
+
+from typing import Any
+
+
+def as_text(value: Any) -> str:
+    """Write a parameter the way the command line takes it: `none`, `true`, `false`, `0.001`."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def printable(name: str) -> str:
+    """Escape what a terminal or a table cannot show in a file's name, such as line breaks."""
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in name
+    )
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line; its kind where it says nothing."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__

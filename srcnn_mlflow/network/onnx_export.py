@@ -1,0 +1,158 @@
+"""Turn trained weights into an ONNX file that runs anywhere, without torch."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from srcnn_mlflow.network.architecture import Architecture
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+# Old enough for every ONNX Runtime in use; has edge padding and dynamic sizes.
+OPSET = 17
+IR_VERSION = 8
+
+
+def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> bytes:
+    """Write the network as an ONNX graph.
+
+    Args:
+        weights: float32 arrays `conv1.weight` ... `conv3.bias`, in torch's layout.
+        architecture: how the layers are put together.
+        scale: which upscaling the weights were trained for; kept in the file.
+
+    Returns:
+        A serialized model from `luma` to `output`, both float32 in 0..1 of shape
+        (batch, 1, height, width), with `scale`, `halo`, `architecture`, `residual` and `padding`
+        in its metadata.
+    """
+    nodes = []
+    flow = "luma"
+    if architecture.padding == "none":
+        nodes.append(_pad_edge(flow, "padded", architecture.halo))
+        flow = "padded"
+    for number, side in enumerate(architecture.kernels, start=1):
+        margin = side // 2
+        if architecture.padding == "replicate" and margin:
+            nodes.append(_pad_edge(flow, f"padded{number}", margin))
+            flow = f"padded{number}"
+        pad = margin if architecture.padding == "zero" else 0
+        if number < len(architecture.kernels):
+            nodes += _hidden_layer(flow, number, side, pad)
+            flow = f"layer{number}.relu"
+        else:
+            nodes += _last_layer(flow, number, side, pad, architecture.residual)
+
+    constants = [
+        numpy_helper.from_array(np.ascontiguousarray(value), name)
+        for name, value in sorted(weights.items())
+    ]
+    constants += [
+        numpy_helper.from_array(np.array([0, 0, m, m, 0, 0, m, m], np.int64), f"margin{m}")
+        for m in sorted({architecture.halo, *(side // 2 for side in architecture.kernels)})
+        if any(f"margin{m}" in node.input for node in nodes)
+    ]
+    constants += _row_bounds(architecture.kernels[-1])
+    sizes: list[str | int | None] = ["batch", 1, "height", "width"]
+    graph = helper.make_graph(
+        nodes,
+        "srcnn",
+        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, sizes)],
+        constants,
+    )
+    model = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="srcnn-mlflow",
+    )
+    helper.set_model_props(
+        model,
+        {
+            "scale": str(scale),
+            "halo": str(architecture.halo),
+            "architecture": architecture.name,
+            "residual": str(architecture.residual).lower(),
+            "padding": architecture.padding,
+        },
+    )
+    onnx.checker.check_model(model)
+    return bytes(model.SerializeToString())
+
+
+def save_onnx(path: Path, weights: Weights, architecture: Architecture, scale: int) -> None:
+    """Write `build_onnx`'s model to a file."""
+    path.write_bytes(build_onnx(weights, architecture, scale))
+
+
+def read_layers(path: Path) -> tuple[str, int]:
+    """Read from a network's ONNX file how it is put together.
+
+    Args:
+        path: a file as `save_onnx` writes it.
+
+    Returns:
+        The kernel sizes, as in `9-5-5`, and the number of weights, biases included.
+    """
+    layers = {
+        constant.name: tuple(constant.dims)
+        for constant in onnx.load(path).graph.initializer
+        if constant.name.startswith("conv")
+    }
+    sides = [str(layers[name][-1]) for name in sorted(layers) if name.endswith(".weight")]
+    return "-".join(sides), sum(math.prod(shape) for shape in layers.values())
+
+
+def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.NodeProto]:
+    layer, inputs = f"layer{number}", [flow, f"conv{number}.weight", f"conv{number}.bias"]
+    return [
+        helper.make_node("Conv", inputs, [layer], kernel_shape=[side, side], pads=[pad] * 4),
+        helper.make_node("Relu", [layer], [f"{layer}.relu"]),
+    ]
+
+
+def _last_layer(
+    flow: str, number: int, side: int, pad: int, residual: bool
+) -> list[onnx.NodeProto]:
+    """Write the convolution to a single plane row by row, and what its result is added to.
+
+    The runtime computes 16 planes at a time, however few are asked for. So every row of the kernel
+    gives a plane of its own, and these are added up, each shifted by its row: the same sum in a
+    quarter of the time.
+    """
+    rows = [f"row{row}" for row in range(side)]
+    kernel = f"conv{number}.rows"
+    slices = [
+        helper.make_node("Slice", ["rows", f"{row}.starts", f"{row}.ends", "row.axes"], [row])
+        for row in rows
+    ]
+    terms = [*rows, f"conv{number}.bias", *(["luma"] if residual else [])]
+    return [
+        # Done once, when the runtime loads the file, which so keeps the weights as they are known.
+        helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3]),
+        helper.make_node("Conv", [flow, kernel], ["rows"], kernel_shape=[1, side], pads=[pad] * 4),
+        *slices,
+        helper.make_node("Sum", terms, ["output"]),
+    ]
+
+
+def _row_bounds(side: int) -> list[TensorProto]:
+    """Where the last layer's planes begin and end, along channels and height."""
+    end = np.iinfo(np.int64).max
+    bounds = {"row.axes": [1, 2]}
+    for row in range(side):
+        bounds[f"row{row}.starts"] = [row, row]
+        bounds[f"row{row}.ends"] = [row + 1, row + 1 - side or end]
+    return [
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
+    ]
+
+
+def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:
+    return helper.make_node("Pad", [source, f"margin{margin}"], [target], mode="edge")

@@ -1,0 +1,170 @@
+"""Run a trained network over a picture of any size: evaluation, `upscale` and serving alike."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.imaging import (
+    FloatPlane,
+    Plane,
+    bicubic_image,
+    bleed,
+    luma,
+    to_eight_bit,
+    upscale,
+)
+
+TILE = 512
+# Rows and columns of a plane.
+Area = tuple[slice, slice]
+# One step of 8-bit luma (16..235) is this many steps of red, green and blue.
+RGB_PER_LUMA = 255 / 219
+
+
+@dataclass(frozen=True)
+class _Network:
+    session: onnxruntime.InferenceSession
+    scale: int
+    halo: int
+
+
+class Upscaler:
+    """A trained network, ready to enlarge pictures.
+
+    Attributes:
+        scale: the factor it was trained for.
+    """
+
+    def __init__(self, model: Path | bytes) -> None:
+        """Load an ONNX file, or the bytes of one, as `export` writes it.
+
+        Raises:
+            ModelError: missing, not ONNX, or not one of ours.
+        """
+        network = _load(model)
+        self.scale = network.scale
+        self._halo = network.halo
+        self._session = network.session
+
+    def sharpen(self, bicubic: FloatPlane) -> FloatPlane:
+        """Run the network over a plane that is already enlarged.
+
+        The plane is computed tile by tile. Tiles see as far beyond their edge as the network
+        does, so that no seam exists and memory stays small.
+
+        Args:
+            bicubic: float32 of shape (height, width), in 0..255.
+
+        Returns:
+            float32 of the same shape, clipped to 0..255, not rounded.
+        """
+        sharp = np.empty_like(bicubic)
+        for window, inside, tile in tiles(bicubic.shape, self._halo):
+            sharp[tile] = self._run(bicubic[window])[inside]
+        return sharp
+
+    def upscale_luma(self, plane: Plane) -> Plane:
+        """Enlarge an 8-bit luma plane.
+
+        Args:
+            plane: uint8 of shape (height, width).
+
+        Returns:
+            uint8 of shape (scale * height, scale * width).
+        """
+        return to_eight_bit(self.sharpen(upscale(plane, self.scale)))
+
+    def upscale_image(self, image: Image.Image) -> Image.Image:
+        """Enlarge a picture; colour and transparency are enlarged by bicubic interpolation.
+
+        The network works on luma alone. What it changes there is added to red, green and blue
+        alike, which leaves the chroma as it was.
+
+        Args:
+            image: mode L, LA, RGB or RGBA, as `imaging.open_image` gives it.
+
+        Returns:
+            A picture of the same mode, `scale` times as wide and high.
+        """
+        if image.mode == "L":
+            return Image.fromarray(self.upscale_luma(np.asarray(image)))
+        colour = image.mode.removesuffix("A")
+        bicubic = upscale(luma(image if image.mode == "RGB" else bleed(image)), self.scale)
+        step = self.sharpen(bicubic)
+        step -= bicubic
+        # Large pictures: what is no longer needed makes room for what comes next.
+        del bicubic
+        if colour == "RGB":
+            step *= np.float32(RGB_PER_LUMA)
+        bands = list(bicubic_image(image, self.scale).split())
+        for number in range(len(colour)):
+            bands[number] = _add(bands[number], step)
+        result = Image.merge(image.mode, bands)
+        result.info = dict(image.info)
+        return result
+
+    def _run(self, plane: FloatPlane) -> FloatPlane:
+        batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
+        (output,) = self._session.run(None, {"luma": batch})
+        sharp: FloatPlane = np.clip(output[0, 0] * np.float32(255), 0, 255)
+        return sharp
+
+
+def tiles(shape: tuple[int, int], halo: int) -> Iterator[tuple[Area, Area, Area]]:
+    """Cover a plane with tiles, and see for each what a network needs for it.
+
+    Args:
+        shape: height and width of the plane.
+        halo: how many pixels the network looks beyond its output.
+
+    Yields:
+        The window of the plane that goes into the network; the part of what comes out that is
+        the tile; and where the tile lies in the plane.
+    """
+    height, width = shape
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            bottom, right = min(top + TILE, height), min(left + TILE, width)
+            above, before = min(halo, top), min(halo, left)
+            yield (
+                (slice(top - above, bottom + halo), slice(left - before, right + halo)),
+                (slice(above, above + bottom - top), slice(before, before + right - left)),
+                (slice(top, bottom), slice(left, right)),
+            )
+
+
+def _add(band: Image.Image, step: FloatPlane) -> Image.Image:
+    """Add a float plane to an 8-bit one, a strip of rows at a time."""
+    pixels = np.array(band)
+    for top in range(0, len(pixels), TILE):
+        rows = slice(top, top + TILE)
+        pixels[rows] = to_eight_bit(pixels[rows] + step[rows])
+    return Image.fromarray(pixels)
+
+
+def _load(model: Path | bytes) -> _Network:
+    if isinstance(model, Path) and not model.is_file():
+        raise ModelError(f"there is no model file {model}")
+    name = model.name if isinstance(model, Path) else "the model"
+    options = onnxruntime.SessionOptions()
+    # The runtime counts physical cores and ignores the limits that containers set.
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 3
+    try:
+        session = onnxruntime.InferenceSession(
+            model if isinstance(model, bytes) else str(model),
+            options,
+            providers=["CPUExecutionProvider"],
+        )
+        properties = session.get_modelmeta().custom_metadata_map
+        return _Network(session, int(properties["scale"]), int(properties["halo"]))
+    except KeyError as error:
+        raise ModelError(f"{name} was not written by srcnn-mlflow: no {error} inside") from error
+    except Exception as error:  # the runtime's exceptions share no base class of their own
+        raise ModelError(f"{name} is not a usable ONNX model: {error}") from error

@@ -1,0 +1,181 @@
+"""The parameters of the commands: what each may be, said once, and what is said of any other value.
+
+Nothing heavy is imported here.
+"""
+
+import math
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS, SCALES
+from srcnn_mlflow.training.settings import (
+    INITIALIZATIONS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SCHEDULES,
+    TrainingSettings,
+)
+
+DEVICES = ("auto", "cpu", "cuda")
+SPLITS = ("train", "valid", "test", "all")
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+# Digits as MLflow logs them: Python itself would take `1_000`, `nan` and the digits of any script.
+_WHOLE = re.compile(r"[+-]?[0-9]+")
+_REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+class Number(click.ParamType[Any]):
+    """A finite number in a range, written in the digits 0 to 9."""
+
+    def __init__(self, low: float, high: float, *, whole: bool, open_ends: str = "") -> None:
+        """Take the range.
+
+        Args:
+            low: the least that is allowed.
+            high: the most that is allowed.
+            whole: take no fractions.
+            open_ends: `low`, `high` or both, as words: these ends themselves are not allowed.
+        """
+        self.name = "whole number" if whole else "number"
+        self._low, self._high, self._whole = low, high, whole
+        self._above, self._below = "low" in open_ends, "high" in open_ends
+        self._end = "below" if self._below else "at most"
+
+    @property
+    def described(self) -> str:
+        """What is allowed, in words."""
+        if not self._above:
+            return f"a {self.name} from {self._low} to {self._high}"
+        return f"a {self.name} above {self._low} and {self._end} {self._high}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a text into the number that it writes."""
+        text = str(value)
+        pattern = _WHOLE if self._whole else _REAL
+        if pattern.fullmatch(text):
+            number = int(text) if self._whole else float(text)
+            above = self._low < number if self._above else self._low <= number
+            below = number < self._high if self._below else number <= self._high
+            if math.isfinite(number) and above and below:
+                return number
+        return self.fail(f"{text!r} is not {self.described}.", param, ctx)
+
+
+class OrWord(click.ParamType[Any]):
+    """A parameter that takes a value of some type, or one word that stands for None."""
+
+    def __init__(self, kind: click.ParamType[Any], word: str) -> None:
+        self.kind, self.word = kind, word
+        self.name = f"{kind.name}|{word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn the word into None, and leave the rest to the other type."""
+        if value is None or value == self.word:
+            return None
+        try:
+            return self.kind.convert(value, param, ctx)
+        except click.BadParameter as error:
+            self.fail(f"{error.message} It may also be {self.word!r}.", param, ctx)
+
+
+class _Scale(click.Choice[str]):
+    """2, 3 or 4, as a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(super().convert(str(value), param, ctx))
+
+
+COUNT = Number(1, 1_000_000, whole=True)
+PIXELS = Number(1, 65_536, whole=True)
+POSITIVE = Number(0, 1e30, whole=False, open_ends="low")
+MINUTES = Number(0, 1_000_000, whole=False, open_ends="low")
+SHARE = Number(0, 1, whole=False, open_ends="low high")
+# What torch's and numpy's generators both take.
+SEED = Number(0, 2**63 - 1, whole=True)
+
+
+def option(name: str, kind: Any, default: Any, text: str) -> Callable[[Command], Command]:
+    """An option that takes a value, with its default shown."""
+    return click.option(f"--{name}", type=kind, default=default, show_default=True, help=text)
+
+
+def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
+    """Several options as one decorator."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+scale = option("scale", _Scale([str(one) for one in SCALES]), "2", "Upscaling factor.")
+dataset = option(
+    "dataset", str, "samples", "samples, div2k, a folder, or several of these joined by +."
+)
+patches = options(
+    option("patch-size", PIXELS, 33, "Side of a training patch, in pixels."),
+    option("stride", PIXELS, 14, "Distance between patches, in pixels."),
+)
+train_images = option(
+    "train-images", OrWord(COUNT, "all"), "all", "Use only so many training pictures."
+)
+split = option("split", click.Choice(SPLITS), "test", "Which pictures of the data set.")
+border = option(
+    "border",
+    OrWord(Number(0, 65_536, whole=True), "scale"),
+    "scale",
+    "Pixels left out along each edge.",
+)
+architecture = option(
+    "architecture", click.Choice(ARCHITECTURES), "9-5-5", "Kernel sizes of the three layers."
+)
+seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
+device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
+max_minutes = option(
+    "max-minutes",
+    OrWord(MINUTES, "none"),
+    "none",
+    "Train for about so long, with the schedule fitted to it, instead of by epochs.",
+)
+
+
+def epochs(recipe: TrainingSettings) -> Callable[[Command], Command]:
+    """The option `--epochs`, with a recipe's default."""
+    return option("epochs", COUNT, recipe.epochs, "Passes over all patches.")
+
+
+def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
+    """Everything else that a training is asked for, with a recipe's defaults."""
+
+    def of_recipe(name: str, kind: Any, text: str) -> Callable[[Command], Command]:
+        return option(name, kind, getattr(recipe, name.replace("-", "_")), text)
+
+    return options(
+        of_recipe("batch-size", PIXELS, "Patches a step."),
+        of_recipe("lr", POSITIVE, "Highest learning rate."),
+        of_recipe("last-layer-lr-factor", POSITIVE, "The last layer's share of the rate."),
+        of_recipe("optimizer", click.Choice(OPTIMIZERS), "How weights follow gradients."),
+        of_recipe("schedule", click.Choice(SCHEDULES), "How the rate changes."),
+        option(
+            "gradient-clip", OrWord(POSITIVE, "none"), "none", "Longest gradient a step may follow."
+        ),
+        of_recipe("residual", click.BOOL, "Learn the difference from bicubic."),
+        of_recipe("padding", click.Choice(PADDINGS), "What lies outside a patch."),
+        of_recipe("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
+        of_recipe("precondition", click.BOOL, "Train the first layer on centred, whitened luma."),
+        of_recipe("augment", click.BOOL, "Turn and mirror the patches."),
+        option("ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."),
+        of_recipe("precision", click.Choice(PRECISIONS), "What the convolutions compute in."),
+        patches,
+        max_minutes,
+        train_images,
+        seed,
+        device,
+    )

@@ -1,0 +1,206 @@
+"""Which photographs an experiment uses, and which split each belongs to.
+
+A data set is named by a string: `samples`, `div2k`, a folder, or several joined by `+`. The
+same pictures split as in the report are `div2k-report`.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
+from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
+from srcnn_mlflow.pictures.picture_files import picture_files
+from srcnn_mlflow.pictures.samples import sample_files
+
+logger = logging.getLogger(__name__)
+
+SPLITS = ("train", "valid", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of a data set, as a step of an experiment uses it.
+
+    Attributes:
+        dataset: the string that named the data set.
+        name: `train`, `valid`, `test` or `all`.
+        photos: at least one.
+        digest: what their pixels are called together.
+    """
+
+    dataset: str
+    name: str
+    photos: tuple[Photo, ...]
+    digest: str
+
+    @property
+    def label(self) -> str:
+        """How tables and tags call it."""
+        return f"{self.dataset} {self.name}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Photographs by split, and what was left out on the way.
+
+    Attributes:
+        name: the string that named it.
+        splits: photographs of `train`, `valid` and `test`; a split may be empty.
+        skipped: one sentence for every file that could not be used.
+        notes: what a person should know about how the splits came about.
+    """
+
+    name: str
+    splits: Mapping[str, tuple[Photo, ...]]
+    skipped: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def photos(self, split: str) -> tuple[Photo, ...]:
+        """The photographs of a split, or of all of them for `all`.
+
+        Raises:
+            DatasetError: the split has none.
+        """
+        names = SPLITS if split == "all" else (split,)
+        photos = tuple(photo for name in names for photo in self.splits[name])
+        if not photos:
+            raise DatasetError(
+                f"data set {self.name} has no picture in its {split} split; add some, or choose "
+                "another data set or split"
+            )
+        return photos
+
+    def split(self, name: str) -> Split:
+        """A split, or all of them as `all`, with its digest.
+
+        Raises:
+            DatasetError: it has no photograph.
+        """
+        photos = self.photos(name)
+        return Split(self.name, name, photos, digest(photos))
+
+    def with_train_images(self, count: int) -> "Dataset":
+        """Keep only `count` training photographs, those with the lowest digests."""
+        chosen = sorted(self.splits["train"], key=lambda photo: photo.digest)[:count]
+        return replace(self, splits={**self.splits, "train": tuple(chosen)})
+
+
+def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
+    """Find the photographs that a name stands for, and check each of them.
+
+    Args:
+        name: `samples`, `div2k`, a folder, or several of these joined by `+`.
+        keep: given the luma of every picture that no earlier command has decoded.
+
+    Raises:
+        DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
+            stand in two splits.
+    """
+    parts = [_load_part(part.strip(), keep) for part in name.split("+")]
+    dataset = Dataset(
+        name=name,
+        splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
+        skipped=tuple(line for part in parts for line in part.skipped),
+        notes=tuple(line for part in parts for line in part.notes),
+    )
+    _refuse_leaks(dataset)
+    return _without_repeats(dataset)
+
+
+def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
+    """Divide a flat folder by the pixels of each picture, about 80/10/10.
+
+    A picture's place depends on nothing but itself, so adding files moves none. A split that
+    would be empty takes the picture with the lowest digest, with its copies, and a note says so.
+    """
+    splits: dict[str, list[Photo]] = {split: [] for split in SPLITS}
+    for photo in photos:
+        share = int(photo.digest[:8], 16) / 2**32
+        splits["train" if share < 0.8 else "valid" if share < 0.9 else "test"].append(photo)
+    notes = []
+    # Train comes last: it gives pictures away only while one stays.
+    for split in ("valid", "test", "train"):
+        donor = max(splits.values(), key=len)
+        if not splits[split] and len({photo.digest for photo in donor}) > 1:
+            lowest = min(photo.digest for photo in donor)
+            splits[split] = [photo for photo in donor if photo.digest == lowest]
+            donor[:] = [photo for photo in donor if photo.digest != lowest]
+            moved = " and ".join(photo.name for photo in splits[split])
+            notes.append(
+                f"{name}: no picture fell to the {split} split, so it takes {moved}; with "
+                f"{len(photos)} pictures the averages say little"
+            )
+    return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
+
+
+def _load_part(name: str, keep: Keep | None) -> Dataset:
+    if name == "samples":
+        return _split_dataset(name, sample_files(), keep)
+    if name in DIV2K_RANGES:
+        return _split_dataset(name, div2k_files(name, DIV2K_FOLDER), keep)
+    # The shell leaves a ~ alone in `-P dataset=~/photos`.
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        what = "is a file, not a folder" if folder.is_file() else "is not a folder that exists"
+        raise DatasetError(
+            f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or several of "
+            "these joined by +"
+        )
+    if any((folder / split).is_dir() for split in SPLITS):
+        folders = {split: folder / split for split in SPLITS}
+        files = {key: picture_files(one) if one.is_dir() else [] for key, one in folders.items()}
+        return _split_dataset(name, files, keep)
+    photos, skipped = scan(name, picture_files(folder), keep)
+    return replace(split_by_digest(name, photos), skipped=skipped)
+
+
+def _split_dataset(name: str, files: Mapping[str, Sequence[Path]], keep: Keep | None) -> Dataset:
+    photos, skipped = scan(name, [path for split in SPLITS for path in files[split]], keep)
+    by_path = {photo.path: photo for photo in photos}
+    return Dataset(
+        name,
+        {
+            split: tuple(by_path[path] for path in files[split] if path in by_path)
+            for split in SPLITS
+        },
+        skipped,
+    )
+
+
+def _without_repeats(dataset: Dataset) -> Dataset:
+    """Count a file once that two parts of a data set both name."""
+    splits = {
+        split: tuple({photo.path.resolve(): photo for photo in photos}.values())
+        for split, photos in dataset.splits.items()
+    }
+    repeats = sum(len(dataset.splits[split]) - len(splits[split]) for split in SPLITS)
+    note = f"{repeats} file(s) are named by two parts of {dataset.name}, and count once"
+    return replace(dataset, splits=splits, notes=(*dataset.notes, *([note] if repeats else [])))
+
+
+def _refuse_leaks(dataset: Dataset) -> None:
+    seen: dict[str, tuple[str, Photo]] = {}
+    for split in SPLITS:
+        for photo in dataset.splits[split]:
+            other_split, other = seen.setdefault(photo.digest, (split, photo))
+            if other_split != split:
+                raise DatasetError(
+                    f"data set {dataset.name} has the same pixels in two splits: {other.path} in "
+                    f"{other_split} and {photo.path} in {split}; remove one of them"
+                )
+
+
+def describe(dataset: Dataset, splits: Sequence[str]) -> None:
+    """Tell a person how many pictures the splits in use have, and which files were left out."""
+    counts = ", ".join(f"{len(dataset.splits[split])} {split}" for split in splits)
+    logger.info("data set %s: %s pictures", dataset.name, counts)
+    if set(splits) != set(SPLITS):  # how pictures are split says nothing about all of them
+        for note in dataset.notes:
+            logger.info(note)
+    for line in dataset.skipped:
+        logger.warning("skipped: %s", line)
+    if dataset.skipped:
+        logger.warning("%d file(s) skipped", len(dataset.skipped))

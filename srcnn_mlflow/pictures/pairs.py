@@ -1,0 +1,46 @@
+"""What a network learns from a picture: bicubic down and up again, beside the original."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, upscale_to_eight_bit
+from srcnn_mlflow.pictures.photos import Photo
+
+ReadLuma = Callable[[Photo], Plane]
+Pair = tuple[Plane, Plane]
+
+
+def make_pairs(photos: Sequence[Photo], scale: int, read_luma: ReadLuma) -> Iterator[Pair]:
+    """Compute pairs in parallel, in order, with only a few in memory at any time.
+
+    Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock,
+    and planes need not be copied from one process to another.
+    """
+
+    def make(photo: Photo) -> Pair:
+        return make_pair(read_luma(photo), scale)
+
+    workers = available_cores()
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = iter(photos)
+        running: list[Future[Pair]] = [
+            pool.submit(make, photo) for photo in islice(waiting, workers + 1)
+        ]
+        while running:
+            yield running.pop(0).result()
+            running += [pool.submit(make, photo) for photo in islice(waiting, 1)]
+
+
+def make_pair(plane: Plane, scale: int) -> tuple[Plane, Plane]:
+    """Make a training pair: bicubic down and up again, and the original.
+
+    Args:
+        plane: luma, uint8 of shape (height, width).
+
+    Returns:
+        Two uint8 planes of the same shape, both sides multiples of the scale.
+    """
+    hr = mod_crop(plane, scale)
+    return upscale_to_eight_bit(downscale(hr, scale), scale), hr

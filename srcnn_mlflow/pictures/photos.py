@@ -1,0 +1,116 @@
+"""Usable pictures: each file with its size and what its pixels are called."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import DatasetError, ImageError
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
+from srcnn_mlflow.pictures.imaging import Plane, flatten, luma, strips
+
+DIGESTS = Path("data/digests.json")
+# Takes the digest and the luma of a picture that had to be decoded.
+Keep = Callable[[str, Plane], None]
+
+
+@dataclass(frozen=True)
+class Photo:
+    """One usable picture: its file, its size in pixels, and the SHA-256 of those pixels."""
+
+    path: Path
+    width: int
+    height: int
+    digest: str
+
+    @property
+    def name(self) -> str:
+        """The file's name, as tables and pictures show it."""
+        return printable(self.path.name)
+
+
+def load_luma(photo: Photo) -> Plane:
+    """Read a photograph's 8-bit luma, uint8 of shape (height, width)."""
+    return luma(flatten(open_image(photo.path)))
+
+
+def digest(photos: Iterable[Photo]) -> str:
+    """Name a set of photographs by its pixels.
+
+    Returns:
+        The first 32 hex digits of a SHA-256 over the pictures' own digests, in sorted order, so
+        that neither file names nor their order count.
+    """
+    together = hashlib.sha256()
+    for one in sorted(photo.digest for photo in photos):
+        together.update(bytes.fromhex(one))
+    return together.hexdigest()[:32]
+
+
+def scan(
+    name: str, files: Sequence[Path], keep: Keep | None = None
+) -> tuple[list[Photo], tuple[str, ...]]:
+    """Open every file that no earlier command has, and tell the usable pictures from the others.
+
+    Args:
+        name: of the data set, for messages.
+        files: the pictures.
+        keep: given the luma of each that is decoded.
+
+    Returns:
+        The photographs, and one sentence for every file that cannot be used.
+
+    Raises:
+        DatasetError: there is no usable picture.
+    """
+    cache = DigestCache(DIGESTS)
+
+    def examine(path: Path) -> Photo | str:
+        return _try_photo(path, cache, keep)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        results = list(
+            progress(pool.map(examine, files), total=len(files), label=f"checking {name}")
+        )
+    cache.save()
+    photos = [result for result in results if isinstance(result, Photo)]
+    if not photos:
+        reason = (
+            f"none of its {len(files)} pictures can be used, the first because {results[0]}"
+            if files
+            else "it holds no PNG, JPEG, BMP, TIFF or WebP file"
+        )
+        raise DatasetError(f"data set {name} is empty: {reason}")
+    return photos, tuple(result for result in results if isinstance(result, str))
+
+
+def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str:
+    try:
+        # Taken first, so that a file which changes meanwhile is decoded again next time.
+        before = signature(path)
+        pixels = cache.find(path, before)
+        if pixels is None:
+            image = flatten(open_image(path))
+            pixels = Pixels(image.width, image.height, _pixel_digest(image))
+            cache.add(path, before, pixels)
+            if keep is not None:
+                keep(pixels.digest, luma(image))
+    except ImageError as error:
+        return str(error)
+    except OSError as error:
+        return f"{printable(path.name)} cannot be read: {error.strerror}"
+    return Photo(path, *pixels)
+
+
+def _pixel_digest(image: Image.Image) -> str:
+    pixels = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
+    for _, rows in strips(image):
+        pixels.update(rows.data)
+    return pixels.hexdigest()

@@ -1,0 +1,122 @@
+"""The HDF5 file between photographs and training: each plane once, and where its patches lie.
+
+A picture has as many overlapping patches as it has pixels / stride^2, so keeping the patches
+costs about six times the planes at stride 14 and four times that again as float32. The file
+keeps every pair of 8-bit planes once, one behind another, with an index of patches. It also
+writes the classical arrays of patches, for programs that expect them.
+
+Layout of a file of planes, for the groups `train` and `valid`:
+
+    lr, hr      uint8, flat: the planes of all pictures, row by row; lr is already upscaled
+    shape       int32 (pictures, 2): height and width
+    offset      int64 (pictures,): where a picture's plane begins in lr and hr
+    name        the pictures' file names
+    patches     int32 (patches, 3), in train only: picture, top, left
+
+A materialized file has, at its root instead of in `train`, `lr` and `hr` of shape
+(patches, patch_size, patch_size), float32 in 0..255.
+
+Either kind begins with a block of 512 bytes that HDF5 leaves to the user: a line of text with the
+CRC-32 of all that follows, so that no bit of the file can change unnoticed.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import h5py
+
+from srcnn_mlflow import __version__
+from srcnn_mlflow.machine.errors import StoreError
+from srcnn_mlflow.pictures.datasets import Split
+
+STORE_FOLDER = Path("data/prepared")
+FORMAT = 2
+STORED_SPLITS = ("train", "valid")
+# The least that HDF5 allows for.
+USER_BLOCK = 512
+_CHUNK = 1 << 22
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """What, beside the photographs, decides every byte of a prepared file.
+
+    Attributes:
+        scale: 2, 3 or 4.
+        patch_size: side of a training patch, in high-resolution pixels.
+        stride: distance between neighbouring patches, in pixels.
+        materialize: write the patches themselves, in the classical layout.
+    """
+
+    scale: int
+    patch_size: int
+    stride: int
+    materialize: bool = False
+
+
+def file_name(settings: StoreSettings, splits: Sequence[Split]) -> str:
+    """What a prepared file is called: other settings or other pixels give another name."""
+    identity = {
+        "format": FORMAT,
+        **asdict(settings),
+        **{split.name: split.digest for split in splits},
+    }
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
+    return f"x{settings.scale}-{settings.patch_size}-{settings.stride}-{key}.h5"
+
+
+def provenance(settings: StoreSettings, splits: Sequence[Split]) -> dict[str, str | int | bool]:
+    """What a prepared file says of itself."""
+    return {
+        "format": FORMAT,
+        **asdict(settings),
+        "dataset": splits[0].dataset,
+        **{f"{split.name}_digest": split.digest for split in splits},
+        "srcnn_mlflow": __version__,
+        **{package: version(package) for package in ("h5py", "numpy", "pillow")},
+    }
+
+
+def check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettings:
+    """Check every byte of a prepared file; gives how it was made.
+
+    Raises:
+        StoreError: it is missing, damaged, or was made with other settings than expected.
+    """
+    if not path.is_file():
+        raise StoreError(f"there is no prepared file {path}; run prepare first")
+    with path.open("rb") as content:
+        written = content.read(USER_BLOCK)
+    if written != seal(path):
+        raise damaged(path, "it is not as it was written")
+    with h5py.File(path, "r") as file:
+        settings = StoreSettings(
+            scale=int(file.attrs["scale"]),
+            patch_size=int(file.attrs["patch_size"]),
+            stride=int(file.attrs["stride"]),
+            materialize=bool(file.attrs["materialize"]),
+        )
+    if expected and settings != expected:
+        raise damaged(path, "it was made with other settings")
+    return settings
+
+
+def seal(path: Path) -> bytes:
+    """The first block of a file whose other bytes are these."""
+    checksum = 0
+    with path.open("rb") as content:
+        content.seek(USER_BLOCK)
+        while chunk := content.read(_CHUNK):
+            checksum = zlib.crc32(chunk, checksum)
+    text = f"srcnn-mlflow prepared file, format {FORMAT}, CRC-32 of the rest {checksum:08x}\n"
+    return text.encode().ljust(USER_BLOCK, b"\0")
+
+
+def damaged(path: Path, reason: str) -> StoreError:
+    """What is to be said of a prepared file that cannot be used."""
+    return StoreError(f"{path} is damaged ({reason}); delete it and run prepare again")

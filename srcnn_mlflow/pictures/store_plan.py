@@ -1,0 +1,100 @@
+"""What a prepared file will hold and take, before a pixel is read."""
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srcnn_mlflow.machine.disk import free_bytes, readable_size
+from srcnn_mlflow.machine.errors import StoreError
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.pairs import ReadLuma, make_pair
+from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.pictures.store_file import StoreSettings
+
+# Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair.
+_BYTES_A_PIXEL = 24
+
+
+def patch_corners(height: int, width: int, size: int, stride: int) -> NDArray[np.int32]:
+    """List the top left corners of all whole patches, row by row.
+
+    Returns:
+        int32 of shape (patches, 2): top and left; empty where the picture is too small.
+    """
+    tops = np.arange(0, height - size + 1, stride, dtype=np.int32)
+    lefts = np.arange(0, width - size + 1, stride, dtype=np.int32)
+    return np.stack(np.meshgrid(tops, lefts, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+class SplitPlan:
+    """Sizes of everything a split will hold, known before a pixel is read."""
+
+    def __init__(self, photos: Sequence[Photo], settings: StoreSettings) -> None:
+        scale = settings.scale
+        self.photos = [p for p in photos if min(p.width, p.height) >= scale]
+        self.shapes = np.array(
+            [(p.height - p.height % scale, p.width - p.width % scale) for p in self.photos],
+            dtype=np.int32,
+        ).reshape(-1, 2)
+        ends = np.cumsum(self.shapes.prod(axis=1, dtype=np.int64))
+        self.pixels = int(ends[-1]) if len(ends) else 0
+        self.offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        # Corners are listed picture by picture: a big set has hundreds of megabytes of them.
+        steps = (self.shapes.astype(np.int64) - settings.patch_size) // settings.stride + 1
+        self.patch_count = int(np.maximum(steps, 0).prod(axis=1).sum())
+
+
+Plan = Mapping[str, SplitPlan]
+
+
+def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> int:
+    """Make sure that there is something to prepare, and room for it.
+
+    Args:
+        plan: by split.
+        settings: scale and patches.
+        name: of the data set, for messages.
+        folder: where the file is to lie.
+
+    Returns:
+        How many bytes the file will have.
+
+    Raises:
+        StoreError: no picture is as large as a patch, or the disk is too full.
+    """
+    if not plan["train"].patch_count:
+        raise StoreError(
+            f"patch_size {settings.patch_size} is larger than every training picture of data set "
+            f"{name}; choose a smaller one"
+        )
+    if not plan["valid"].pixels:
+        raise StoreError(f"every validation picture of data set {name} is smaller than the scale")
+    patches = plan["train"].patch_count
+    if settings.materialize:
+        size = 8 * patches * settings.patch_size**2
+    else:
+        size = 2 * plan["train"].pixels + 12 * patches
+    size += 2 * plan["valid"].pixels
+    free = free_bytes(folder)
+    if size > free:
+        raise StoreError(
+            f"preparing data set {name} needs {readable_size(size)} under {folder}, and "
+            f"{readable_size(free)} are free; make room, or use fewer pictures (train_images)"
+        )
+    return size
+
+
+def estimate_effort(plan: Plan, scale: int, read_luma: ReadLuma) -> tuple[float, float]:
+    """Seconds and bytes of memory that preparing will take, from making one pair."""
+    pixels = sum(split.pixels for split in plan.values())
+    largest = max(int(split.shapes.prod(axis=1).max()) for split in plan.values())
+    sample = plan["train"].photos[0]
+    start = time.perf_counter()
+    make_pair(read_luma(sample), scale)
+    elapsed = time.perf_counter() - start
+    workers = available_cores()
+    seconds = elapsed * pixels / (sample.width * sample.height) / workers
+    return seconds, _BYTES_A_PIXEL * largest * 2 * workers

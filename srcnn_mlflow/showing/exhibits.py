@@ -1,0 +1,112 @@
+"""Which pictures an evaluation shows, each enlarged both ways."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from PIL import Image
+
+from srcnn_mlflow.measuring.evaluation import ImageScore
+from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.imaging import (
+    Plane,
+    bicubic_image,
+    crop_image,
+    downscale,
+    flatten,
+    luma,
+    upscale_to_eight_bit,
+)
+from srcnn_mlflow.pictures.photos import Photo
+
+# The report that this project started from shows the five best and the five worst.
+EXHIBITS = 5
+
+
+class Model(Protocol):
+    """What enlarges a picture, and its luma alone."""
+
+    def upscale_image(self, image: Image.Image) -> Image.Image:
+        """Enlarge a picture of mode L or RGB."""
+
+    def upscale_luma(self, plane: Plane) -> Plane:
+        """Enlarge a uint8 plane."""
+
+
+# Compared by identity: arrays cannot be compared as a whole.
+@dataclass(frozen=True, eq=False)
+class Exhibit:
+    """One picture enlarged both ways.
+
+    Attributes:
+        score: what was measured on the luma of the whole picture.
+        original: mode L or RGB.
+        small: the low-resolution picture.
+        bicubic: as large as the original.
+        srcnn: as large as the original.
+        bicubic_luma: uint8 (height, width), the plane that was measured.
+        srcnn_luma: the same shape.
+    """
+
+    score: ImageScore
+    original: Image.Image
+    small: Image.Image
+    bicubic: Image.Image
+    srcnn: Image.Image
+    bicubic_luma: Plane
+    srcnn_luma: Plane
+
+
+@dataclass(frozen=True)
+class Extremes:
+    """The pictures that SRCNN restores best and worst by PSNR, the most extreme first.
+
+    In a small data set the same exhibit stands in both.
+    """
+
+    best: tuple[Exhibit, ...]
+    worst: tuple[Exhibit, ...]
+
+    def titled(self, scale: int) -> Iterator[tuple[str, str, tuple[Exhibit, ...]]]:
+        """Give `best` and `worst`, each with its heading and its exhibits."""
+        for kind, extreme, exhibits in (
+            ("best", "highest", self.best),
+            ("worst", "lowest", self.worst),
+        ):
+            count = "picture" if len(exhibits) == 1 else f"{len(exhibits)} pictures"
+            yield kind, f"the {count} with the {extreme} PSNR at x{scale}", exhibits
+
+
+def choose_exhibits(
+    scored: Sequence[tuple[Photo, ImageScore]], scale: int, model: Model
+) -> Extremes:
+    """Rank photographs by SRCNN's PSNR, and enlarge the first and the last.
+
+    Args:
+        scored: at least one photograph with its score.
+        scale: 2, 3 or 4.
+        model: the one that was scored.
+    """
+    ranked = sorted(scored, key=lambda pair: pair[1].srcnn_psnr, reverse=True)
+    best, worst = ranked[:EXHIBITS], ranked[::-1][:EXHIBITS]
+    exhibits = {pair: _exhibit(*pair, scale, model) for pair in dict.fromkeys([*best, *worst])}
+    return Extremes(
+        best=tuple(exhibits[pair] for pair in best),
+        worst=tuple(exhibits[pair] for pair in worst),
+    )
+
+
+def _exhibit(photo: Photo, score: ImageScore, scale: int, model: Model) -> Exhibit:
+    original = crop_image(flatten(open_image(photo.path)), scale)
+    size = (original.width // scale, original.height // scale)
+    small = original.resize(size, Image.Resampling.BICUBIC)
+    small_luma = downscale(luma(original), scale)
+    return Exhibit(
+        score=score,
+        original=original,
+        small=small,
+        bicubic=bicubic_image(small, scale),
+        srcnn=model.upscale_image(small),
+        bicubic_luma=upscale_to_eight_bit(small_luma, scale),
+        srcnn_luma=model.upscale_luma(small_luma),
+    )

@@ -1,0 +1,107 @@
+"""What the run that is active is told: tags, numbers, tables, files, and what it was made of."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.data.dataset import Dataset as MlflowDataset
+from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+
+from srcnn_mlflow.pictures.datasets import Split
+
+# Where the UI looks for a run's description, in Markdown.
+DESCRIPTION = "mlflow.note.content"
+
+
+class _PhotoDataset(MlflowDataset):
+    """A set of photographs, as MLflow lists it among a run's inputs."""
+
+    def __init__(self, split: Split) -> None:
+        self._split = split
+        folders = sorted({str(photo.path.parent.absolute()) for photo in split.photos})
+        source = LocalArtifactDatasetSource(os.path.commonpath(folders))
+        super().__init__(source=source, name=split.dataset, digest=split.digest)
+
+    def _compute_digest(self) -> str:
+        return self._split.digest
+
+    @property
+    def profile(self) -> dict[str, int]:
+        """Number of pictures and of their pixels."""
+        photos = self._split.photos
+        pixels = sum(photo.width * photo.height for photo in photos)
+        return {"images": len(photos), "pixels": pixels}
+
+    @property
+    def schema(self) -> None:
+        """Photographs have none."""
+
+    def to_dict(self) -> dict[str, str]:
+        """What MLflow stores of the data set."""
+        return {**super().to_dict(), "profile": json.dumps(self.profile)}
+
+
+def log_split(split: Split, context: str | None = None) -> None:
+    """Log photographs among the active run's inputs, with their digest.
+
+    Args:
+        split: the photographs.
+        context: what they were used for; None where the split's name says it.
+    """
+    mlflow.log_input(_PhotoDataset(split), context=context or split.name)
+
+
+@contextmanager
+def artifact_folder(artifact_path: str) -> Iterator[Path]:
+    """Give a folder to write into; when the block ends well its files become artifacts."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        yield folder
+        mlflow.log_artifacts(str(folder), artifact_path)
+
+
+def run_id() -> str:
+    """The id of the active run."""
+    run = mlflow.active_run()
+    assert run is not None
+    return str(run.info.run_id)
+
+
+def set_tags(tags: Mapping[str, Any]) -> None:
+    """Set tags, in place of former ones of their names."""
+    mlflow.set_tags(dict(tags))
+
+
+def describe(text: str) -> None:
+    """Let the UI show a text, in Markdown, above everything else of the run."""
+    mlflow.set_tag(DESCRIPTION, text)
+
+
+def log_metrics(values: Mapping[str, float]) -> None:
+    """Log numbers by name."""
+    mlflow.log_metrics(dict(values))
+
+
+def log_table(columns: Mapping[str, Sequence[Any]], artifact_path: str) -> None:
+    """Log a table that the UI can show and compare, as JSON."""
+    mlflow.log_table(dict(columns), artifact_path)
+
+
+def log_text(text: str, artifact_path: str) -> None:
+    """Log a text as a file."""
+    mlflow.log_text(text, artifact_path)
+
+
+def log_json(value: Any, artifact_path: str) -> None:
+    """Log what JSON can hold as a file that a person can read."""
+    mlflow.log_text(json.dumps(value, indent=2), artifact_path)
+
+
+def artifacts_address(artifact_path: str) -> str:
+    """Where the artifacts below a path are."""
+    return str(mlflow.get_artifact_uri(artifact_path))

@@ -1,0 +1,296 @@
+"""What a training has to tell the tracking server, on disk until the server has it."""
+
+import json
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import mlflow
+import requests
+from filelock import FileLock, Timeout
+from mlflow import MlflowClient
+from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import TrackingError, WriteError
+from srcnn_mlflow.machine.faults import reason_of
+from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.tracking.runs import log_file
+
+OUTBOX_FOLDER = Path("data") / "outbox"
+logger = logging.getLogger(__name__)
+# A server that answers again is noticed within this time, and MLflow's own waiting.
+SECONDS_BETWEEN_TRIES = 2.0
+_FACTS, _FILES, _IMAGE = "facts.json", "files", "image.png"
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """What belongs to one epoch, and is kept as a whole or not at all.
+
+    Attributes:
+        step: the epoch.
+        metrics: values by name.
+        files: local files.
+        folder: where among the run's artifacts these go.
+        image: a picture that the UI shows by the step, and its key; None for no picture.
+    """
+
+    step: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    files: Sequence[Path] = ()
+    folder: str = ""
+    image: tuple[str, Image.Image] | None = None
+
+
+class Outbox:
+    """The parcels of one run, sent in their order by a thread while the training goes on.
+
+    A parcel is on disk before `put` returns, and leaves the disk when the server has it, so that
+    neither a server that is away nor a killed process loses any.
+    """
+
+    def __init__(self, run_id: str, folder: Path = OUTBOX_FOLDER) -> None:
+        self._run_id, self._folder = run_id, folder / run_id
+        self._changed = threading.Condition()
+        # Tries that have begun, and the last that found the server away.
+        self._tries, self._failed = 0, 0
+        self._reason = ""
+        self._refusal: Exception | None = None
+        self._closing = False
+
+    def put(self, parcel: Parcel) -> None:
+        """Keep a parcel, and have it sent.
+
+        Raises:
+            TrackingError: the server refuses what was put before.
+            WriteError: the disk does not take it.
+        """
+        self._check_refusal()
+        with self._changed:
+            _write(parcel, self._folder)
+            self._changed.notify_all()
+
+    @contextmanager
+    def open(self) -> Iterator[None]:
+        """Send what is put, and what an earlier process has left, until the block ends.
+
+        The end waits until all is sent, or until one more try has found the server away; how long
+        a try lasts is decided by `MLFLOW_HTTP_REQUEST_MAX_RETRIES`.
+
+        Raises:
+            TrackingError: another process sends for this run, the server refuses a parcel, or it
+                is away when all is done.
+        """
+        with _held(self._folder):
+            self._closing = False
+            thread = threading.Thread(target=self._send_all, name="outbox", daemon=True)
+            thread.start()
+            try:
+                yield
+                self._wait()
+            except TrackingError:
+                raise
+            except BaseException:
+                try:
+                    self._wait()
+                except TrackingError as error:
+                    # The first error is raised; what it leaves behind is told beside it.
+                    logger.warning(str(error))
+                raise
+            finally:
+                self._close()
+                # It removes what it has just sent; but it may be waiting for a server.
+                thread.join(timeout=1)
+
+    def send(self) -> int:
+        """Send all parcels that lie here, and give their number.
+
+        Raises:
+            TrackingError: another process sends for this run, or the server is away or refuses.
+        """
+        sent = 0
+        with _held(self._folder):
+            for parcel in _parcels(self._folder):
+                try:
+                    _send(parcel, self._run_id)
+                except Exception as error:
+                    if not _is_away(error):
+                        raise self._refused(error) from error
+                    self._reason = first_line(error)
+                    raise self._away() from error
+                sent += 1
+        return sent
+
+    def _send_all(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closing or bool(_parcels(self._folder)))
+                if self._closing:
+                    return
+                self._tries += 1
+                parcel = _parcels(self._folder)[0]
+            try:
+                _send(parcel, self._run_id)
+                pause = 0.0
+            except Exception as error:
+                if not _is_away(error):
+                    with self._changed:
+                        self._refusal = error
+                        self._changed.notify_all()
+                    return
+                self._reason, pause = first_line(error), SECONDS_BETWEEN_TRIES
+            with self._changed:
+                if pause:
+                    self._failed = self._tries
+                self._changed.notify_all()
+                self._changed.wait_for(lambda: self._closing, timeout=pause)
+
+    def _wait(self) -> None:
+        with self._changed:
+            last = self._tries
+            self._changed.wait_for(
+                lambda: self._refusal or self._failed > last or not _parcels(self._folder)
+            )
+        self._check_refusal()
+        if _parcels(self._folder):
+            # It has been waited for; what is left to say to it should not wait as long again.
+            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+            raise self._away()
+
+    def _close(self) -> None:
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+
+    def _check_refusal(self) -> None:
+        if self._refusal is not None:
+            raise self._refused(self._refusal) from self._refusal
+
+    def _refused(self, error: Exception) -> TrackingError:
+        return TrackingError(
+            f"{mlflow.get_tracking_uri()} does not take what run {self._run_id} has measured "
+            f"({first_line(error)}); it is kept in {self._folder}"
+        )
+
+    def _away(self) -> "TrackingError":
+        return TrackingError(
+            f"{mlflow.get_tracking_uri()} does not answer ({self._reason}); "
+            f"{len(_parcels(self._folder))} epoch(s) of run {self._run_id} are kept in "
+            f"{self._folder}, and `srcnn-mlflow send` sends them when it is back"
+        )
+
+
+def waiting_runs(folder: Path = OUTBOX_FOLDER) -> list[str]:
+    """The ids of the runs that have parcels waiting."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _parcels(path))
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Let no other process send the same parcels; the folder is gone when it is empty."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder.with_suffix(".lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise TrackingError(
+            f"another process of this machine works on run {folder.name}; wait for it, or end it"
+        ) from None
+    try:
+        for rest in folder.glob("*.partial"):
+            shutil.rmtree(rest)
+        yield
+    finally:
+        if not any(folder.iterdir()):
+            folder.rmdir()
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
+
+
+def _parcels(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*") if path.suffix != ".partial")
+
+
+def _write(parcel: Parcel, folder: Path) -> None:
+    """Put a parcel on disk; it has its final name only when it is whole."""
+    timestamp = int(time.time() * 1000)
+    partial = folder / f"{timestamp}.partial"
+    try:
+        (partial / _FILES).mkdir(parents=True)
+        _fill(partial, parcel, timestamp)
+        partial.replace(folder / f"{timestamp:015d}-{parcel.step:06d}")
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        size = sum(file.stat().st_size for file in parcel.files)
+        reason = reason_of(error, Path.cwd(), size)
+        raise WriteError(
+            f"cannot write epoch {parcel.step} to {folder}, where it waits to be sent: {reason}"
+        ) from error
+
+
+def _fill(partial: Path, parcel: Parcel, timestamp: int) -> None:
+    facts = {
+        "step": parcel.step,
+        "timestamp": timestamp,
+        "metrics": dict(parcel.metrics),
+        "folder": parcel.folder,
+    }
+    for file in parcel.files:
+        shutil.copyfile(file, partial / _FILES / file.name)
+    if parcel.image is not None:
+        facts["image"], picture = parcel.image
+        picture.save(partial / _IMAGE)
+    (partial / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
+    for path in partial.glob("**/*"):
+        if path.is_file():
+            _flush(path)
+
+
+def _flush(path: Path) -> None:
+    """Let a file survive a loss of power."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _send(parcel: Path, run_id: str) -> None:
+    """Send a parcel, and remove it; sending one twice adds nothing, but for the picture."""
+    facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+    client, step, timestamp = MlflowClient(), facts["step"], facts["timestamp"]
+    for file in sorted((parcel / _FILES).iterdir()):
+        log_file(run_id, file, facts["folder"])
+    if "image" in facts:
+        with Image.open(parcel / _IMAGE) as image:
+            client.log_image(
+                run_id,
+                image,
+                key=facts["image"],
+                step=step,
+                timestamp=timestamp,
+                synchronous=True,
+            )
+    metrics = [Metric(name, value, timestamp, step) for name, value in facts["metrics"].items()]
+    client.log_batch(run_id, metrics=metrics, synchronous=True)
+    # Renamed first, because removing a folder takes more than one step.
+    rest = parcel.with_suffix(".partial")
+    parcel.replace(rest)
+    shutil.rmtree(rest)
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether asking again may help."""
+    if isinstance(error, MlflowException):
+        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
+        return status >= 500
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return error.response.status_code >= 500
+    return isinstance(error, requests.RequestException)

@@ -1,0 +1,271 @@
+"""Versions and aliases of the registered models `srcnn-x2`, `srcnn-x3` and `srcnn-x4`."""
+
+import atexit
+import base64
+import io
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version as package_version
+from pathlib import Path
+from tempfile import TemporaryDirectory, mkdtemp
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, Schema
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.faults import is_fault_of_disk
+from srcnn_mlflow.measuring.evaluation import Summary
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
+
+CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
+# The reference of the network that comes with the package.
+SHIPPED = "shipped"
+ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
+NETWORK_FILE = "network.onnx"
+# A champion's tag: the version that was champion before it.
+_REPLACED = "replaced"
+
+# A version as MLflow writes it, with or without the start of a URI.
+_REFERENCE = re.compile(r"(?:models:/)?srcnn-x([234])(?:/([0-9]+)|@([A-Za-z][\w-]*))")
+
+# What a served model needs; neither torch nor anything else that trains.
+_SERVED_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
+_SIGNATURE = ModelSignature(
+    inputs=Schema([ColSpec(DataType.string, "image")]),
+    outputs=Schema(
+        [
+            ColSpec(DataType.string, "image"),
+            ColSpec(DataType.long, "width"),
+            ColSpec(DataType.long, "height"),
+        ]
+    ),
+)
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """A logged model and where it lies.
+
+    Attributes:
+        uri: what MLflow calls it.
+        version: its number in the registry; None for a model that is not registered.
+        folder: its files on this machine.
+    """
+
+    uri: str
+    version: int | None
+    folder: Path
+
+    @property
+    def network(self) -> Path:
+        """Its ONNX file.
+
+        Raises:
+            ModelError: it is not a model of this package.
+        """
+        files = sorted(self.folder.glob(f"**/{NETWORK_FILE}"))
+        if not files:
+            raise ModelError(f"model {self.uri} holds no {NETWORK_FILE}; srcnn-mlflow made others")
+        return files[0]
+
+    @property
+    def label(self) -> str:
+        """How tables and messages call it."""
+        return self.uri.removeprefix("models:/")
+
+
+def model_name(scale: int) -> str:
+    """The registered model of a scale."""
+    return f"srcnn-x{scale}"
+
+
+def register(
+    scale: int, network: Path, tags: Mapping[str, str], alias: str | None = CHALLENGER
+) -> int:
+    """Log a network as the active run's model and register it as a new version.
+
+    Args:
+        scale: decides the registered model.
+        network: an ONNX file.
+        tags: of the new version.
+        alias: moved to the new version; None for no alias.
+
+    Returns:
+        The number of the version.
+    """
+    with TemporaryDirectory() as folder:
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            input_example=_input_example(),
+            registered_model_name=model_name(scale),
+            **_served(network, Path(folder)),
+        )
+    number = int(info.registered_model_version)
+    tag_version(scale, number, tags)
+    if alias is not None:
+        MlflowClient().set_registered_model_alias(model_name(scale), alias, str(number))
+    return number
+
+
+def _served(network: Path, folder: Path) -> dict[str, Any]:
+    """How MLflow is to keep a network, with the code that serves it."""
+    return {
+        "python_model": str(SERVED_MODEL),
+        "artifacts": {"network": str(network)},
+        "code_paths": [str(copy_served_code(folder))],
+        "pip_requirements": [f"{name}=={package_version(name)}" for name in _SERVED_PACKAGES],
+        "signature": _SIGNATURE,
+    }
+
+
+def score_tags(summary: Summary, measured_on: str) -> dict[str, str]:
+    """A version's scores as tags, with the data set and split they were measured on."""
+    return {
+        "psnr": f"{summary.srcnn_psnr:.4f}",
+        "ssim": f"{summary.srcnn_ssim:.5f}",
+        "psnr_gain": f"{summary.psnr_gain:.4f}",
+        "measured_on": measured_on,
+    }
+
+
+def tag_version(scale: int, version: int, tags: Mapping[str, str]) -> None:
+    """Set tags of a registered version."""
+    for key, value in tags.items():
+        MlflowClient().set_model_version_tag(model_name(scale), str(version), key, value)
+
+
+def version_with_alias(scale: int, alias: str) -> int | None:
+    """The number of the version that an alias points to, if any does."""
+    try:
+        found = MlflowClient().get_model_version_by_alias(model_name(scale), alias)
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+    return int(found.version)
+
+
+def find_model(reference: str, scale: int) -> FoundModel:
+    """Find a model and bring its files to this machine.
+
+    Args:
+        reference: `newest`, an alias, a version number, `shipped`, or any model URI or folder.
+        scale: decides the registered model, where the reference is not a URI.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    name = model_name(scale)
+    if reference == SHIPPED:
+        return _shipped_model(scale)
+    if reference == "newest":
+        number = _newest_version(scale)
+    elif reference in ALIASES:
+        number = version_with_alias(scale, reference)
+    elif reference.isdigit():
+        number = int(reference)
+    else:
+        return FoundModel(reference, None, _fetch(reference))
+    if number is None and reference == PREVIOUS_CHAMPION:
+        raise ModelError(f"{name} has had no earlier champion, so there is none to return to")
+    if number is None:
+        raise ModelError(
+            f"the registry has no {'version' if reference == 'newest' else reference} of {name}; "
+            f"train one with scale={scale} first, or give shipped"
+        )
+    uri = f"models:/{name}/{number}"
+    return FoundModel(uri, number, _fetch(uri))
+
+
+def _shipped_model(scale: int) -> FoundModel:
+    """Make a model of the network that comes with the package, as if it were registered."""
+    folder = Path(mkdtemp(prefix="srcnn-shipped-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    with TemporaryDirectory() as code:
+        model = _served(shipped_network(scale), Path(code))
+        mlflow.pyfunc.save_model(str(folder / "model"), **model)
+    return FoundModel(f"{SHIPPED}-x{scale}", None, folder / "model")
+
+
+def parse_reference(reference: str) -> tuple[int, str]:
+    """Take the name of a registered version apart.
+
+    Args:
+        reference: as `srcnn-x4@champion` or `srcnn-x4/3`, or the same as a URI.
+
+    Returns:
+        The scale, and the alias or the number of the version.
+
+    Raises:
+        ModelError: it is anything else.
+    """
+    match = _REFERENCE.fullmatch(reference)
+    if match is None:
+        raise ModelError(
+            f"model {reference!r} does not name a registered version; give srcnn-x4@champion, "
+            "srcnn-x4/3 or models:/srcnn-x4/3, with x2, x3 or x4"
+        )
+    scale, number, alias = match.groups()
+    return int(scale), number or alias
+
+
+def promote(scale: int, version: int) -> None:
+    """Make a version the champion, and remember the present one as the previous champion.
+
+    Moving the alias `champion` decides. What comes after it is repaired by `mend_aliases`, should
+    the process be killed in between.
+    """
+    present = version_with_alias(scale, CHAMPION)
+    if present is not None:
+        tag_version(scale, version, {_REPLACED: str(present)})
+    MlflowClient().set_registered_model_alias(model_name(scale), CHAMPION, str(version))
+    mend_aliases(scale)
+
+
+def mend_aliases(scale: int) -> None:
+    """Point `previous-champion` at the version that the champion replaced."""
+    champion = version_with_alias(scale, CHAMPION)
+    if champion is None:
+        return
+    client, name = MlflowClient(), model_name(scale)
+    replaced = client.get_model_version(name, str(champion)).tags.get(_REPLACED)
+    if replaced is not None and version_with_alias(scale, PREVIOUS_CHAMPION) != int(replaced):
+        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, replaced)
+
+
+def _newest_version(scale: int) -> int | None:
+    versions: list[ModelVersion] = MlflowClient().search_model_versions(
+        f"name = '{model_name(scale)}'"
+    )
+    return max((int(version.version) for version in versions), default=None)
+
+
+def _fetch(uri: str) -> Path:
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        if is_fault_of_disk(error):
+            raise
+        raise ModelError(
+            f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
+            "number, or a URI such as models:/srcnn-x2/1"
+        ) from error
+    if not (folder / "MLmodel").is_file():
+        raise ModelError(f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model")
+    return folder
+
+
+def _input_example() -> pd.DataFrame:
+    file = io.BytesIO()
+    Image.linear_gradient("L").resize((16, 16)).save(file, "PNG")
+    return pd.DataFrame({"image": [base64.b64encode(file.getvalue()).decode("ascii")]})

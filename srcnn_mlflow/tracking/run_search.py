@@ -1,0 +1,141 @@
+"""Runs that were begun before: found, looked into, and marked from outside."""
+
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from srcnn_mlflow.machine.errors import TrackingError
+from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.processes import ProcessSign
+from srcnn_mlflow.machine.text import first_line
+
+# The tag of a run that has failed: the reason, as the person at the keyboard was told it.
+FAILURE = "failure"
+# The tag of a run whose process has ended without a word.
+TIDIED = "tidied"
+# The tag of the run that holds the best trial of a study.
+BEST_TRIAL = "best_trial"
+
+
+def download(run_id: str, artifact_path: str, destination: Path) -> Path:
+    """Fetch one artifact of a run into a local folder.
+
+    Raises:
+        TrackingError: there is no such file, or the tracking store cannot be asked.
+    """
+    with _told():
+        return Path(
+            mlflow.artifacts.download_artifacts(
+                run_id=run_id, artifact_path=artifact_path, dst_path=str(destination)
+            )
+        )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turn what MLflow raises into one line."""
+    try:
+        yield
+    except MlflowException as error:
+        raise TrackingError(explain(error) or first_line(error)) from error
+
+
+def running_runs() -> list[Run]:
+    """All runs that are RUNNING, in any experiment."""
+    return _search_runs("attributes.status = 'RUNNING'")
+
+
+def find_run(run_id: str | None) -> Run | None:
+    """A run of the present tracking store; None where it has no such run, or none is asked for."""
+    with suppress(MlflowException):
+        return None if run_id is None else mlflow.get_run(run_id)
+    return None
+
+
+def get_run(run_id: str) -> Run:
+    """A run that should be there.
+
+    Raises:
+        TrackingError: the tracking store has no such run, or cannot be asked.
+    """
+    with _told():
+        return mlflow.get_run(run_id)
+
+
+def artifact_names(run_id: str, artifact_path: str) -> set[str]:
+    """Names of the files in a folder of a run's artifacts.
+
+    Raises:
+        TrackingError: there is no such run, or the tracking store cannot be asked.
+    """
+    with _told():
+        files = MlflowClient().list_artifacts(run_id, artifact_path)
+    return {Path(file.path).name for file in files}
+
+
+def mark_tidied(run_id: str, reason: str) -> None:
+    """End a run as FAILED whose process has ended without a word."""
+    client = MlflowClient()
+    client.set_tag(run_id, TIDIED, reason)
+    client.set_terminated(run_id, "FAILED")
+
+
+def mark_failed(run_id: str, reason: str) -> None:
+    """End a run for a process that may be gone; does nothing to a run that has ended."""
+    client = MlflowClient()
+    if client.get_run(run_id).info.status == "RUNNING":
+        client.set_tag(run_id, FAILURE, reason)
+        client.set_terminated(run_id, "FAILED")
+
+
+def process_of(run: Run) -> ProcessSign | None:
+    """The process that a run belongs to; None where the run does not say."""
+    return ProcessSign.from_tags(run.data.tags)
+
+
+def interrupted_runs(entry_point: str, scale: int) -> list[Run]:
+    """Runs that have not finished and whose process is not known to live, newest first."""
+    runs = _search_runs(
+        f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
+        "and attributes.status != 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+    )
+    return [run for run in runs if run.info.status != "RUNNING" or _is_dead(run)]
+
+
+def _is_dead(run: Run) -> bool:
+    process = process_of(run)
+    return process is not None and process.is_dead_here()
+
+
+def mark_best_trial(run_id: str, of: Collection[str]) -> None:
+    """Let one run, and no other of some runs, be tagged as the best trial."""
+    client = MlflowClient()
+    for run in _search_runs(f"tags.{BEST_TRIAL} = 'true'"):
+        if run.info.run_id in of and run.info.run_id != run_id:
+            client.delete_tag(run.info.run_id, BEST_TRIAL)
+    client.set_tag(run_id, BEST_TRIAL, "true")
+
+
+def newest_run(entry_point: str, scale: int) -> Run | None:
+    """The latest finished run of an entry point at a scale, in any experiment."""
+    runs = _search_runs(
+        f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
+        "and attributes.status = 'FINISHED'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return runs[0] if runs else None
+
+
+def _search_runs(wanted: str, **how: Any) -> list[Run]:
+    runs: list[Run] = mlflow.search_runs(
+        search_all_experiments=True, filter_string=wanted, output_format="list", **how
+    )
+    return runs

@@ -1,0 +1,160 @@
+"""Runs in MLflow: start one, join one, or go on in one."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+from sqlalchemy.engine import URL, make_url
+
+from srcnn_mlflow.machine.atomic_write import atomic_write
+from srcnn_mlflow.machine.errors import SrcnnError
+from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.locking import one_at_a_time
+from srcnn_mlflow.machine.processes import ProcessSign
+from srcnn_mlflow.machine.text import as_text
+from srcnn_mlflow.tracking.run_search import FAILURE, TIDIED
+
+# What MLflow tells of its own housekeeping would drown what the commands say.
+for _name in ("alembic", "mlflow.pyfunc", "mlflow.models", "mlflow.system_metrics"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+# An error of the database is raised too, and then told in one line instead of a traceback.
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+
+
+@contextmanager
+def track(
+    entry_point: str,
+    scale: int | None,
+    parameters: Mapping[str, Any],
+    name: str,
+    system_metrics: bool = False,
+) -> Iterator[Run]:
+    """Start a run, nested where one is active; or join the one that `mlflow run` has opened.
+
+    The run ends FINISHED, or FAILED when the block raises.
+
+    Args:
+        entry_point: goes into the tag of that name.
+        scale: goes into the tag of that name; None where the run has none of its own.
+        parameters: logged, but for those that MLflow Projects has logged already.
+        name: what the run is called in the UI.
+        system_metrics: log what the machine is doing every ten seconds.
+    """
+    _create_store()
+    with _run(log_system_metrics=system_metrics) as run:
+        mlflow.set_tags(
+            {
+                "mlflow.runName": name,
+                "entry_point": entry_point,
+                "git_commit": git_commit(),
+                **ProcessSign.own().tags(),
+                **({} if scale is None else {"scale": str(scale)}),
+            }
+        )
+        mlflow.log_params(
+            {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
+        )
+        yield run
+
+
+@contextmanager
+def go_on(run_id: str) -> Iterator[Run]:
+    """Go on in a run that another process began, under the run that is active here, if any.
+
+    What it said of its former end is taken back. It ends as with `track`.
+    """
+    parent = mlflow.active_run()
+    with _run(run_id=run_id, log_system_metrics=True) as run:
+        for tag in (FAILURE, TIDIED):
+            if tag in run.data.tags:
+                mlflow.delete_tag(tag)
+        if parent is not None:
+            mlflow.set_tag(MLFLOW_PARENT_RUN_ID, parent.info.run_id)
+        mlflow.set_tags(ProcessSign.own().tags())
+        yield run
+
+
+@contextmanager
+def _run(**how: Any) -> Iterator[Run]:
+    """A run that says why it has failed, where its server can still be told."""
+    reason: BaseException | None = None
+    try:
+        with mlflow.start_run(nested=mlflow.active_run() is not None, **how) as run:
+            try:
+                yield run
+            except (Exception, KeyboardInterrupt) as error:
+                reason = error
+                # Where the store itself has failed, the first failure is what a person has to know.
+                with suppress(MlflowException):
+                    mlflow.set_tag(FAILURE, _in_words(error))
+                raise
+    except MlflowException:
+        if reason is not None:
+            raise reason from None
+        raise
+
+
+def _in_words(error: BaseException) -> str:
+    """Why a run has failed, as the person at the keyboard is told it."""
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted"
+    told = str(error) if isinstance(error, SrcnnError) else explain(error)
+    return told or f"{type(error).__name__}: {error}"
+
+
+def _create_store() -> None:
+    """Let one process at a time create the tables of a local store, which MLflow does not.
+
+    MLflow cannot go on with a database whose creation has broken off, so it has its name only
+    when it is complete.
+    """
+    uri = mlflow.get_tracking_uri()
+    if not uri.startswith("sqlite:///"):
+        return
+    path = Path(make_url(uri).database or "")
+    if path.exists():
+        # MLflow tries for more than a minute to open one that cannot be opened.
+        path.open("r+b").close()
+        return
+    with one_at_a_time(path.with_name(f"{path.name}.lock"), f"creates {path}"):
+        if not path.exists():
+            with atomic_write(path) as partial:
+                partial_uri = URL.create("sqlite", database=str(partial))
+                MlflowClient(partial_uri.render_as_string()).search_experiments(max_results=1)
+
+
+def tracking_address() -> str:
+    """Of the tracking store that is used."""
+    return str(mlflow.get_tracking_uri())
+
+
+def log_file(run_id: str, file: Path, artifact_path: str) -> None:
+    """Make a file an artifact of a run, in the place of a former one of its name.
+
+    In a folder of this machine, MLflow would write over the former one, and a full disk would
+    leave neither.
+
+    Raises:
+        WriteError: the folder may not be written, or its disk is full.
+    """
+    client = MlflowClient()
+    uri = client.get_run(run_id).info.artifact_uri
+    if urlparse(uri).scheme not in ("", "file"):
+        client.log_artifact(run_id, str(file), artifact_path)
+        return
+    folder = Path(local_file_uri_to_path(uri)) / artifact_path  # type: ignore[no-untyped-call]
+    with atomic_write(folder / file.name, file.stat().st_size) as partial:
+        shutil.copyfile(file, partial)

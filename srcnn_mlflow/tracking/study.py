@@ -1,0 +1,296 @@
+"""A study in Optuna: where it is kept, who runs which trial, and what to try next."""
+
+import getpass
+import hashlib
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.exceptions import OptunaError
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import SQLAlchemyError
+
+from srcnn_mlflow.machine.errors import SweepError
+from srcnn_mlflow.machine.locking import one_at_a_time
+from srcnn_mlflow.machine.messages import undisturbed_logging
+from srcnn_mlflow.machine.processes import ProcessSign
+from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.training.search_space import recipe, suggest
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+STARTUP_TRIALS = 5
+# Trials are compared by the tenth of their training, so that they may differ in epochs.
+TENTHS = 10
+WARM_UP_TENTHS = 3
+SUGGESTIONS = 100
+SQLITE_PATIENCE = 120
+# Attributes of a trial: its MLflow run, and why it failed.
+RUN_ID, FAILURE = "run_id", "failure"
+
+
+class Place:
+    """Where a study is kept: its name, and the database that holds it."""
+
+    def __init__(self, name: str, storage: str | None) -> None:
+        """Find the place.
+
+        Args:
+            name: of the study.
+            storage: an SQLAlchemy URL; None for a SQLite file of the study's name.
+
+        Raises:
+            SweepError: the URL is none, or of a database that keeps nothing.
+        """
+        self.name = name
+        try:
+            self.url: URL = make_url(storage or f"sqlite:///data/sweeps/{name}.db")
+        except SQLAlchemyError:
+            # It may hold a password, so it is not repeated.
+            raise SweepError(
+                "storage is not a database's URL; give one such as sqlite:///sweeps.db or "
+                "postgresql://host/name, or auto"
+            ) from None
+        if self.is_sqlite and self.url.database in (None, "", ":memory:"):
+            raise SweepError(
+                f"storage {self} keeps nothing; name a file, as in sqlite:///sweeps.db"
+            )
+
+    def __str__(self) -> str:
+        """The URL as it may be shown: without its password."""
+        return self.url.set(query={}).render_as_string(hide_password=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the database is a file."""
+        return self.url.get_backend_name() == "sqlite"
+
+    @property
+    def has_password(self) -> bool:
+        """Whether the URL holds what must not be shown."""
+        return bool(self._secrets())
+
+    @property
+    def lock(self) -> Path:
+        """What the processes of a machine lock: beside a file, or else in the temporary folder."""
+        if self.is_sqlite:
+            return Path(f"{self.url.database}.lock")
+        digest = hashlib.sha256(f"{self} {self.name}".encode()).hexdigest()[:16]
+        return Path(tempfile.gettempdir()) / f"srcnn-sweep-{getpass.getuser()}-{digest}.lock"
+
+    @contextmanager
+    def errors_told(self) -> Iterator[None]:
+        """Turn what the database says into a message.
+
+        Raises:
+            SweepError: the database cannot be reached, read or written.
+        """
+        try:
+            yield
+        except (SQLAlchemyError, OptunaError, ImportError) as error:
+            reason = first_line(error.__cause__ or error)
+            for secret in self._secrets():
+                reason = reason.replace(secret, "***")
+            raise SweepError(
+                f"study {self.name} in {self}: {reason}; check the database, then start the "
+                "sweep again, and it goes on"
+            ) from None
+
+    def _secrets(self) -> list[str]:
+        query = self.url.query.get("password", ())
+        given = [self.url.password, *([query] if isinstance(query, str) else query)]
+        return [secret for secret in given if secret]
+
+    def connect(self) -> RDBStorage:
+        """Open the database, and create its tables where it has none; to be done under `lock`."""
+        arguments = {"connect_args": {"timeout": SQLITE_PATIENCE}} if self.is_sqlite else None
+        with undisturbed_logging():
+            return RDBStorage(self.url.render_as_string(hide_password=False), arguments)
+
+
+class SharedStudy:
+    """A study that several processes may work on at once.
+
+    Every trial says which process runs it. What one process decides from what it reads, such as
+    whether another trial is to begin, is done under a lock; where machines share the database,
+    a trial that two of them have begun at once is withdrawn by the one that came second.
+    """
+
+    def __init__(self, place: Place, terms: Mapping[str, Any]) -> None:
+        """Begin or join a study.
+
+        Args:
+            place: where it is kept.
+            terms: what all its trials have to share, so that they can be compared.
+
+        Raises:
+            SweepError: the study was begun on other terms.
+        """
+        self._place = place
+        with self.alone():
+            self._study = optuna.create_study(
+                study_name=place.name,
+                storage=place.connect(),
+                direction="maximize",
+                pruner=make_pruner(),
+                load_if_exists=True,
+            )
+            former = self._study.user_attrs
+            for name, value in terms.items():
+                if name not in former:
+                    self._study.set_user_attr(name, value)
+                elif former[name] != value:
+                    raise SweepError(
+                        f"study {place.name} in {place} was begun with {name} {former[name]}, and "
+                        f"not {value}; give the same, or another name in study"
+                    )
+
+    @property
+    def optuna(self) -> optuna.Study:
+        """The study itself, for whoever only reads it."""
+        return self._study
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """Trials in some states, or all, by number."""
+        return self._study.get_trials(deepcopy=False, states=states or None)
+
+    def finished(self) -> list[FrozenTrial]:
+        """Trials that count: trained to the end, or pruned."""
+        return self.trials(TrialState.COMPLETE, TrialState.PRUNED)
+
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the highest value; None before there is one."""
+        ranking = self.ranking()
+        return ranking[0] if ranking else None
+
+    def ranking(self) -> list[FrozenTrial]:
+        """Complete trials, the best first."""
+        return sorted(self.trials(TrialState.COMPLETE), key=lambda trial: -trial.values[0])
+
+    def take(self, wanted: int, seed: int) -> Trial | None:
+        """A trial for this process to run: one that a dead process left, or else a new one.
+
+        Args:
+            wanted: number of trials that the study is to have.
+            seed: of what is suggested.
+
+        Returns:
+            The trial, whose parameters are set; None where no further trial is wanted.
+        """
+        with self.alone():
+            trial = self._left_behind()
+            while trial is None and (trial := self._begin(wanted, seed)) is not None:
+                suggest(trial)
+                if self._is_surplus(trial.number, trial.params, wanted):
+                    self.fail(trial, "another machine has begun the same trial")
+                    trial = None
+            if trial is not None:
+                suggest(trial)
+                for name, value in ProcessSign.own().tags().items():
+                    trial.set_user_attr(name, value)
+            return trial
+
+    def finish(self, trial: Trial, value: float | None) -> None:
+        """Let a trial be complete with a value, or pruned without one."""
+        if value is None:
+            self._study.tell(trial, state=TrialState.PRUNED)
+        else:
+            self._study.tell(trial, value)
+
+    def fail(self, trial: Trial, reason: str) -> None:
+        """Let a trial count for nothing."""
+        trial.set_user_attr(FAILURE, reason)
+        self._study.tell(trial, state=TrialState.FAIL)
+
+    def describe_running(self) -> list[str]:
+        """A line a trial that some process runs, and how to give up one of a lost machine."""
+        lines = []
+        for trial in self.trials(TrialState.RUNNING):
+            process = ProcessSign.from_tags(trial.user_attrs)
+            who = "an unknown process"
+            if process is not None:
+                who = f"process {process.number} on {process.host}"
+            line = f"trial {trial.number} is still run by {who}"
+            if process is None or not process.is_alive_here():
+                line += (
+                    f"; if that is lost, optuna tell --storage {self._place} --study-name "
+                    f"{self._place.name} --trial-number {trial.number} --state fail lets the next "
+                    "sweep replace it"
+                )
+            lines.append(line)
+        return lines
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep the other processes of this machine from the study while a block runs."""
+        return one_at_a_time(self._place.lock, f"uses study {self._place.name}")
+
+    def _left_behind(self) -> Trial | None:
+        for trial in self.trials(TrialState.RUNNING):
+            process = ProcessSign.from_tags(trial.user_attrs)
+            if process is not None and process.is_dead_here():
+                return Trial(self._study, trial._trial_id)
+        return None
+
+    def _begin(self, wanted: int, seed: int) -> Trial | None:
+        trials = self.trials()
+        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
+        if len(_counted(trials)) - len(waiting) >= wanted:
+            return None
+        if not waiting:
+            # Signed before it runs: whoever is killed in between leaves a trial that says so.
+            values = propose(trials, seed) if trials else recipe()
+            self._study.enqueue_trial(values, user_attrs=ProcessSign.own().tags())
+        return self._study.ask()
+
+    def _is_surplus(self, number: int, values: Mapping[str, Any], wanted: int) -> bool:
+        earlier = [trial for trial in _counted(self.trials()) if trial.number < number]
+        return len(earlier) >= wanted or any(trial.params == values for trial in earlier)
+
+
+def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    return [trial for trial in trials if trial.state != TrialState.FAIL]
+
+
+def make_pruner() -> MedianPruner:
+    """End a trial that is below the median of the others after the same share of the training."""
+    return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARM_UP_TENTHS)
+
+
+def propose(trials: Sequence[FrozenTrial], seed: int) -> dict[str, Any]:
+    """Values that no trial has had, by the tree-structured Parzen estimator.
+
+    Bergstra et al., "Algorithms for Hyper-Parameter Optimization", 2011; trials that still run
+    count as poor ones, so that several processes do not try the same corner.
+
+    Args:
+        trials: all trials of the study.
+        seed: with the number of trials, decides what is suggested at random.
+
+    Raises:
+        SweepError: nearly everything has been tried.
+    """
+    tried = [trial.params for trial in trials]
+    begun = [trial for trial in trials if trial.state != TrialState.WAITING]
+    start = int(np.random.default_rng((seed, len(trials))).integers(2**31))
+    # Suggested in a draft, so that what is thrown away leaves no trial in the study.
+    draft = optuna.create_study(
+        direction="maximize",
+        sampler=TPESampler(n_startup_trials=STARTUP_TRIALS, seed=start, constant_liar=True),
+    )
+    draft.add_trials(begun)
+    for _ in range(SUGGESTIONS):
+        values = suggest(draft.ask())
+        if values not in tried:
+            return values
+    raise SweepError(
+        f"{SUGGESTIONS} suggestions in a row were settings that have been tried; ask for no more "
+        f"than the {len(trials)} trials there are"
+    )

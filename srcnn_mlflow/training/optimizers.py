@@ -1,0 +1,80 @@
+"""How weights follow their gradients: the classical Adam, or Muon for the large kernels."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from srcnn_mlflow.training.model import Srcnn
+from srcnn_mlflow.training.muon import Muon
+
+OPTIMIZERS = ("adam", "muon")
+
+# Muon moves a whole kernel by an orthogonal matrix, so its rate is of another size than Adam's.
+MUON_RATE = 5.0
+
+
+class Optimizer:
+    """Adam for every weight, or Muon (Jordan, 2024) for the first two layers' kernels.
+
+    With Muon, biases and the last layer stay with Adam. The last layer learns at a fraction of
+    the rate, as in the SRCNN paper.
+    """
+
+    def __init__(self, model: Srcnn, name: str, last_layer_lr_factor: float) -> None:
+        last = list(model.conv3.parameters())
+        kernels = [model.conv1.weight, model.conv2.weight] if name == "muon" else []
+        chosen = {id(parameter) for parameter in (*last, *kernels)}
+        rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
+        self._factors = [1.0, last_layer_lr_factor]
+        groups = [{"params": rest}, {"params": last}]
+        self._parts: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
+        self._kernels = kernels
+        self._matrices = [nn.Parameter(_as_matrix(kernel.data)) for kernel in kernels]
+        if kernels:
+            self._factors.append(MUON_RATE)
+            self._parts.append(Muon(self._matrices))
+
+    def step(self, lr: float) -> None:
+        """Move the weights once along their gradients, at this rate."""
+        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+            assert kernel.grad is not None
+            matrix.grad = _as_matrix(kernel.grad)
+        groups = [group for part in self._parts for group in part.param_groups]
+        for group, factor in zip(groups, self._factors, strict=True):
+            group["lr"] = lr * factor
+        for part in self._parts:
+            part.step()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything the next step depends on, by name, for a checkpoint."""
+        return {name: tensor.detach().cpu().numpy().copy() for name, tensor in self._tensors()}
+
+    def load_arrays(self, arrays: dict[str, NDArray[Any]]) -> None:
+        """Take up the state that `arrays` gave."""
+        for name, value in arrays.items():
+            part, number, key = name.split("/")
+            optimizer = self._parts[int(part)]
+            parameters = [one for group in optimizer.param_groups for one in group["params"]]
+            parameter = parameters[int(number)]
+            tensor = torch.from_numpy(np.asarray(value))
+            if tensor.shape == parameter.shape:
+                # Fused steps walk memory, so moments must lie in memory as their weights do.
+                tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
+            optimizer.state[parameter][key] = tensor
+
+    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
+        for number, part in enumerate(self._parts):
+            for parameter, entry in part.state_dict()["state"].items():
+                for key, value in entry.items():
+                    yield f"{number}/{parameter}/{key}", value
+
+
+def _as_matrix(kernel: Tensor) -> Tensor:
+    """See a kernel as one row a filter, sharing memory in either memory format."""
+    if kernel.is_contiguous(memory_format=torch.channels_last):
+        kernel = kernel.permute(0, 2, 3, 1)
+    return kernel.view(kernel.shape[0], -1)

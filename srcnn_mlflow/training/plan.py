@@ -1,0 +1,98 @@
+"""How long a fit will be, and the learning rate at each of its steps."""
+
+import math
+import time
+from dataclasses import dataclass
+
+import torch
+
+from srcnn_mlflow.training.distributed import World, alone
+from srcnn_mlflow.training.learner import Learner
+from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.settings import TrainingSettings
+
+WARM_UP = 0.02
+FINAL_LR = 0.01
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long a fit will be.
+
+    Attributes:
+        epochs: how often the network is validated.
+        steps: optimizer steps between two validations.
+        step_seconds: what one step took when it was tried; None if it was not.
+    """
+
+    epochs: int
+    steps: int
+    step_seconds: float | None = None
+
+    @property
+    def total_steps(self) -> int:
+        """Optimizer steps of the whole fit."""
+        return self.epochs * self.steps
+
+
+def make_plan(
+    sampler: PatchSampler,
+    settings: TrainingSettings,
+    validation: float,
+    world: World | None = None,
+) -> Plan:
+    """Time a few steps, and lay out epochs by number or by minutes.
+
+    Args:
+        sampler: the patches to be trained on.
+        settings: `epochs`, or `max_minutes` where that is given.
+        validation: seconds that one validation takes.
+        world: the processes that train together; all of them get the same plan.
+    """
+    world = world or alone(sampler.device)
+    seconds = _time_step(sampler, settings, world)
+    validation = world.largest(validation)
+    one_pass = sampler.batches_in_pass(settings.batch_size)
+    if settings.max_minutes is None:
+        return Plan(settings.epochs, one_pass, seconds)
+    budget = settings.max_minutes * 60
+    passes = budget / (one_pass * seconds + validation)
+    # On large sets an epoch is a tenth of the time, so that there is always a curve to see.
+    epochs = max(10, math.floor(passes))
+    steps = max(1, math.floor((budget / epochs - validation) / seconds))
+    return Plan(epochs, steps, seconds)
+
+
+def learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:
+    """The rate at a step: constant, or a linear warm-up and a half cosine down to 1 %."""
+    if settings.schedule == "constant":
+        return settings.lr
+    done = step / total_steps
+    fall = FINAL_LR + (1 - FINAL_LR) * (1 + math.cos(math.pi * done)) / 2
+    return settings.lr * min(1.0, (done + 1 / total_steps) / WARM_UP) * fall
+
+
+def _time_step(sampler: PatchSampler, settings: TrainingSettings, world: World) -> float:
+    """Seconds a step takes, tried on a network that is thrown away."""
+    learner = Learner(settings, sampler, world)
+    warm_up, enough = 5, 1.5
+    start, steps = time.perf_counter(), 0
+    for number, batch in enumerate(sampler.batches(settings.batch_size, settings.seed, 0, 1000)):
+        if number == warm_up:
+            _synchronise(sampler.device)
+            start = time.perf_counter()
+        mine, weight = world.share(batch)
+        loss = learner.step(*sampler.gather(mine), settings.lr, weight)
+        steps = number + 1 - warm_up
+        if steps > 0 and (number % 10 == 0):
+            loss.item()
+            # All processes have to stop at the same step.
+            if world.largest(time.perf_counter() - start) > enough:
+                break
+    _synchronise(sampler.device)
+    return world.largest(time.perf_counter() - start) / steps
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

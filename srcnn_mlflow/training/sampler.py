@@ -1,0 +1,105 @@
+"""Training patches as batches of tensors: resident on a device, gathered in one operation."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from srcnn_mlflow.pictures.store import Store
+
+
+class PatchSampler:
+    """The patches of a store, drawn in an order that depends on the seed alone.
+
+    Attributes:
+        patch_count: how many patches there are.
+        patch_size: the side of each, in pixels.
+        device: where they lie, and where batches are made.
+    """
+
+    def __init__(self, store: Store, device: torch.device) -> None:
+        planes, patches = store.train, store.patches
+        self.patch_count = len(patches)
+        self.patch_size = store.settings.patch_size
+        width = planes.shapes[:, 1].astype(np.int64)[patches[:, 0]]
+        corner = planes.offsets[patches[:, 0]] + patches[:, 1] * width + patches[:, 2]
+        self._lr = torch.from_numpy(planes.lr).to(device)
+        self._hr = torch.from_numpy(planes.hr).to(device)
+        self._corner = torch.from_numpy(corner).to(device)
+        self._width = torch.from_numpy(width).to(device)
+        self.device = device
+        self._side = torch.arange(self.patch_size, device=device)
+        # Every run of `patch_size` pixels, as a view: rows are taken whole, not pixel by pixel.
+        self._lr_runs, self._hr_runs = (
+            plane.unfold(0, self.patch_size, 1) for plane in (self._lr, self._hr)
+        )
+
+    @property
+    def bytes(self) -> int:
+        """Memory that planes and index take on the device."""
+        tensors = (self._lr, self._hr, self._corner, self._width)
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Cut patches out of their planes.
+
+        Args:
+            indices: int64 of shape (batch,), on the sampler's device.
+
+        Returns:
+            Network input and target, float32 of shape (batch, 1, patch_size, patch_size), in 0..1.
+        """
+        corner = self._corner.index_select(0, indices)
+        width = self._width.index_select(0, indices)
+        rows = torch.addcmul(corner[:, None], width[:, None], self._side).view(-1)
+        shape = (len(indices), 1, self.patch_size, self.patch_size)
+        lr = self._lr_runs.index_select(0, rows).view(shape) / 255
+        hr = self._hr_runs.index_select(0, rows).view(shape) / 255
+        return lr, hr
+
+    def spread(self, count: int) -> Tensor:
+        """Pick patches evenly from all of them; int64 of shape (count or fewer,)."""
+        chosen = torch.linspace(
+            0, self.patch_count - 1, min(count, self.patch_count), dtype=torch.float64
+        )
+        return chosen.long().to(self.device)
+
+    def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
+        """Yield `count` batches of patch numbers, beginning with batch number `first`.
+
+        One pass visits every patch exactly once, its last batch being smaller where they do not
+        divide; each pass has an order of its own. Batch `i` of a seed is always the same.
+
+        Returns:
+            An iterator of int64 tensors of shape (batch,).
+        """
+        per_pass = self.batches_in_pass(batch_size)
+        order, ordered_pass = torch.empty(0), -1
+        for batch in range(first, first + count):
+            current_pass, position = divmod(batch, per_pass)
+            if current_pass != ordered_pass:
+                generator = torch.Generator().manual_seed(seed + 1_000_003 * current_pass)
+                order = torch.randperm(self.patch_count, generator=generator).to(self.device)
+                ordered_pass = current_pass
+            yield order[position * batch_size : (position + 1) * batch_size]
+
+    def batches_in_pass(self, batch_size: int) -> int:
+        """How many batches visit every patch once."""
+        return -(-self.patch_count // batch_size)
+
+
+def augment(number: int, *images: Tensor) -> tuple[Tensor, ...]:
+    """Turn images by one of the eight symmetries of the square.
+
+    Args:
+        number: which one; any integer, taken modulo 8.
+        images: shape (batch, channels, side, side).
+    """
+    if number & 1:
+        images = tuple(image.flip(-1) for image in images)
+    if number & 2:
+        images = tuple(image.flip(-2) for image in images)
+    if number & 4:
+        images = tuple(image.transpose(-1, -2) for image in images)
+    return images

@@ -1,0 +1,110 @@
+"""Networks from other programs, and for them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mlflow import MlflowClient
+from PIL import Image
+
+from srcnn_mlflow.commands.export import export
+from srcnn_mlflow.commands.import_weights import import_weights
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.measuring.evaluation import score_photos, summarize
+from srcnn_mlflow.network.architecture import ARCHITECTURES, Architecture
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.imaging import Plane, to_eight_bit, upscale
+from srcnn_mlflow.training.foreign_weights import read_state_dict
+from srcnn_mlflow.training.model import Srcnn
+from tests.conftest import textured_pixels
+
+
+def foreign(name: str = "9-5-5") -> Srcnn:
+    torch.manual_seed(0)
+    return Srcnn(Architecture(name, residual=False, padding="zero"), "plain")
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_the_common_layout_is_read(tmp_path: Path, name: str, wrapped: bool) -> None:
+    state = foreign(name).state_dict()
+    torch.save({"state_dict": state} if wrapped else state, tmp_path / "weights.pth")
+    weights, network = read_state_dict(tmp_path / "weights.pth")
+    assert network == Architecture(name, residual=False, padding="zero")
+    assert {key: value.tolist() for key, value in weights.items()} == {
+        key: value.tolist() for key, value in state.items()
+    }
+
+
+class Attack:
+    """Runs a command when it is unpickled."""
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.system, ("touch attacked",)
+
+
+def test_code_in_a_weights_file_is_never_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"conv1.weight": Attack()}, tmp_path / "weights.pth")
+    with pytest.raises(ModelError, match="cannot be read as plain weights"):
+        read_state_dict(tmp_path / "weights.pth")
+    assert not (tmp_path / "attacked").exists()
+
+
+def test_other_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_state_dict(path)
+    path.write_bytes(b"not weights")
+    with pytest.raises(ModelError, match="cannot be read"):
+        read_state_dict(path)
+    torch.save({"fc.weight": torch.zeros(3, 2)}, path)
+    with pytest.raises(ModelError, match=r"does not hold SRCNN weights.*fc\.weight.*\(3, 2\)"):
+        read_state_dict(path)
+    torch.save([1, 2], path)
+    with pytest.raises(ModelError, match="found list"):
+        read_state_dict(path)
+
+
+def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, said: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    model = foreign()
+    torch.save(model.state_dict(), tmp_path / "weights.pth")
+    result = import_weights(tmp_path / "weights.pth", 2, str(photo_folder), "test")
+    assert "registered srcnn-x2 version 1" in said[0]
+
+    def by_torch(small: Plane) -> Plane:
+        bicubic = torch.from_numpy(upscale(small, 2))[None, None] / 255
+        with torch.no_grad():
+            return to_eight_bit(model(bicubic)[0, 0].numpy() * 255)
+
+    photos = load_dataset(str(photo_folder)).photos("test")
+    expected = summarize(score for _, score in score_photos(photos, 2, 2, by_torch))
+    assert result.summary.srcnn_psnr == pytest.approx(expected.srcnn_psnr, abs=0.01)
+    version = MlflowClient().get_model_version("srcnn-x2", "1")
+    assert version.tags["imported_from"] == "weights.pth"
+    assert float(version.tags["psnr"]) == pytest.approx(result.summary.srcnn_psnr, abs=1e-4)
+    assert not version.aliases
+
+    export(2, "newest", tmp_path / "out")
+    script = tmp_path / "out" / "srcnn_x2.py"
+    code = [line for line in script.read_text().splitlines() if line and line[0] != '"']
+    assert len(code) <= 17
+    Image.fromarray(textured_pixels(21, 32, 7)).save(tmp_path / "photo.png")
+    subprocess.run(
+        [sys.executable, script, tmp_path / "photo.png", tmp_path / "result.png"],
+        check=True,
+    )
+    upscaler = Upscaler(tmp_path / "out" / "srcnn-x2.onnx")
+    own = np.asarray(upscaler.upscale_image(Image.open(tmp_path / "photo.png"))).astype(int)
+    assert np.abs(np.asarray(Image.open(tmp_path / "result.png")) - own).max() <= 1

@@ -1,0 +1,103 @@
+"""Runs and the processes they belong to."""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import mlflow
+import pytest
+import torch
+from mlflow import MlflowClient
+
+from srcnn_mlflow.commands.tidy import tidy
+from srcnn_mlflow.commands.train import resume
+from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.machine.processes import ProcessSign
+from srcnn_mlflow.tracking.runs import track
+from srcnn_mlflow.training.distributed import alone
+from tests.conftest import ROOT
+
+HANG = (
+    "import sys, time\n"
+    f"sys.path.insert(0, {str(ROOT)!r})\n"
+    "from srcnn_mlflow.tracking.runs import track\n"
+    "with track('train', 2, {}, sys.argv[1]):\n"
+    "    print('running', flush=True)\n"
+    "    time.sleep(600)\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+
+
+def hanging_run(name: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-c", HANG, name], stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "running\n"
+    return process
+
+
+def test_only_runs_of_dead_processes_of_this_machine_are_marked(said: list[str]) -> None:
+    killed, alive = hanging_run("killed"), hanging_run("alive")
+    try:
+        killed.kill()
+        killed.wait()
+        client = MlflowClient()
+        elsewhere = client.create_run("0", run_name="elsewhere").info.run_id
+        sign = replace(ProcessSign.own(), host="another machine", number=killed.pid)
+        for key, value in sign.tags().items():
+            client.set_tag(elsewhere, key, value)
+        client.create_run("0", run_name="unknown")
+        with track("train", 2, {}, "finished"):
+            pass
+        marked = tidy()
+        runs = {run.info.run_name: run for run in mlflow.search_runs(output_format="list")}
+        assert marked == [runs["killed"].info.run_id]
+        assert {name: run.info.status for name, run in runs.items()} == {
+            "killed": "FAILED",
+            "alive": "RUNNING",
+            "elsewhere": "RUNNING",
+            "unknown": "RUNNING",
+            "finished": "FINISHED",
+        }
+        assert runs["killed"].data.tags["tidied"] == f"process {killed.pid} has ended"
+        assert "1 run(s) marked as FAILED" in said
+        assert said[-1].startswith("1 running run(s) do not say which process")
+        assert tidy() == []
+        with pytest.raises(TrainingError, match=f"still being trained by process {alive.pid}"):
+            resume(runs["alive"].info.run_id, alone(torch.device("cpu")))
+    finally:
+        alive.kill()
+        alive.wait()
+
+
+def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
+    own = ProcessSign.own()
+    assert own.is_alive_here()
+    assert not own.is_dead_here()
+    earlier = replace(own, start=own.start - 100)
+    assert earlier.is_dead_here()
+    assert ProcessSign.from_tags(own.tags()) == replace(own, start=round(own.start, 2))
+
+
+@pytest.mark.parametrize("tags", [{}, {"host": "a", "process_id": "x", "process_start": "1"}])
+def test_damaged_tags_say_nothing(tags: dict[str, str]) -> None:
+    assert ProcessSign.from_tags(tags) is None
+
+
+def test_a_zombie_is_dead() -> None:
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
+    sign = replace(ProcessSign.own(), number=process.pid, start=time.time())
+    assert sign.is_alive_here()
+    process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert sign.is_dead_here()
+    process.wait()

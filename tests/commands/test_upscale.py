@@ -1,0 +1,132 @@
+"""`upscale` and the weights that ship with the package."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_mlflow.commands.upscale import ChosenModel, shipped_model, upscale_files
+from srcnn_mlflow.machine.errors import ImageError, ModelError
+from srcnn_mlflow.measuring.evaluation import score_photos, summarize
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.decoding import open_image
+from tests.conftest import textured_pixels
+
+
+@pytest.fixture(scope="module")
+def model() -> ChosenModel:
+    return shipped_model(2)
+
+
+def test_a_folder_is_upscaled_whole(model: ChosenModel, tmp_path: Path, said: list[str]) -> None:
+    source = tmp_path / "in"
+    source.mkdir()
+    pixels = textured_pixels(30, 40, 1)
+    for name in ("a.png", "a.jpg", "b.webp", "grüße und mehr.bmp"):
+        Image.fromarray(pixels).save(source / name)
+    (source / "broken.png").write_bytes(b"no picture")
+    (source / "notes.txt").write_text("ignored")
+    written = upscale_files(model, 2, source, tmp_path / "out", False)
+    assert [path.name for path in written] == [
+        "a.jpg-x2.png",
+        "a.png-x2.png",
+        "b-x2.png",
+        "grüße und mehr-x2.png",
+    ]
+    assert {Image.open(path).size for path in written} == {(80, 60)}
+    assert said[0].startswith("skipped: broken.png is not a PNG")
+    assert said[1].startswith("wrote 4 file(s)")
+
+
+def test_one_picture_goes_where_it_is_told(model: ChosenModel, tmp_path: Path) -> None:
+    Image.fromarray(textured_pixels(20, 20, 2)).save(tmp_path / "a.png")
+    target = tmp_path / "deep" / "result.png"
+    written = upscale_files(model, 2, tmp_path / "a.png", target, True)
+    assert [path.name for path in written] == ["result.png", "result-bicubic.png"]
+    # Both are the same picture, and not the same pixels.
+    sharp, bicubic = (np.asarray(Image.open(path)).astype(int) for path in written)
+    assert 0 < np.abs(sharp - bicubic).mean() < 20
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "CMYK", "I;16"])
+def test_every_kind_of_picture_comes_out_right(
+    model: ChosenModel, tmp_path: Path, mode: str
+) -> None:
+    pixels = textured_pixels(24, 32, 3)
+    if mode == "I;16":
+        image = Image.fromarray(pixels[..., 0].astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
+    image.save(path)
+    (written,) = upscale_files(model, 2, path, tmp_path / "out", False)
+    result = Image.open(written)
+    opened = open_image(path)
+    assert result.mode == opened.mode
+    small = result.resize(opened.size, Image.Resampling.BICUBIC)
+    assert np.abs(np.asarray(small).astype(int) - np.asarray(opened)).mean() < 6
+
+
+def test_a_wrong_scale_is_refused(model: ChosenModel, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"upscales by 2, not by 4; give scale=2"):
+        upscale_files(model, 4, tmp_path, tmp_path, False)
+
+
+def test_a_folder_of_broken_pictures_is_an_error(model: ChosenModel, tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(ImageError, match=r"none of the 1 file\(s\)"):
+        upscale_files(model, 2, tmp_path, tmp_path / "out", False)
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(ImageError, match="is a file; for a folder of pictures give a folder"):
+        upscale_files(model, 2, tmp_path, tmp_path / "out", False)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_shipped_weights_score_what_is_written_beside_them(
+    shared: Callable[[str], Path], scale: int
+) -> None:
+    file = shipped_network(scale).with_suffix(".json")
+    written = json.loads(file.read_text(encoding="utf-8"))
+    photos = load_dataset(str(shared("Set5"))).photos("all")
+    upscaler = shipped_model(scale).upscaler
+    scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
+    summary = summarize(score for _, score in scored)
+    assert summary.srcnn_psnr == pytest.approx(written["set5"]["srcnn_psnr"], abs=0.005)
+    assert summary.srcnn_ssim == pytest.approx(written["set5"]["srcnn_ssim"], abs=0.0001)
+    assert summary.bicubic_psnr == pytest.approx(written["set5"]["bicubic_psnr"], abs=0.005)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_shipped_weights_beat_bicubic_on_the_samples(scale: int) -> None:
+    photos = load_dataset("samples").photos("test")
+    upscaler = shipped_model(scale).upscaler
+    scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
+    summary = summarize(score for _, score in scored)
+    assert summary.psnr_gain > 0.5
+    assert summary.ssim_gain > 0.01
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_shipped_weights_are_small(scale: int) -> None:
+    file = shipped_network(scale)
+    assert len(file.read_bytes()) < 40_000
+
+
+def test_how_large_a_picture_may_be_is_set_from_outside(
+    model: ChosenModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    Image.new("L", (40, 30)).save(tmp_path / "a.png")
+    Image.new("1", (15_000, 12_000)).save(tmp_path / "large.png")
+    written = upscale_files(model, 2, tmp_path, tmp_path / "out", False)
+    assert [path.name for path in written] == ["a-x2.png"]
+    assert said[0].endswith("15000x12000, 180,000,000 pixels; the most allowed is 178,956,970")
+    monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.001")
+    with pytest.raises(ImageError, match="none of the 1 file"):
+        upscale_files(model, 2, tmp_path / "a.png", tmp_path / "out", False)
+    assert "1,200 pixels; the most allowed is 1,000" in said[-1]
+    monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.0012")
+    assert upscale_files(model, 2, tmp_path / "a.png", tmp_path / "out", False)

@@ -1,0 +1,89 @@
+"""From the registry to a server and back: promoted, asked over HTTP, rolled back, asked again."""
+
+import base64
+import io
+import json
+import os
+import re
+import subprocess
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.commands.test_promote import GOOD, WEAK, store
+from tests.conftest import BIN, http_server, run_command, textured_pixels
+
+__all__ = ["store"]
+
+pytestmark = pytest.mark.usefixtures("store")
+
+
+def served_pixels(folder: Path, picture: Path) -> np.ndarray:
+    """What a fresh server of the champion answers."""
+    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
+    with http_server(
+        BIN / "mlflow", *command, "-p", "PORT", cwd=folder, environment=environment
+    ) as address:
+        row = [base64.b64encode(picture.read_bytes()).decode()]
+        body = json.dumps({"dataframe_split": {"columns": ["image"], "data": [row]}}).encode()
+        request = urllib.request.Request(
+            f"{address}/invocations", body, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            (prediction,) = json.load(answer)["predictions"]
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(prediction["image"]))))
+
+
+def upscaled_pixels(folder: Path, picture: Path) -> np.ndarray:
+    """What the command `upscale` makes of it with the champion."""
+    finished = run_command("upscale", "--input", str(picture), "--output", "out.png", cwd=folder)
+    assert finished.returncode == 0, finished.stderr
+    return np.asarray(Image.open(folder / "out.png"))
+
+
+def promote_to(version: str, folder: Path) -> None:
+    finished = run_command("promote", "--version", version, "--dataset", "photos", cwd=folder)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+def test_a_promotion_is_served_and_a_roll_back_brings_the_former_pixels(store: Path) -> None:
+    picture = store / "photo.jpg"
+    Image.fromarray(textured_pixels(40, 50, 3)).save(picture)
+    promote_to(str(WEAK), store)
+    former = served_pixels(store, picture)
+    assert former.shape == (80, 100, 3)
+    assert np.array_equal(former, upscaled_pixels(store, picture))
+    promote_to(str(GOOD), store)
+    promoted = served_pixels(store, picture)
+    assert np.array_equal(promoted, upscaled_pixels(store, picture))
+    assert not np.array_equal(promoted, former)
+    promote_to("previous", store)
+    assert np.array_equal(served_pixels(store, picture), former)
+
+
+def test_a_container_installs_what_the_model_needs_and_no_torch(
+    store: Path, tmp_path: Path
+) -> None:
+    image = tmp_path / "image"
+    subprocess.run(
+        [
+            *(BIN / "mlflow", "models", "generate-dockerfile", "--env-manager", "local"),
+            *("-m", f"models:/srcnn-x2/{GOOD}", "-d", image),
+        ],
+        cwd=store,
+        check=True,
+    )
+    recipe = (image / "Dockerfile").read_text()
+    assert re.search(r"^FROM python:3\.\d+(\.\d+)?-slim", recipe, re.MULTILINE)
+    (requirements,) = image.glob("**/requirements.txt")
+    installed = {line.split("==")[0] for line in requirements.read_text().split()}
+    assert installed == {"mlflow", "numpy", "onnxruntime", "pandas", "pillow"}
+    assert all("==" in line for line in requirements.read_text().split())
+    assert "requirements.txt" in recipe or "model_dir" in recipe
+    assert "torch" not in recipe
+    # The network, the served code and the weights of nothing else.
+    assert len(list(image.glob("**/network.onnx"))) == 1

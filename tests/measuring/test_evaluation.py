@@ -1,0 +1,160 @@
+"""Scores, tables and pictures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
+from srcnn_mlflow.measuring.evaluation import (
+    ImageScore,
+    score_photos,
+    score_plane,
+    self_ensemble,
+    summarize,
+)
+from srcnn_mlflow.measuring.metrics import TileScores, psnr, ssim
+from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.pictures.photos import load_luma
+from srcnn_mlflow.showing.exhibits import Exhibit
+from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference, draw_exhibits
+from tests.conftest import textured_pixels
+
+NO_TILES = TileScores(*(np.zeros(0) for _ in range(4)))  # type: ignore[arg-type]
+
+
+def bicubic(plane: Plane) -> Plane:
+    return to_eight_bit(upscale(plane, 2))
+
+
+def test_bicubic_against_itself_gains_nothing() -> None:
+    plane = textured_pixels(41, 52, 1)[..., 0]
+    score = score_plane("one", plane, 2, 2, bicubic)
+    assert score.psnr_gain == 0
+    original = mod_crop(plane, 2)
+    assert score.bicubic_psnr == psnr(original, bicubic(downscale(original, 2)), 2)
+    assert score.srcnn_ssim == ssim(original, bicubic(downscale(original, 2)), 2)
+
+
+def test_a_perfect_model_is_infinitely_good() -> None:
+    plane = textured_pixels(40, 40, 2)[..., 0]
+    assert score_plane("one", plane, 2, 2, lambda _: plane).srcnn_psnr == np.inf
+
+
+def test_pictures_that_cannot_be_compared_are_refused() -> None:
+    with pytest.raises(ImageError, match="tiny: 11x15 is too small; SSIM needs 11"):
+        score_plane("tiny", np.zeros((15, 11), np.uint8), 2, 2, bicubic)
+    with pytest.raises(ImageError, match="plain: bicubic restores it perfectly"):
+        score_plane("plain", np.full((40, 40), 7, np.uint8), 2, 2, bicubic)
+
+
+def test_a_model_of_another_scale_is_refused() -> None:
+    plane = textured_pixels(40, 48, 3)[..., 0]
+    with pytest.raises(ModelError, match="makes 24x20 pixels into 72x60, which is not scale 2"):
+        score_plane("one", plane, 2, 2, lambda small: to_eight_bit(upscale(small, 3)))
+
+
+def test_summaries_average_and_subtract_unrounded_means() -> None:
+    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, NO_TILES, NO_TILES)
+    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, NO_TILES, NO_TILES)
+    summary = summarize([first, second])
+    assert summary.bicubic_psnr == 25
+    assert summary.srcnn_psnr == 25.75
+    assert summary.psnr_gain == 0.75
+    assert summary.ssim_gain == pytest.approx(0.035)
+    assert summary.mse_reduction_percent == pytest.approx(30)
+    assert summary.images == 2
+
+
+def test_the_table_is_the_reports() -> None:
+    score = ImageScore("a", 28.206, 29.443, 0.78821, 0.8252, 1.0, 0.7, NO_TILES, NO_TILES)
+    summary = summarize([score])
+    rows = table_rows(4, summary)
+    lines = markdown_table(rows).splitlines()
+    packed = [" ".join(line.split()) for line in lines]
+    assert packed[0] == "| Scale | Metric | Bicubic | SRCNN | Improvement |"
+    assert packed[2] == "| x4 | PSNR (dB) | 28.21 | 29.44 | +1.24 |"
+    assert packed[3] == "| x4 | SSIM | 0.7882 | 0.8252 | +0.0370 |"
+    assert len({len(line) for line in lines}) == 1
+    assert [TableRow.from_cells(row.cells()) for row in rows] == rows
+
+
+def test_a_self_ensemble_averages_over_the_eight_turns() -> None:
+    plane = textured_pixels(12, 15, 4)[..., 0]
+    seen: list[bytes] = []
+
+    def spy(turned: Plane) -> Plane:
+        seen.append(turned.tobytes())
+        return bicubic(turned)
+
+    # Bicubic treats every direction alike, so averaging over directions changes nothing.
+    difference_from_one = self_ensemble(spy)(plane).astype(int) - bicubic(plane)
+    assert np.abs(difference_from_one).max() <= 1
+    assert len(set(seen)) == 8
+
+
+def test_a_self_ensemble_cancels_what_depends_on_direction() -> None:
+    plane = np.full((10, 10), 100, np.uint8)
+
+    def lopsided(turned: Plane) -> Plane:
+        enlarged = bicubic(turned)
+        enlarged[:, :10] += 8
+        return enlarged
+
+    assert np.all(self_ensemble(lopsided)(plane) == 104)
+
+
+def test_photos_that_cannot_be_scored_are_named_and_left_out(
+    photo_folder: Path, said: list[str]
+) -> None:
+    Image.new("RGB", (40, 40), "navy").save(photo_folder / "test" / "plain.png")
+    photos = load_dataset(str(photo_folder)).photos("test")
+    scored = list(score_photos(photos, 2, 2, bicubic))
+    assert [photo.name for photo, _ in scored] == ["test0.png", "test1.png", "test2.png"]
+    assert said == [
+        "left out: plain.png: bicubic restores it perfectly, so there is nothing to compare"
+    ]
+    with pytest.raises(DatasetError, match="none of the 1 pictures can be compared"):
+        list(score_photos(photos[:1], 2, 2, bicubic))
+
+
+def test_the_difference_is_fifteen_fold_from_black_over_red_to_yellow() -> None:
+    bicubic_plane = np.array([[100, 100, 100, 100]], np.uint8)
+    srcnn_plane = np.array([[100, 101, 91, 200]], np.uint8)
+    assert difference(srcnn_plane, bicubic_plane).tolist() == [[0, 15 / 255, 135 / 255, 1]]
+    assert BLACK_RED_YELLOW(0.0)[:3] == (0, 0, 0)
+    assert BLACK_RED_YELLOW(1.0)[:3] == (1, 1, 0)
+    red, green, blue = BLACK_RED_YELLOW(0.5)[:3]
+    assert red > 0.98
+    assert green < 0.02
+    assert blue == 0
+
+
+def test_the_busiest_square_is_found() -> None:
+    change = np.zeros((30, 40))
+    change[12:17, 21:26] = 1
+    assert busiest_square(change, 5) == (12, 21, 5)
+    assert busiest_square(change, 100) == (0, busiest_square(change, 100)[1], 30)
+
+
+def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> None:
+    photo = load_dataset(str(photo_folder)).photos("test")[0]
+    original = Image.open(photo.path)
+    plane = load_luma(photo)
+    exhibit = Exhibit(
+        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7, NO_TILES, NO_TILES),
+        original,
+        original.resize((40, 33)),
+        original,
+        original,
+        plane,
+        np.minimum(plane, 250),
+    )
+    for rows in (1, 5):
+        draw_exhibits([exhibit] * rows, "title", tmp_path / f"{rows}.png")
+    sizes = [Image.open(tmp_path / f"{rows}.png").size for rows in (1, 5)]
+    assert sizes[0][0] == sizes[1][0] > 1000
+    assert sizes[1][1] > 3 * sizes[0][1]

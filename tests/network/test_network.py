@@ -1,0 +1,223 @@
+"""Architecture, model, export and upscaler: the same network three times, held together."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.network import upscaler as upscaler_module
+from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS, Architecture
+from srcnn_mlflow.network.onnx_export import build_onnx, save_onnx
+from srcnn_mlflow.network.upscaler import Upscaler, tiles
+from srcnn_mlflow.pictures.imaging import bicubic_image, luma, to_eight_bit, upscale
+from srcnn_mlflow.training.model import Srcnn, count_weights
+from tests.conftest import textured_pixels
+
+every_network = pytest.mark.parametrize(
+    "network",
+    [
+        Architecture(name, residual, padding)
+        for name in ARCHITECTURES
+        for residual in (True, False)
+        for padding in PADDINGS
+    ],
+    ids=str,
+)
+
+
+def random_weights(network: Architecture) -> dict[str, np.ndarray]:
+    torch.manual_seed(3)
+    return {key: value.numpy() for key, value in Srcnn(network, "plain").state_dict().items()}
+
+
+def identity(scale: int) -> bytes:
+    """A residual network that adds nothing: bicubic itself."""
+    network = Architecture()
+    weights = {key: np.zeros_like(value) for key, value in random_weights(network).items()}
+    return build_onnx(weights, network, scale)
+
+
+@pytest.mark.parametrize(("name", "weights"), [("9-5-5", 57_281), ("9-1-5", 8_129)])
+def test_the_number_of_weights_is_the_papers(name: str, weights: int) -> None:
+    assert count_weights(Srcnn(Architecture(name))) == weights
+
+
+@pytest.mark.parametrize(("name", "halo"), [("9-5-5", 8), ("9-1-5", 6)])
+def test_the_halo_is_how_far_the_network_looks(name: str, halo: int) -> None:
+    network = Architecture(name)
+    assert network.halo == halo
+    model = Srcnn(network, "plain")
+    picture = torch.rand(1, 1, 41, 41, requires_grad=True)
+    output = model(picture)
+    output[0, 0, output.shape[2] // 2, output.shape[3] // 2].backward()
+    assert picture.grad is not None
+    seen = picture.grad[0, 0].abs().sum(0).nonzero()
+    assert 20 - int(seen.min()) == int(seen.max()) - 20 == halo
+
+
+def test_unknown_networks_are_refused() -> None:
+    with pytest.raises(ModelError, match=r"9-3-5.*choose from 9-5-5, 9-1-5"):
+        Architecture("9-3-5")
+    with pytest.raises(ModelError, match="mirror"):
+        Architecture(padding="mirror")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_residual_network_begins_near_bicubic(seed: int) -> None:
+    torch.manual_seed(seed)
+    picture = torch.rand(1, 1, 40, 40)
+    model = Srcnn(Architecture())
+    assert (model(picture) - model.crop_target(picture)).abs().mean() < 0.1
+
+
+@every_network
+def test_layers_put_together_by_hand_compute_what_the_network_computes(
+    network: Architecture,
+) -> None:
+    torch.manual_seed(4)
+    model = Srcnn(network, "plain")
+    picture = torch.rand(2, 1, 37, 45)
+    layers = (model.conv1, torch.nn.ReLU(), model.conv2, torch.nn.ReLU(), model.conv3)
+    expected = torch.nn.Sequential(*layers)(picture)
+    if network.residual:
+        expected = expected + model.crop_target(picture)
+    output = model(picture)
+    assert output.shape == expected.shape
+    assert (output - expected).abs().max() < 1e-5
+    target = torch.rand_like(output)
+    names = [name for name, _ in model.named_parameters()]
+    given, wanted = (
+        torch.autograd.grad((result - target).square().sum(), list(model.parameters()))
+        for result in (output, expected)
+    )
+    for name, one, other in zip(names, given, wanted, strict=True):
+        assert (one - other).norm() < 1e-4 * other.norm(), name
+
+
+@every_network
+def test_export_computes_what_torch_computes(network: Architecture) -> None:
+    weights = random_weights(network)
+    session = onnxruntime.InferenceSession(build_onnx(weights, network, 2))
+    picture = np.random.default_rng(0).random((2, 1, 37, 45), np.float32)
+    (exported,) = session.run(None, {"luma": picture})
+    model = Srcnn(network)
+    model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
+    halo = network.halo if network.padding == "none" else 0
+    # Without padding in training, an exported network repeats the edge once, in front.
+    padded = np.pad(picture, ((0, 0), (0, 0), (halo, halo), (halo, halo)), mode="edge")
+    with torch.no_grad():
+        expected = model(torch.from_numpy(padded)).numpy()
+    assert exported.shape == picture.shape
+    assert np.abs(exported - expected).max() < 1e-5
+
+
+@every_network
+def test_tiles_have_no_seam(network: Architecture, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Upscaler(build_onnx(random_weights(network), network, 2))
+    plane = textured_pixels(70, 90, 1)[..., 0].astype(np.float32)
+    monkeypatch.setattr(upscaler_module, "TILE", 1000)
+    whole = model.sharpen(plane)
+    for tile in (16, 33):
+        monkeypatch.setattr(upscaler_module, "TILE", tile)
+        assert np.abs(model.sharpen(plane) - whole).max() / 255 < 1e-5
+
+
+@given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9), st.integers(1, 40))
+def test_tiles_cover_a_plane_once_and_see_the_halo(
+    height: int, width: int, halo: int, side: int
+) -> None:
+    counted = np.zeros((height, width), int)
+    place = np.arange(height * width).reshape(height, width)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(upscaler_module, "TILE", side)
+        for window, inside, tile in tiles((height, width), halo):
+            counted[tile] += 1
+            assert np.array_equal(place[window][inside], place[tile])
+            rows, columns = (
+                range(max(0, area.start - halo), min(end, area.stop + halo))
+                for area, end in zip(tile, counted.shape, strict=True)
+            )
+            assert np.array_equal(place[window], place[np.ix_(rows, columns)])
+    assert (counted == 1).all()
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (7, 3), (40, 31)])
+def test_any_size_is_enlarged(scale: int, size: tuple[int, int]) -> None:
+    plane = textured_pixels(*size, seed=4)[..., 0]
+    enlarged = Upscaler(identity(scale)).upscale_luma(plane)
+    assert np.array_equal(enlarged, to_eight_bit(upscale(plane, scale)))
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_colour_and_transparency_are_kept(mode: str) -> None:
+    pixels = textured_pixels(20, 30, 5)
+    image = Image.fromarray(pixels).convert(mode)
+    if mode.endswith("A"):
+        image.putalpha(Image.linear_gradient("L").resize(image.size))
+    enlarged = Upscaler(identity(2)).upscale_image(image)
+    assert enlarged.mode == mode
+    assert enlarged.size == (60, 40)
+    bicubic = np.asarray(bicubic_image(image, 2)).astype(int)
+    assert np.abs(np.asarray(enlarged).astype(int) - bicubic).max() <= 1
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_what_is_hidden_leaves_no_fringe(mode: str) -> None:
+    from srcnn_mlflow.commands.upscale import shipped_model
+
+    pixels = np.zeros((40, 40, len(mode)), np.uint8)
+    pixels[10:30, 10:30] = 255
+    enlarged = np.asarray(shipped_model(2).upscaler.upscale_image(Image.fromarray(pixels)))
+    visible = enlarged[enlarged[..., -1] > 127]
+    assert visible[..., :-1].min() > 245
+
+
+def test_the_luma_of_a_colour_picture_is_what_the_network_says() -> None:
+    network = Architecture()
+    model = Upscaler(build_onnx(random_weights(network), network, 2))
+    image = Image.fromarray((textured_pixels(24, 24, 6) // 3 + 80).astype(np.uint8))
+    expected = model.upscale_luma(luma(image)).astype(int)
+    inside = (expected > 90) & (expected < 160)  # where no channel is clipped
+    assert inside.sum() > 100
+    assert np.abs(luma(model.upscale_image(image)).astype(int) - expected)[inside].max() <= 2
+
+
+def test_the_scale_is_read_from_the_file(tmp_path: Path) -> None:
+    network = Architecture("9-1-5")
+    save_onnx(tmp_path / "model.onnx", random_weights(network), network, 3)
+    assert Upscaler(tmp_path / "model.onnx").scale == 3
+
+
+def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="there is no model file"):
+        Upscaler(tmp_path / "missing.onnx")
+    (tmp_path / "noise.onnx").write_bytes(b"noise")
+    with pytest.raises(ModelError, match=r"noise\.onnx is not a usable ONNX model"):
+        Upscaler(tmp_path / "noise.onnx")
+    import onnx
+
+    foreign = onnx.load_from_string(identity(2))
+    del foreign.metadata_props[:]
+    onnx.save(foreign, str(tmp_path / "foreign.onnx"))
+    with pytest.raises(ModelError, match="was not written by srcnn-mlflow"):
+        Upscaler(tmp_path / "foreign.onnx")
+    shutil.rmtree(tmp_path)
+
+
+def test_in_bfloat16_the_output_keeps_the_fine_steps_of_luma() -> None:
+    torch.manual_seed(0)
+    model = Srcnn(Architecture(residual=False), "plain")
+    luma = torch.rand(2, 1, 40, 40)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = model(luma)
+    assert output.dtype == torch.float32
+    # Rounded to bfloat16, the values of a picture would fall together.
+    assert len(output.unique()) > 0.99 * output.numel()

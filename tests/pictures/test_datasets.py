@@ -1,0 +1,216 @@
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.pictures import div2k_download
+from srcnn_mlflow.pictures.datasets import SPLITS, describe, load_dataset, split_by_digest
+from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
+from tests.conftest import textured_pixels
+
+
+def save(path: Path, seed: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(textured_pixels(30, 40, seed)).save(path)
+
+
+def photo(number: int) -> Photo:
+    return Photo(Path(f"{number}.png"), 1, 1, hashlib.sha256(bytes([number])).hexdigest())
+
+
+def test_samples_are_split_without_twins() -> None:
+    dataset = load_dataset("samples")
+    assert {split: len(dataset.splits[split]) for split in SPLITS} == {
+        "train": 8,
+        "valid": 2,
+        "test": 5,
+    }
+    split_of = {photo.path.stem: split for split in SPLITS for photo in dataset.splits[split]}
+    assert split_of["motorcycle_left"] == split_of["motorcycle_right"] == "train"
+    assert "cell" not in split_of
+    assert not dataset.skipped
+
+
+def test_samples_have_the_same_digest_on_every_machine() -> None:
+    assert digest(load_dataset("samples").photos("test")) == "a8fb153f50e892ea58b4653987b8358f"
+
+
+def test_a_split_folder_is_taken_as_split(photo_folder: Path) -> None:
+    dataset = load_dataset(str(photo_folder))
+    assert [len(dataset.photos(split)) for split in SPLITS] == [4, 2, 3]
+    assert len(dataset.photos("all")) == 9
+    assert dataset.photos("valid")[0].name == "valid0.png"
+
+
+def test_a_flat_folder_is_split_by_its_pixels(tmp_path: Path) -> None:
+    for number in range(60):
+        save(tmp_path / f"{number}.png", number)
+    before = load_dataset(str(tmp_path))
+    assert 38 <= len(before.photos("train")) <= 58
+    save(tmp_path / "another.png", 1000)
+    (tmp_path / "0.png").rename(tmp_path / "renamed.png")
+    after = load_dataset(str(tmp_path))
+    for split in SPLITS:
+        kept = {photo.digest for photo in before.splits[split]}
+        assert kept <= {photo.digest for photo in after.splits[split]}
+
+
+def test_a_split_that_would_be_empty_takes_the_lowest_digest() -> None:
+    # All of these fall to the train split.
+    numbers = [n for n in range(200) if int(photo(n).digest[:8], 16) / 2**32 < 0.8][:5]
+    dataset = split_by_digest("few", [photo(number) for number in numbers])
+    assert [len(dataset.splits[split]) for split in SPLITS] == [3, 1, 1]
+    order = sorted((photo(number) for number in numbers), key=lambda one: one.digest)
+    assert dataset.splits["valid"] == (order[0],)
+    assert dataset.splits["test"] == (order[1],)
+    assert len(dataset.notes) == 2
+    assert "takes" in dataset.notes[0]
+
+
+def test_one_picture_alone_trains() -> None:
+    dataset = split_by_digest("one", [photo(1)])
+    assert sum(len(photos) for photos in dataset.splits.values()) == 1
+
+
+def test_a_tilde_is_the_home_folder(photo_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(photo_folder.parent))
+    assert len(load_dataset("~/photos").photos("all")) == 9
+
+
+def test_parts_are_joined_by_plus(photo_folder: Path) -> None:
+    dataset = load_dataset(f"samples+{photo_folder}")
+    assert len(dataset.photos("train")) == 12
+
+
+def test_a_file_named_twice_counts_once() -> None:
+    dataset = load_dataset("samples+samples")
+    assert len(dataset.photos("all")) == 15
+    assert "15 file(s) are named by two parts" in dataset.notes[0]
+
+
+def test_identical_pixels_in_two_splits_are_an_error(photo_folder: Path) -> None:
+    source = photo_folder / "train" / "train0.png"
+    Image.open(source).save(photo_folder / "test" / "renamed.bmp")
+    with pytest.raises(DatasetError, match=r"same pixels in two splits.*train0\.png.*renamed\.bmp"):
+        load_dataset(str(photo_folder))
+
+
+def test_a_broken_file_is_named_and_skipped(photo_folder: Path, said: list[str]) -> None:
+    (photo_folder / "train" / "broken.png").write_bytes(b"not a picture")
+    (photo_folder / "train" / "notes.txt").write_text("ignored")
+    dataset = load_dataset(str(photo_folder))
+    describe(dataset, SPLITS)
+    assert said[0].endswith("4 train, 2 valid, 3 test pictures")
+    assert said[1].startswith("skipped: broken.png is not a PNG")
+    assert said[2] == "1 file(s) skipped"
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nosuchthing", "is not a folder that exists; give samples, div2k, a folder"),
+        ("samples+missing", "'missing' is not a folder"),
+        ("", "'' is not a folder|is empty"),
+    ],
+)
+def test_what_is_no_data_set_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, says: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DatasetError, match=says):
+        load_dataset(name)
+
+
+def test_a_folder_without_usable_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match="holds no PNG, JPEG, BMP, TIFF or WebP file"):
+        load_dataset(str(tmp_path))
+    (tmp_path / "broken.jpg").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"none of its 1 pictures can be used.*broken\.jpg"):
+        load_dataset(str(tmp_path))
+    with pytest.raises(DatasetError, match="is a file, not a folder"):
+        load_dataset(str(tmp_path / "broken.jpg"))
+
+
+def test_an_empty_split_is_refused_when_it_is_needed(photo_folder: Path) -> None:
+    for path in (photo_folder / "test").iterdir():
+        path.unlink()
+    dataset = load_dataset(str(photo_folder))
+    with pytest.raises(DatasetError, match="no picture in its test split"):
+        dataset.photos("test")
+
+
+def test_div2k_is_split_by_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    train, valid = (tmp_path / "data/DIV2K" / f"DIV2K_{name}_HR" for name in ("train", "valid"))
+    for number in range(1, 901):
+        folder = train if number <= 800 else valid
+        folder.mkdir(parents=True, exist_ok=True)
+        pixels = np.full((2, 2, 3), [number % 256, number // 256, 0], np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:04}.png")
+    dataset = load_dataset("div2k")
+    ends = {split: [dataset.photos(split)[i].name for i in (0, -1)] for split in SPLITS}
+    assert ends == {
+        "train": ["0001.png", "0770.png"],
+        "valid": ["0771.png", "0800.png"],
+        "test": ["0801.png", "0900.png"],
+    }
+
+    report = load_dataset("div2k-report")
+    assert [len(report.splits[split]) for split in SPLITS] == [800, 100, 0]
+    assert report.photos("valid") == dataset.photos("test")
+
+
+def test_div2k_is_fetched_where_it_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv(div2k_download.ADDRESS_VARIABLE, "http://127.0.0.1:9")
+    monkeypatch.setattr(div2k_download, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 10**13))
+    with pytest.raises(DatasetError, match=r"DIV2K_train_HR\.zip cannot be fetched"):
+        load_dataset("div2k")
+
+
+def test_a_div2k_folder_with_gaps_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "valid"):
+        folder = tmp_path / "data/DIV2K" / f"DIV2K_{name}_HR"
+        folder.mkdir(parents=True)
+        Image.new("L", (2, 2)).save(folder / "0007.png")
+    with pytest.raises(DatasetError, match=r"lacks some of the pictures of DIV2K_train_HR under"):
+        load_dataset("div2k")
+
+
+def test_fewer_training_pictures_leave_the_other_splits_alone(photo_folder: Path) -> None:
+    dataset = load_dataset(str(photo_folder)).with_train_images(2)
+    assert [len(dataset.photos(split)) for split in SPLITS] == [2, 2, 3]
+
+
+def test_the_digest_depends_on_pixels_alone(tmp_path: Path) -> None:
+    for folder, kind in (("a", "png"), ("b", "bmp")):
+        for number in range(3):
+            save(tmp_path / folder / f"{folder}{number}.{kind}", number)
+    first, second = (load_dataset(str(tmp_path / folder)).photos("all") for folder in "ab")
+    assert digest(first) == digest(second[::-1])
+    assert len(digest(first)) == 32
+    assert digest(first[:2]) != digest(first)
+
+
+def test_luma_is_read_from_the_file(photo_folder: Path) -> None:
+    one = load_dataset(str(photo_folder)).photos("train")[0]
+    plane = load_luma(one)
+    assert plane.dtype == np.uint8
+    assert plane.shape == (one.height, one.width)
+
+
+def test_the_shared_sets_load_by_path(shared: Callable[[str], Path]) -> None:
+    t91 = load_dataset(str(shared("T91")))
+    assert len(t91.photos("all")) == 91
+    assert len(load_dataset(str(shared("Set5"))).photos("all")) == 5

@@ -1,0 +1,115 @@
+"""The cache of pixel digests: it saves time, and never changes a result."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from srcnn_mlflow.pictures import photos
+from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
+from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
+from srcnn_mlflow.pictures.photos import digest
+from tests.conftest import largest_file, textured_pixels
+
+
+def decoded(folder: Path) -> tuple[Dataset, int]:
+    """A data set, and how many of its pictures had to be decoded."""
+    kept: list[np.ndarray] = []
+    dataset = load_dataset(str(folder), lambda _, plane: kept.append(plane))
+    return dataset, len(kept)
+
+
+def test_a_picture_is_decoded_once(photo_folder: Path) -> None:
+    first, decoded_first = decoded(photo_folder)
+    second, decoded_second = decoded(photo_folder)
+    assert first == second
+    assert (decoded_first, decoded_second) == (9, 0)
+
+
+def test_a_changed_picture_is_decoded_again(photo_folder: Path) -> None:
+    before, _ = decoded(photo_folder)
+    changed = photo_folder / "train" / "train0.png"
+    Image.fromarray(textured_pixels(66, 80, 99)).save(changed)
+    after, count = decoded(photo_folder)
+    assert count == 1
+    assert digest(after.photos("train")) != digest(before.photos("train"))
+
+
+def test_a_picture_with_its_old_times_put_back_is_decoded_again(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    path = photo_folder / "train" / "train0.png"
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    content = path.read_bytes()
+    path.write_bytes(content)
+    os.utime(path, ns=times)
+    assert path.stat().st_size == len(content)
+    assert decoded(photo_folder)[1] == 1
+
+
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", "null", '{"format": 0}', '{"format": 2, "pictures": {"a": 3}}']
+)
+def test_a_damaged_cache_counts_as_empty(photo_folder: Path, content: str) -> None:
+    expected, _ = decoded(photo_folder)
+    photos.DIGESTS.write_text(content)
+    assert decoded(photo_folder) == (expected, 9)
+    assert decoded(photo_folder) == (expected, 0)
+
+
+def test_a_flipped_bit_never_gives_another_digest(tmp_path: Path) -> None:
+    picture, path = tmp_path / "picture", tmp_path / "digests.json"
+    picture.touch()
+    known = Pixels(640, 480, "0123456789abcdef" * 4)
+    cache = DigestCache(path)
+    cache.add(picture, signature(picture), known)
+    cache.save()
+    whole = path.read_bytes()
+    assert DigestCache(path).find(picture, signature(picture)) == known
+    for place in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[place] ^= 1 << bit
+            path.write_bytes(flipped)
+            assert DigestCache(path).find(picture, signature(picture)) in (None, known)
+
+
+def test_a_failed_write_leaves_the_former_cache(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    before = photos.DIGESTS.read_bytes()
+    Image.fromarray(textured_pixels(40, 40, 98)).save(photo_folder / "test" / "new.png")
+    with largest_file(100):
+        assert decoded(photo_folder)[1] == 1
+    assert photos.DIGESTS.read_bytes() == before
+    assert not list(photos.DIGESTS.parent.glob("*.partial"))
+
+
+def test_a_cache_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    picture = tmp_path / "picture"
+    picture.touch()
+    cache = DigestCache(tmp_path / "file" / "digests.json")
+    cache.add(picture, signature(picture), Pixels(1, 1, "00"))
+    cache.save()
+    assert cache.find(picture, signature(picture)) == Pixels(1, 1, "00")
+
+
+def test_files_that_are_gone_are_forgotten(photo_folder: Path) -> None:
+    decoded(photo_folder)
+    gone = photo_folder / "test" / "test0.png"
+    gone.unlink()
+    Image.fromarray(textured_pixels(40, 40, 98)).save(photo_folder / "test" / "new.png")
+    decoded(photo_folder)
+    known = json.loads(photos.DIGESTS.read_text())["pictures"]
+    assert {Path(name).name for name in known} == {
+        path.name for path in photo_folder.glob("*/*.png")
+    }
+
+
+def test_an_unreadable_picture_is_named_every_time(photo_folder: Path) -> None:
+    (photo_folder / "train" / "broken.png").write_bytes(b"no picture")
+    for _ in range(2):
+        dataset, _ = decoded(photo_folder)
+        assert [line.split()[0] for line in dataset.skipped] == ["broken.png"]

@@ -1,0 +1,370 @@
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import DatasetError, StoreError, WriteError
+from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
+from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.pictures.photos import Photo, load_luma
+from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_plan import patch_corners
+from srcnn_mlflow.pictures.store_writer import prepare
+from tests.conftest import ROOT, largest_file, textured_pixels
+
+
+@pytest.fixture
+def dataset(photo_folder: Path) -> Dataset:
+    return load_dataset(str(photo_folder))
+
+
+@given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 20), st.integers(1, 9))
+def test_corners_are_those_of_the_classical_loops(
+    height: int, width: int, size: int, stride: int
+) -> None:
+    expected = [
+        (top, left)
+        for top in range(0, height - size + 1, stride)
+        for left in range(0, width - size + 1, stride)
+    ]
+    assert patch_corners(height, width, size, stride).tolist() == [list(one) for one in expected]
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    sizes=st.lists(st.tuples(st.integers(20, 50), st.integers(20, 50)), min_size=1, max_size=3),
+    scale=st.sampled_from([2, 3, 4]),
+    patch_size=st.integers(3, 20),
+    stride=st.integers(2, 15),
+    seed=st.integers(0, 1000),
+)
+def test_every_patch_is_the_one_cut_from_the_picture(
+    tmp_path_factory: pytest.TempPathFactory,
+    sizes: list[tuple[int, int]],
+    scale: int,
+    patch_size: int,
+    stride: int,
+    seed: int,
+) -> None:
+    folder = tmp_path_factory.mktemp("photos")
+    for split, shift in (("train", 0), ("valid", 100)):
+        (folder / split).mkdir()
+        for number, (height, width) in enumerate(sizes):
+            pixels = textured_pixels(height, width, seed + shift + number)
+            Image.fromarray(pixels).save(folder / split / f"{number}.png")
+    dataset = load_dataset(str(folder))
+    if min(min(h - h % scale, w - w % scale) for h, w in sizes) < patch_size:
+        return
+    store = open_store(prepare(dataset, StoreSettings(scale, patch_size, stride), folder).path)
+    expected = []
+    for photo in dataset.photos("train"):
+        hr = mod_crop(load_luma(photo), scale)
+        lr = to_eight_bit(upscale(downscale(hr, scale), scale))
+        for top in range(0, hr.shape[0] - patch_size + 1, stride):
+            for left in range(0, hr.shape[1] - patch_size + 1, stride):
+                window = slice(top, top + patch_size), slice(left, left + patch_size)
+                expected.append((lr[window], hr[window]))
+    assert len(store.patches) == len(expected)
+    for index, pair in enumerate(expected):
+        assert np.array_equal(store.patch(index), pair)
+
+
+def test_validation_planes_are_whole(dataset: Dataset, tmp_path: Path) -> None:
+    store = open_store(prepare(dataset, StoreSettings(3, 33, 14), tmp_path).path)
+    assert len(store.valid) == 2
+    original = mod_crop(load_luma(dataset.photos("valid")[1]), 3)
+    assert np.array_equal(store.valid.pair(1)[1], original)
+
+
+def test_materialized_patches_are_read_without_this_package(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    plain = open_store(prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path)
+    path = prepare(dataset, StoreSettings(2, 33, 14, materialize=True), tmp_path).path
+    with h5py.File(path) as file:
+        lr, hr = file["lr"][:], file["hr"][:]
+    assert lr.dtype == hr.dtype == np.float32
+    assert lr.shape == hr.shape == (len(plain.patches), 33, 33)
+    for index in range(len(lr)):
+        assert np.array_equal(plain.patch(index), (lr[index], hr[index]))
+    with pytest.raises(StoreError, match="materialized"):
+        open_store(path)
+
+
+def test_the_same_request_finds_the_file_and_another_makes_one(
+    dataset: Dataset, tmp_path: Path, said: list[str]
+) -> None:
+    first = prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").path
+    written = first.stat().st_mtime_ns
+    assert prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").path == first
+    assert first.stat().st_mtime_ns == written
+    assert said[-1] == f"already prepared: {first}"
+    for other in (StoreSettings(3, 33, 14), StoreSettings(2, 21, 14), StoreSettings(2, 33, 10)):
+        assert prepare(dataset, other, tmp_path / "out").path != first
+    fewer = dataset.with_train_images(2)
+    assert prepare(fewer, StoreSettings(2, 33, 14), tmp_path / "out").path != first
+    assert not list((tmp_path / "out").glob("*.partial"))
+
+
+def test_the_file_says_where_it_comes_from(dataset: Dataset, tmp_path: Path) -> None:
+    with h5py.File(prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path) as file:
+        attributes = dict(file.attrs)
+    assert attributes["scale"] == 2
+    assert attributes["patch_size"] == 33
+    assert attributes["stride"] == 14
+    assert len(attributes["train_digest"]) == 32
+    assert attributes["h5py"] == h5py.__version__
+
+
+def test_the_file_is_the_same_byte_for_byte(dataset: Dataset, tmp_path: Path) -> None:
+    files = [
+        prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).path for name in ("a", "b")
+    ]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_the_file_is_the_same_whatever_prepares_it(photo_folder: Path, tmp_path: Path) -> None:
+    """Cores, threads, working folder, and the order in which a folder lists its pictures."""
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:int(sys.argv[1])])\n"
+        "from srcnn_mlflow.pictures.datasets import load_dataset\n"
+        "from srcnn_mlflow.pictures.store_file import StoreSettings\n"
+        "from srcnn_mlflow.pictures.store_writer import prepare\n"
+        "dataset = load_dataset('photos')\n"
+        "for materialize in (False, True):\n"
+        "    prepare(dataset, StoreSettings(2, 33, 14, materialize), Path('out'))\n"
+    )
+    pictures = sorted(photo_folder.glob("*/*.png"))
+    written = []
+    for threads, order in ((1, pictures), (2, pictures[::-1])):
+        folder = tmp_path / f"work{threads}"
+        for picture in order:
+            target = folder / picture.relative_to(tmp_path)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(picture, target)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
+        command = [sys.executable, "-c", code, str(threads)]
+        subprocess.run(command, cwd=folder, env=environment, check=True)
+        written.append({path.name: path.read_bytes() for path in (folder / "out").glob("*.h5")})
+    assert len(written[0]) == 2
+    assert written[0] == written[1]
+
+
+def damage(whole: bytes) -> dict[str, bytes]:
+    """A file's content, damaged in every way that is not a flipped bit."""
+    return {
+        "cut in half": whole[: len(whole) // 2],
+        "one byte short": whole[:-1],
+        "one byte long": whole + b"\0",
+        "without its first block": whole[512:],
+        "only its first block": whole[:512],
+        "empty": b"",
+        "zeros": bytes(len(whole)),
+        "text": b"no HDF5 file\n" * 100,
+    }
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_a_damaged_file_is_refused_and_made_again(
+    dataset: Dataset, tmp_path: Path, materialize: bool, said: list[str]
+) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    path = prepare(dataset, wanted, tmp_path).path
+    whole = path.read_bytes()
+    for content in damage(whole).values():
+        path.write_bytes(content)
+        with pytest.raises(StoreError, match=r"is damaged .*delete it and run prepare again"):
+            open_store(path)
+        said.clear()
+        assert prepare(dataset, wanted, tmp_path).path == path
+        assert said[0] == f"{path} is damaged, so it is made again"
+        assert path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materialize: bool) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    path = prepare(dataset, wanted, tmp_path).path
+    whole = path.read_bytes()
+    generator = np.random.default_rng(0)
+    # The first block, HDF5's own structures and pixels alike.
+    places = {*range(0, 512, 16), *range(512, 4096, 64), len(whole) - 1}
+    places.update(generator.integers(0, len(whole), 150).tolist())
+    with path.open("r+b", buffering=0) as file:
+        for place in places:
+            file.seek(place)
+            file.write(bytes([whole[place] ^ (1 << int(generator.integers(8)))]))
+            with pytest.raises(StoreError, match="it is not as it was written"):
+                open_store(path)
+            file.seek(place)
+            file.write(whole[place : place + 1])
+    assert path.read_bytes() == whole
+    assert prepare(dataset, wanted, tmp_path).path == path
+
+
+def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    with h5py.File(path, "r+") as file:
+        file["train/hr"][100] ^= 1
+    with pytest.raises(StoreError, match="it is not as it was written"):
+        open_store(path)
+
+
+def test_a_change_of_the_open_file_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    store = open_store(path)
+    store.check_unchanged()
+    with path.open("r+b") as file:
+        file.seek(3000)
+        file.write(b"other pixels")
+    os.utime(path, ns=(0, store.identity.modified + 1))  # clocks of file systems may be coarse
+    with pytest.raises(StoreError, match="it has changed since it was opened"):
+        store.check_unchanged()
+
+
+def test_an_open_file_that_is_made_again_stays_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    store = open_store(path)
+    before = store.train.hr.copy()
+    path.unlink()
+    store.check_unchanged()
+    prepare(dataset, StoreSettings(2, 33, 14), tmp_path)
+    store.check_unchanged()
+    assert np.array_equal(store.train.hr, before)
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_a_failed_write_leaves_nothing_and_can_be_tried_again(
+    dataset: Dataset, tmp_path: Path, materialize: bool
+) -> None:
+    wanted = StoreSettings(2, 33, 14, materialize)
+    whole = prepare(dataset, wanted, tmp_path / "whole").path.read_bytes()
+    output = tmp_path / "out"
+    for size in (1, 700, 3000, len(whole) // 3, len(whole) - 1):
+        with (
+            largest_file(size),
+            pytest.raises(WriteError, match=r"cannot write .*\.h5: no file may be so large here"),
+        ):
+            prepare(dataset, wanted, output)
+        assert {one.suffix for one in output.iterdir()} == {".lock"}
+    assert prepare(dataset, wanted, output).path.read_bytes() == whole
+
+
+def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="there is no prepared file"):
+        open_store(tmp_path / "missing.h5")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["lr"] = np.zeros(3)
+    with pytest.raises(StoreError, match="is damaged"):
+        open_store(tmp_path / "other.h5")
+
+
+def test_patches_larger_than_every_picture_are_refused(dataset: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="patch_size 500 is larger than every training picture"):
+        prepare(dataset, StoreSettings(2, 500, 14), tmp_path)
+
+
+def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path) -> None:
+    for path in (photo_folder / "valid").iterdir():
+        path.unlink()
+    with pytest.raises(DatasetError, match="no picture in its valid split"):
+        prepare(load_dataset(str(photo_folder)), StoreSettings(2, 33, 14), tmp_path)
+
+
+def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subprocess.Popen[str]:
+    """Prepare a folder in a process of its own, which says `read` when it reads a picture."""
+    code = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from srcnn_mlflow.pictures.datasets import load_dataset\n"
+        "from srcnn_mlflow.pictures.photos import load_luma\n"
+        "from srcnn_mlflow.pictures.store_file import StoreSettings\n"
+        "from srcnn_mlflow.pictures.store_writer import prepare\n"
+        "def read(photo):\n"
+        f"    time.sleep({delay})\n"
+        "    print('read\\n', end='', flush=True)\n"
+        "    return load_luma(photo)\n"
+        "settings = StoreSettings(2, 33, 14)\n"
+        "print('ready', flush=True)\n"
+        "prepare(load_dataset(sys.argv[1]), settings, Path(sys.argv[2]), read)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), str(output)],
+        cwd=output.parent,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_reading(process: subprocess.Popen[str], times: int) -> None:
+    """Return when a preparation has begun to read a picture for the so-manieth time."""
+    assert process.stdout is not None
+    while times > 0:
+        line = process.stdout.readline()
+        assert line, "the preparation ended before it had read so many pictures"
+        times -= line == "read\n"
+
+
+def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
+    dataset: Dataset, photo_folder: Path, tmp_path: Path
+) -> None:
+    settings = StoreSettings(2, 33, 14)
+    expected = prepare(dataset, settings, tmp_path / "whole").path.read_bytes()
+    pauses = np.random.default_rng(0).uniform(0.0, 0.03, 21)
+    left_partial = 0
+    for number, pause in enumerate(pauses):
+        output = tmp_path / f"killed{number}"
+        process = start_preparing(photo_folder, output, delay=0.03)
+        # One picture is read for the estimate, and then all six.
+        wait_for_reading(process, number % 7 + 1)
+        time.sleep(pause)
+        process.kill()
+        process.communicate()
+        assert {path.suffix for path in output.glob("*")} <= {".lock", ".partial", ".h5"}
+        for finished in output.glob("*.h5"):
+            assert finished.read_bytes() == expected
+        left_partial += len(list(output.glob("*.partial")))
+        path = prepare(dataset, settings, output).path
+        assert path.read_bytes() == expected
+        assert {one.suffix for one in output.glob("*")} == {".lock", ".h5"}
+    assert left_partial > 3  # else the kills came at no interesting moment
+
+
+def test_a_second_process_waits_for_the_first(
+    dataset: Dataset, photo_folder: Path, tmp_path: Path, said: list[str]
+) -> None:
+    output = tmp_path / "out"
+    first = start_preparing(photo_folder, output, delay=0.2)
+    while not list(output.glob("*.partial")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    path = prepare(dataset, StoreSettings(2, 33, 14), output).path
+    assert said == [
+        f"waiting for another process that prepares {path}",
+        f"already prepared: {path}",
+    ]
+    first.communicate()
+    assert first.returncode == 0
+
+
+def test_an_interrupted_preparation_leaves_nothing(dataset: Dataset, tmp_path: Path) -> None:
+    def interrupt(photo: Photo) -> Plane:
+        if photo.name == "train2.png":
+            raise KeyboardInterrupt
+        return load_luma(photo)
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out", interrupt)
+    assert {one.suffix for one in (tmp_path / "out").iterdir()} == {".lock"}

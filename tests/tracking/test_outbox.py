@@ -1,0 +1,298 @@
+"""What trainings tell a tracking server that is away, restarts, or answers 500 for a while."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import TrackingError
+from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
+from tests.conftest import ROOT, free_port, mlflow_server, run_command
+
+
+@pytest.fixture
+def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A run in a local store."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    return str(MlflowClient().create_run("0").info.run_id)
+
+
+def steps(run_id: str, metric: str = "val_psnr") -> list[int]:
+    return [point.step for point in MlflowClient().get_metric_history(run_id, metric)]
+
+
+def parcel(step: int, folder: Path) -> Parcel:
+    file = folder / f"state-{step % 2}.txt"
+    file.write_text(str(step))
+    image = Image.new("L", (8, 8), step)
+    return Parcel(step, {"val_psnr": 30.0 + step}, [file], "checkpoint", ("crop", image))
+
+
+def test_parcels_arrive_in_their_order_and_leave_the_disk(run_id: str, tmp_path: Path) -> None:
+    outbox = Outbox(run_id)
+    with outbox.open():
+        for step in (1, 2, 3):
+            outbox.put(parcel(step, tmp_path))
+    assert steps(run_id) == [1, 2, 3]
+    client = MlflowClient()
+    files = {file.path for file in client.list_artifacts(run_id, "checkpoint")}
+    assert files == {"checkpoint/state-0.txt", "checkpoint/state-1.txt"}
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/checkpoint/state-1.txt") == "3"
+    images = [file.path for file in client.list_artifacts(run_id, "images")]
+    assert [sum(f"+step+{step}+" in path for path in images) for step in (1, 2, 3)] == [2, 2, 2]
+    assert waiting_runs() == []
+    assert list(Path("data/outbox").iterdir()) == []
+
+
+def test_what_a_killed_process_has_left_is_sent_by_the_next(run_id: str) -> None:
+    code = (
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "import srcnn_mlflow.tracking.outbox as outbox\n"
+        "from tests.tracking.test_outbox import parcel\n"
+        "outbox._send = lambda *_: os.kill(os.getpid(), 9)\n"
+        "box = outbox.Outbox(sys.argv[1])\n"
+        "with box.open():\n"
+        "    box.put(parcel(1, Path()))\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    killed = subprocess.run([sys.executable, "-c", code, run_id], env=environment, check=False)
+    assert killed.returncode == -9
+    (Path("data/outbox") / run_id / "half-written.partial").mkdir()
+    assert waiting_runs() == [run_id]
+    assert steps(run_id) == []
+    assert Outbox(run_id).send() == 1
+    assert steps(run_id) == [1]
+    assert waiting_runs() == []
+
+
+def test_a_parcel_sent_twice_adds_no_metric(run_id: str, tmp_path: Path) -> None:
+    outbox, folder = Outbox(run_id), Path("data/outbox") / run_id
+    outbox.put(parcel(1, tmp_path))
+    shutil.copytree(folder, tmp_path / "copy")
+    assert outbox.send() == 1
+    shutil.copytree(tmp_path / "copy", folder)
+    assert outbox.send() == 1
+    assert steps(run_id) == [1]
+
+
+def test_two_processes_do_not_send_the_same(run_id: str) -> None:
+    with Outbox(run_id).open(), pytest.raises(TrackingError, match="another process of this"):
+        Outbox(run_id).send()
+
+
+@pytest.mark.usefixtures("run_id")
+def test_what_the_server_refuses_is_kept_and_said(tmp_path: Path) -> None:
+    missing = "0" * 32
+    outbox = Outbox(missing)
+    with (
+        pytest.raises(TrackingError, match=f"does not take what run {missing} has measured"),
+        outbox.open(),
+    ):
+        outbox.put(parcel(1, tmp_path))
+    assert waiting_runs() == [missing]
+
+
+class Gate(BaseHTTPRequestHandler):
+    """Passes requests on to a server, or answers 500, or nothing at all."""
+
+    server_address_behind: ClassVar[str]
+    mode: ClassVar[str]
+    refused: ClassVar[int]
+
+    def pass_on(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else None
+        if self.mode != "open":
+            type(self).refused += 1
+        if self.mode == "silent":
+            self.close_connection = True
+            return
+        if self.mode == "broken":
+            self.send_error(500, "out of order")
+            return
+        headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
+        request = urllib.request.Request(
+            f"{self.server_address_behind}{self.path}", body, headers, method=self.command
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=60) as answer:
+                status, content = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            status, content = error.code, error.read()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("do_"):
+            return self.pass_on
+        raise AttributeError(name)
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@contextmanager
+def gate_to(address: str) -> Iterator[str]:
+    Gate.server_address_behind, Gate.mode, Gate.refused = address, "open", 0
+    with ThreadingHTTPServer(("127.0.0.1", 0), Gate) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A gate to a real tracking server, which clients believe to be the server."""
+    monkeypatch.chdir(tmp_path)
+    # MLflow's own patience is minutes.
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
+    with mlflow_server(tmp_path / "server") as server, gate_to(server) as gate:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", gate)
+        yield gate
+
+
+def put_nothing(outbox: Outbox) -> None:
+    with outbox.open():
+        pass
+
+
+def wait_for_refusals(number: int) -> None:
+    deadline = time.monotonic() + 120
+    while Gate.refused < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.usefixtures("address")
+def test_a_server_that_is_away_for_a_while_misses_nothing(tmp_path: Path, said: list[str]) -> None:
+    client = MlflowClient()
+    run_id = client.create_run("0").info.run_id
+    outbox = Outbox(run_id)
+    with outbox.open():
+        for step, mode in ((1, "silent"), (2, "broken"), (3, "silent")):
+            Gate.mode, Gate.refused = mode, 0
+            outbox.put(parcel(step, tmp_path))
+            wait_for_refusals(5)
+            Gate.mode = "open"
+    assert steps(run_id) == [1, 2, 3]
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/checkpoint/state-1.txt") == "3"
+
+    Gate.mode = "silent"
+    outbox.put(parcel(4, tmp_path))
+    with pytest.raises(TrackingError, match=r"does not answer .* 1 epoch.* `srcnn-mlflow send`"):
+        put_nothing(outbox)
+    # What ends by an error keeps that error, and says what stays behind.
+    outbox.put(parcel(5, tmp_path))
+    with pytest.raises(KeyboardInterrupt), outbox.open():
+        raise KeyboardInterrupt
+    assert len(said) == 1
+    assert "2 epoch(s)" in said[0]
+    with pytest.raises(TrackingError, match="does not answer"):
+        outbox.send()
+    Gate.mode = "open"
+    assert outbox.send() == 2
+    assert steps(run_id) == [1, 2, 3, 4, 5]
+
+
+def start_training(folder: Path, epochs: int, address: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-u", "-m", "srcnn_mlflow", "train", "--dataset", "photos"),
+            *("--architecture", "9-1-5", "--epochs", str(epochs)),
+        ],
+        cwd=folder,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MLFLOW_TRACKING_URI": address,
+            "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"epoch {epoch} of "):
+            return
+    pytest.fail(f"the training ended before epoch {epoch}")
+
+
+@contextmanager
+def halted(process: subprocess.Popen[str]) -> Iterator[None]:
+    """Let a process stand still, so that no test is a race with it."""
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def wait_for_parcels(folder: Path, number: int) -> None:
+    deadline = time.monotonic() + 120
+    while len(list((folder / "data" / "outbox").glob("*/*-*"))) < number:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.usefixtures("photo_folder")
+def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with ExitStack() as standstill, mlflow_server(tmp_path / "server", port):
+        outliving = start_training(tmp_path, 60, address)
+        wait_for_epoch(outliving, 2)
+        standstill.enter_context(halted(outliving))
+    # Nobody answers now, and nobody has to wait for that.
+    wait_for_parcels(tmp_path, 5)
+    with ExitStack() as standstill:
+        standstill.enter_context(halted(outliving))
+        with mlflow_server(tmp_path / "server", port):
+            standstill.close()
+            output, _ = outliving.communicate(timeout=300)
+            assert outliving.returncode == 0, output
+            lost = start_training(tmp_path, 10, address)
+            wait_for_epoch(lost, 1)
+            standstill.enter_context(halted(lost))
+    output, _ = lost.communicate(timeout=300)
+    assert lost.returncode == 1
+    last = output.strip().splitlines()[-1]
+    assert re.match(r"error: http://\S+ does not answer .* epoch\(s\) of run \w+ are kept", last)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    with mlflow_server(tmp_path / "server", port):
+        sent = run_command("send", cwd=tmp_path)
+        assert sent.returncode == 0, sent.stderr
+        assert "registered srcnn-x2 version 2 as challenger" in sent.stdout
+        runs = MlflowClient().search_runs(["0"])
+        assert {run.info.status for run in runs} == {"FINISHED"}
+        by_epochs = {run.data.params["epochs"]: run.info.run_id for run in runs}
+        for epochs, run_id in by_epochs.items():
+            assert steps(run_id) == list(range(1, int(epochs) + 1))
+            files = {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoint")}
+            assert len(files) == 3
+        assert "nothing waits to be sent" in run_command("send", cwd=tmp_path).stdout
