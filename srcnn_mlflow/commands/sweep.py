@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from optuna.trial import Trial
 
@@ -29,9 +29,6 @@ from srcnn_mlflow.training.fit import EpochResult
 from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.planned_fit import plan_fit
 from srcnn_mlflow.training.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    from mlflow.entities import Run
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +165,7 @@ def _run_trials(bench: _Bench) -> None:
     failures, study = 0, bench.study
     while (trial := study.take(bench.request.trials, bench.request.seed)) is not None:
         try:
-            run = _run_trial(bench, trial)
+            value, pruned = _run_trial(bench, trial)
         except SrcnnError as error:
             study.fail(trial, str(error))
             settings = search_space.describe(trial.params)
@@ -178,25 +175,26 @@ def _run_trials(bench: _Bench) -> None:
                 raise
             continue
         failures = 0
-        pruned = run.data.tags[PRUNED] == "true"
-        value = run.data.metrics["best_val_psnr"]
         study.finish(trial, None if pruned else value)
         logger.info(_describe_end(trial, value, pruned, study))
         _mark_best(study)
 
 
-def _run_trial(bench: _Bench, trial: Trial) -> "Run":
-    """Train a trial to its end in its own run, from where that run stands."""
-    former = find_run(trial.user_attrs.get(RUN_ID))
-    if former is not None and former.info.status == "FINISHED":
-        return former
-    training = bench.training(trial)
-    with _trial_run(bench, trial, training, former) as run_id:
-        if former is not None:
-            logger.info("trial %d: continued in run %s, which had broken off", trial.number, run_id)
-        # Only what decides of the trial as a whole is told; its epochs stand in its run.
-        try_out(run_id, training, bench, _watch(trial))
-    return get_run(run_id)
+def _run_trial(bench: _Bench, trial: Trial) -> tuple[float, bool]:
+    """Train a trial to its end in its own run, from where that run stands.
+
+    Returns:
+        The highest validation PSNR in dB, and whether the trial was ended early.
+    """
+    run = find_run(trial.user_attrs.get(RUN_ID))
+    if run is None or run.info.status != "FINISHED":
+        training = bench.training(trial)
+        former = None if run is None else run.info.run_id
+        with _trial_run(bench, trial, training, former) as run_id:
+            # Only what decides of the trial as a whole is told; its epochs stand in its run.
+            try_out(run_id, training, bench, _watch(trial))
+        run = get_run(run_id)
+    return run.data.metrics["best_val_psnr"], run.data.tags[PRUNED] == "true"
 
 
 def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) -> None:
@@ -224,12 +222,13 @@ def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) ->
 
 @contextmanager
 def _trial_run(
-    bench: _Bench, trial: Trial, training: TrainRequest, former: "Run | None"
+    bench: _Bench, trial: Trial, training: TrainRequest, former: str | None
 ) -> Iterator[str]:
     if former is not None:
-        with runs.go_on(former.info.run_id):
+        with runs.go_on(former):
+            logger.info("trial %d: continued in run %s, which had broken off", trial.number, former)
             active_run.set_tags({PRUNED: "false"})
-            yield former.info.run_id
+            yield former
         return
     parameters = training.logged(bench.request.device)
     del parameters["resume"]
