@@ -17,7 +17,8 @@ from srcnn_mlflow import parameters as given
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.messages import told_on_standard_output
-from srcnn_mlflow.parameters import COUNT, OrWord, option, options
+from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.parameters import COUNT, TRUE_OR_FALSE, OrWord, option, options
 from srcnn_mlflow.training.settings import RECIPE, REPORT, TrainingSettings
 
 
@@ -54,7 +55,7 @@ def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None
 
 @cli.command()
 @options(given.scale, given.dataset, given.patches)
-@option("materialize", click.BOOL, False, "Write the patches themselves, as other programs do.")
+@option("materialize", TRUE_OR_FALSE, False, "Write the patches themselves, as other programs do.")
 def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize: bool) -> None:
     """Turn photographs into one HDF5 file; does nothing when it is there already."""
     from srcnn_mlflow.commands.prepare import prepare_for_project
@@ -99,7 +100,7 @@ def train(
 @options(given.dataset)
 @options(given.split)
 @given.border
-@option("self-ensemble", click.BOOL, False, "Measure the average over eight turns too, apart.")
+@option("self-ensemble", TRUE_OR_FALSE, False, "Measure the average over eight turns too, apart.")
 def evaluate(
     scale: int, model: str, dataset: str, split: str, border: int | None, self_ensemble: bool
 ) -> None:
@@ -170,7 +171,7 @@ def reproduce(
     "auto",
     "Database of the study, such as postgresql://host/name; auto is a file in data/sweeps.",
 )
-@option("train-best", click.BOOL, False, "Train and register the best trial's settings.")
+@option("train-best", TRUE_OR_FALSE, False, "Train and register the best trial's settings.")
 @option("full-epochs", COUNT, RECIPE.epochs, "Passes of that last training.")
 def sweep(**parameters: Any) -> None:
     """Search hyper-parameters: one nested run a trial, poor ones ended early."""
@@ -186,7 +187,7 @@ def sweep(**parameters: Any) -> None:
     "--input", "source", type=click.Path(path_type=Path), required=True, help="Picture or folder."
 )
 @option("output", click.Path(path_type=Path), "upscaled", "Folder; or a .png for one picture.")
-@option("compare", click.BOOL, False, "Write the bicubic enlargement beside each picture.")
+@option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
 def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -> None:
     """Enlarge pictures, colour kept."""
     from srcnn_mlflow.commands.upscale import upscale_for_project
@@ -272,5 +273,6 @@ def _interrupt_once(*_: object) -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"error: {message}", err=True)
+    # A name that holds a line break would make two lines of one.
+    click.echo(f"error: {printable(message.strip())}", err=True)
     sys.exit(code)

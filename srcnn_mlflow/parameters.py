@@ -3,7 +3,6 @@
 Nothing heavy is imported here.
 """
 
-import math
 import re
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -25,7 +24,7 @@ SPLITS = ("train", "valid", "test", "all")
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Digits as MLflow logs them: Python itself would take `1_000`, `nan` and the digits of any script.
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+_WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
 _REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -42,7 +41,7 @@ class Number(click.ParamType[Any]):
             open_ends: `low`, `high` or both, as words: these ends themselves are not allowed.
         """
         self.name = "whole number" if whole else "number"
-        self._low, self._high, self._whole = low, high, whole
+        self.low, self.high, self._whole = low, high, whole
         self._above, self._below = "low" in open_ends, "high" in open_ends
         self._end = "below" if self._below else "at most"
 
@@ -50,8 +49,8 @@ class Number(click.ParamType[Any]):
     def described(self) -> str:
         """What is allowed, in words."""
         if not self._above:
-            return f"a {self.name} from {self._low} to {self._high}"
-        return f"a {self.name} above {self._low} and {self._end} {self._high}"
+            return f"a {self.name} from {self.low} to {self.high}"
+        return f"a {self.name} above {self.low} and {self._end} {self.high}"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Turn a text into the number that it writes."""
@@ -59,9 +58,9 @@ class Number(click.ParamType[Any]):
         pattern = _WHOLE if self._whole else _REAL
         if pattern.fullmatch(text):
             number = int(text) if self._whole else float(text)
-            above = self._low < number if self._above else self._low <= number
-            below = number < self._high if self._below else number <= self._high
-            if math.isfinite(number) and above and below:
+            above = self.low < number if self._above else self.low <= number
+            below = number < self.high if self._below else number <= self.high
+            if above and below:
                 return number
         return self.fail(f"{text!r} is not {self.described}.", param, ctx)
 
@@ -83,6 +82,16 @@ class OrWord(click.ParamType[Any]):
             self.fail(f"{error.message} It may also be {self.word!r}.", param, ctx)
 
 
+class _TrueOrFalse(click.types.BoolParamType):
+    """What click takes for true or false, but for blanks, which it takes for false."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a word into a truth value."""
+        if not str(value).strip():
+            self.fail(f"{value!r} is not a valid boolean; give true or false.", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 class _Scale(click.Choice[str]):
     """2, 3 or 4, as a number."""
 
@@ -90,9 +99,10 @@ class _Scale(click.Choice[str]):
         return int(super().convert(str(value), param, ctx))
 
 
+TRUE_OR_FALSE = _TrueOrFalse()
 COUNT = Number(1, 1_000_000, whole=True)
 PIXELS = Number(1, 65_536, whole=True)
-POSITIVE = Number(0, 1e30, whole=False, open_ends="low")
+POSITIVE = Number(0, 1e18, whole=False, open_ends="low")
 MINUTES = Number(0, 1_000_000, whole=False, open_ends="low")
 SHARE = Number(0, 1, whole=False, open_ends="low high")
 # What torch's and numpy's generators both take.
@@ -166,11 +176,11 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         option(
             "gradient-clip", OrWord(POSITIVE, "none"), "none", "Longest gradient a step may follow."
         ),
-        of_recipe("residual", click.BOOL, "Learn the difference from bicubic."),
+        of_recipe("residual", TRUE_OR_FALSE, "Learn the difference from bicubic."),
         of_recipe("padding", click.Choice(PADDINGS), "What lies outside a patch."),
         of_recipe("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
-        of_recipe("precondition", click.BOOL, "Train the first layer on centred, whitened luma."),
-        of_recipe("augment", click.BOOL, "Turn and mirror the patches."),
+        of_recipe("precondition", TRUE_OR_FALSE, "Train the first layer on whitened luma."),
+        of_recipe("augment", TRUE_OR_FALSE, "Turn and mirror the patches."),
         option("ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."),
         of_recipe("precision", click.Choice(PRECISIONS), "What the convolutions compute in."),
         patches,

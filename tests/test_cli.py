@@ -38,8 +38,8 @@ def invoke(
         (["train", "--scale", "abc"], "'--scale': 'abc' is not one of '2', '3', '4'."),
         (["train", "--scale", "5"], "'--scale': '5' is not one of '2', '3', '4'."),
         (["train", "--epochs", "0"], "'--epochs': '0' is not a whole number from 1 to 1000000."),
-        (["train", "--lr", "fast"], "'--lr': 'fast' is not a number above 0 and at most 1e+30."),
-        (["train", "--lr", "-1"], "'--lr': '-1' is not a number above 0 and at most 1e+30."),
+        (["train", "--lr", "fast"], "'--lr': 'fast' is not a number above 0 and at most 1e+18."),
+        (["train", "--lr", "-1"], "'--lr': '-1' is not a number above 0 and at most 1e+18."),
         (
             ["train", "--max-minutes", "soon"],
             "'soon' is not a number above 0 and at most 1000000. It may also be 'none'.",

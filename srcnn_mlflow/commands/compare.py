@@ -14,6 +14,7 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
@@ -145,7 +146,7 @@ def find_versions(models: str) -> list[Version]:
     aliases: dict[tuple[int, str], list[str]] = {}
     for scale, selector in _references(models):
         named = aliases.setdefault((scale, _resolve(scale, selector)), [])
-        if selector != SHIPPED and not selector.isdigit() and selector not in named:
+        if selector != SHIPPED and not is_number(selector) and selector not in named:
             named.append(selector)
     versions = []
     for (scale, reference), named in aliases.items():
@@ -180,7 +181,7 @@ def _references(models: str) -> list[tuple[int, str]]:
 
 def _resolve(scale: int, selector: str) -> str:
     """An alias as the number of its version; all else as it is."""
-    if selector == SHIPPED or selector.isdigit():
+    if selector == SHIPPED or is_number(selector):
         return selector
     number = registry.version_with_alias(scale, selector)
     if number is None:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 
 from srcnn_mlflow.commands.evaluate import load_split, score_model
 from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
 from srcnn_mlflow.pictures.photos import Photo
@@ -77,7 +78,7 @@ def _roll_back(scale: int) -> Verdict:
 
 
 def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] | None) -> Verdict:
-    if version != CHALLENGER and not version.isdigit():
+    if version != CHALLENGER and not is_number(version):
         raise ModelError(f"version {version!r} is not challenger, a number or previous")
     found = registry.find_model(version, scale)
     assert found.version is not None

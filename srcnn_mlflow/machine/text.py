@@ -12,6 +12,11 @@ def as_text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def is_number(text: str) -> bool:
+    """Whether a text is a whole number, in the digits 0 to 9."""
+    return text.isascii() and text.isdigit()
+
+
 def printable(name: str) -> str:
     """Escape what a terminal or a table cannot show in a file's name, such as line breaks."""
     return "".join(

@@ -23,6 +23,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.faults import is_fault_of_disk
+from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
@@ -172,7 +173,7 @@ def find_model(reference: str, scale: int) -> FoundModel:
         number = _newest_version(scale)
     elif reference in ALIASES:
         number = version_with_alias(scale, reference)
-    elif reference.isdigit():
+    elif is_number(reference):
         number = int(reference)
     else:
         return FoundModel(reference, None, _fetch(reference))
