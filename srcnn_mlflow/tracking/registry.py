@@ -107,7 +107,6 @@ def register(
     with TemporaryDirectory() as folder:
         info = mlflow.pyfunc.log_model(
             name="model",
-            input_example=_input_example(),
             registered_model_name=model_name(scale),
             **_served(network, Path(folder)),
         )
@@ -126,6 +125,7 @@ def _served(network: Path, folder: Path) -> dict[str, Any]:
         "code_paths": [str(copy_served_code(folder))],
         "pip_requirements": [f"{name}=={package_version(name)}" for name in _SERVED_PACKAGES],
         "signature": _SIGNATURE,
+        "input_example": _input_example(),
     }
 
 
@@ -192,9 +192,10 @@ def _shipped_model(scale: int) -> FoundModel:
     """Make a model of the network that comes with the package, as if it were registered."""
     folder = Path(mkdtemp(prefix="srcnn-shipped-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    network = folder / NETWORK_FILE
+    shutil.copyfile(shipped_network(scale), network)
     with TemporaryDirectory() as code:
-        model = _served(shipped_network(scale), Path(code))
-        mlflow.pyfunc.save_model(str(folder / "model"), **model)
+        mlflow.pyfunc.save_model(str(folder / "model"), **_served(network, Path(code)))
     return FoundModel(f"{SHIPPED}-x{scale}", None, folder / "model")
 
 

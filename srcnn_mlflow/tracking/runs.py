@@ -1,7 +1,5 @@
 """Runs in MLflow: start one, join one, or go on in one."""
 
-import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,13 +23,6 @@ from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import as_text
 from srcnn_mlflow.tracking.run_search import FAILURE, TIDIED
-
-# What MLflow tells of its own housekeeping would drown what the commands say.
-for _name in ("alembic", "mlflow.pyfunc", "mlflow.models", "mlflow.system_metrics"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
-# An error of the database is raised too, and then told in one line instead of a traceback.
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 
 
 @contextmanager
