@@ -1,5 +1,6 @@
 # make demo   the whole experiment at x2 and x4, on photographs that need no download
-# make test   style, types and tests
+# make check  style, types, import contracts and unit tests: at most two minutes
+# make test   the same, and all other tests
 # make weights   train the weights that ship with the package anew (about half an hour)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -7,18 +8,28 @@ BIN := .venv/bin
 # `mlflow run --env-manager local` looks for `python` on the path.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test install weights clean
+SHELL := /bin/bash
+export TIMEFORMAT := that took %0R seconds
+# Tests wait for servers and kills half of the time, so one more at once than there are cores.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder \
+  --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
+STYLE := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
+
+
+.PHONY: demo check test install weights clean
 
 demo: .venv/installed
 	$(BIN)/mlflow run . --env-manager local -e main -P scale=2
 	$(BIN)/mlflow run . --env-manager local -e main -P scale=4
 	$(BIN)/python -m srcnn_mlflow results
 
+check test: export OMP_NUM_THREADS := 1
+
+check: .venv/installed-test
+	time { $(STYLE) && $(PYTEST) -m "not slow"; }
+
 test: .venv/installed-test
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses logical --dist loadfile
+	time { $(STYLE) && $(PYTEST); }
 
 install: .venv/installed
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where modules are found that exist under their former names only; see the package of that name.
 __path__.append(str(Path(__file__).with_name("former_names")))

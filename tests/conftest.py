@@ -1,23 +1,36 @@
 """What several test files need: pictures made on the spot, and the shared image sets."""
 
+import io
 import logging
 import os
 import resource
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import (
+    AbstractContextManager,
+    closing,
+    contextmanager,
+    redirect_stderr,
+    redirect_stdout,
+)
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 import pytest
+from filelock import FileLock
+from mlflow import MlflowClient
 from PIL import Image
+
+from srcnn_mlflow import cli
+from srcnn_mlflow.pictures.datasets import load_dataset
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -30,12 +43,59 @@ SHARED = ROOT.parent / "shared" / "data"
 for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID"):
     os.environ.pop(_name, None)
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+# Seven processes of a server, each of which takes seconds to start, for jobs that nothing here has.
+os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+
+# What takes minutes goes first, so that no process is left with it at the end.
+LONGEST = ("tests/journeys/test_project.py", "tests/journeys/", "tests/commands/", "tests/tracking")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files with the longest tests begin; journeys, and what needs a browser, are slow."""
+
+    def place(item: pytest.Item) -> int:
+        return next(
+            (number for number, start in enumerate(LONGEST) if item.nodeid.startswith(start)),
+            len(LONGEST),
+        )
+
+    items.sort(key=place)
+    for item in items:
+        in_browser = "browser" in getattr(item, "fixturenames", ())
+        if in_browser or item.nodeid.startswith("tests/journeys/"):
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture(autouse=True)
 def no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every test start without pictures that are known already."""
     monkeypatch.setattr("srcnn_mlflow.pictures.photos.DIGESTS", tmp_path / "digests.json")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables and nothing in them, made once for all processes."""
+    # Beside the folders that these have to themselves.
+    shared_by_all = tmp_path_factory.getbasetemp().parent
+    path = shared_by_all / "empty store" / "mlflow.db"
+    with FileLock(f"{shared_by_all}/empty-store.lock"):
+        if not path.exists():
+            path.parent.mkdir()
+            client = MlflowClient(f"sqlite:///{path.with_name('new.db')}")
+            client.search_experiments(max_results=1)
+            path.with_name("new.db").rename(path)
+    return path
+
+
+def put_store(empty_store: Path, folder: Path) -> str:
+    """Copy the empty store into a folder, which keeps its artifacts; gives its address."""
+    shutil.copyfile(empty_store, folder / "mlflow.db")
+    with closing(sqlite3.connect(folder / "mlflow.db")) as database, database:
+        database.execute(
+            "UPDATE experiments SET artifact_location = ? || experiment_id", (f"{folder}/mlruns/",)
+        )
+    return f"sqlite:///{folder}/mlflow.db"
 
 
 @contextmanager
@@ -117,6 +177,26 @@ def textured_pixels(height: int, width: int, seed: int) -> np.ndarray:
     return textured
 
 
+def write_crops(folder: Path, side: int, **counts: int) -> None:
+    """Squares out of the middle of photographs, by split; all different.
+
+    Args:
+        folder: gets a folder for each split.
+        side: of the squares, in pixels.
+        counts: how many squares of each of `train`, `valid` and `test`.
+    """
+    samples = load_dataset("samples")
+    for split, count in counts.items():
+        (folder / split).mkdir(parents=True)
+        photos = samples.photos(split)
+        for number in range(count):
+            photo, place = photos[number % len(photos)], number // len(photos)
+            with Image.open(photo.path) as image:
+                left, top = image.width // 2 - side * place, image.height // 2 - side // 2
+                square = image.crop((left, top, left + side, top + side))
+            square.save(folder / split / f"{photo.path.stem}{place}.png")
+
+
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Path:
     """A folder split into four training, two validation and three test pictures."""
@@ -153,6 +233,25 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
         text=True,
         check=False,
     )
+
+
+def run_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has imported everything already.
+
+    Where no other store is set, it takes the one in the folder.
+    """
+    out, errors, code = io.StringIO(), io.StringIO(), 0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cwd)
+        if "MLFLOW_TRACKING_URI" not in os.environ:
+            patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{cwd}/mlflow.db")
+        patch.setattr(sys, "argv", ["srcnn-mlflow", *arguments])
+        with redirect_stdout(out), redirect_stderr(errors):
+            try:
+                cli.main()
+            except SystemExit as ended:
+                code = int(ended.code or 0)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), errors.getvalue())
 
 
 def free_port() -> int:
@@ -197,7 +296,7 @@ def http_server(
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         try:
-            process.wait(timeout=10)
+            process.wait(timeout=2)
         except subprocess.TimeoutExpired:
             # A server waits for the end of what a client, perhaps a halted one, has begun to send.
             os.killpg(process.pid, signal.SIGKILL)

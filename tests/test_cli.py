@@ -9,18 +9,21 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow import cli
-from tests.conftest import ROOT, run_command, textured_pixels
+from tests.conftest import ROOT, put_store, run_command, textured_pixels
 
 Invoke = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
 def invoke(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    empty_store: Path,
 ) -> Invoke:
     """Run a command in this process, in an empty folder; gives exit code, output and errors."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
 
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["srcnn-mlflow", *arguments])

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from srcnn_mlflow import cli
 from srcnn_mlflow.parameters import COUNT, MINUTES, PIXELS, POSITIVE, SEED, SHARE, Number, OrWord
+from tests.conftest import put_store
 
 DIGITS = "12345678901234567890"
 ODD = (
@@ -54,8 +55,10 @@ def named(pair: tuple[str, click.Option]) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("odd")
+def folder(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
+    folder = tmp_path_factory.mktemp("odd")
+    put_store(empty_store, folder)
+    return folder
 
 
 @pytest.fixture

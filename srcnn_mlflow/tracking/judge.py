@@ -56,8 +56,8 @@ class JudgedModel:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if kind is not None:
-            self._process.kill()
+        # It holds nothing that could be lost, and takes a second to end by itself.
+        self._process.kill()
         try:
             self._process.communicate()
         finally:

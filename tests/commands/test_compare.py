@@ -22,7 +22,9 @@ from srcnn_mlflow.network.architecture import FILTERS, Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
-from tests.conftest import run_command
+from tests.conftest import put_store, run_here
+
+pytestmark = pytest.mark.slow
 
 WEIGHTS = shipped.FOLDER
 # Versions of srcnn-x2: the shipped network, and one that changes nothing of bicubic's result.
@@ -49,7 +51,7 @@ def idle_network(folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
     """A folder with photographs, and a registry with two versions of x2 and one of x4."""
     folder = tmp_path_factory.mktemp("registry")
     test = folder / "photos" / "test"
@@ -61,7 +63,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     Image.effect_noise((18, 18), 60).save(test / "small.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
         with mlflow.start_run():
             assert registry.register(2, copy_network(2, folder), {}, alias="champion") == SHIPPED
             assert registry.register(2, idle_network(folder), {}) == IDLE
@@ -148,7 +150,7 @@ def _check_run(run: Run) -> None:
 
 
 def test_the_command_compares_and_draws(store: Path) -> None:
-    result = run_command(
+    result = run_here(
         *("compare", "--models", "srcnn-x4@mine+models:/srcnn-x4/1+srcnn-x4/1"),
         *("--dataset", "photos"),
         cwd=store,

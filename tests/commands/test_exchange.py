@@ -21,7 +21,9 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, to_eight_bit, upscale
 from srcnn_mlflow.training.foreign_weights import read_state_dict
 from srcnn_mlflow.training.model import Srcnn
-from tests.conftest import textured_pixels
+from tests.conftest import put_store, textured_pixels
+
+pytestmark = pytest.mark.slow
 
 
 def foreign(name: str = "9-5-5") -> Srcnn:
@@ -74,10 +76,14 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
 
 
 def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, said: list[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    photo_folder: Path,
+    said: list[str],
+    empty_store: Path,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     model = foreign()
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     result = import_weights(tmp_path / "weights.pth", 2, str(photo_folder), "test")

@@ -19,7 +19,9 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network import shipped
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
-from tests.conftest import ROOT, listener
+from tests.conftest import ROOT, listener, put_store
+
+pytestmark = pytest.mark.slow
 
 WEIGHTS = shipped.FOLDER
 # Versions by how much of the shipped network's correction they make; the last is of scale 3.
@@ -40,7 +42,7 @@ def network(source: Path, strength: float, folder: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
     """A folder with photographs to test on, and a registry of five versions."""
     folder = tmp_path_factory.mktemp("registry")
     (folder / "photos" / "test").mkdir(parents=True)
@@ -49,7 +51,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         middle.save(folder / "photos" / "test" / f"{photo.path.stem}.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
         with mlflow.start_run():
             for number, strength in STRENGTHS.items():
                 path = network(WEIGHTS / "srcnn-x2.onnx", strength, folder)

@@ -10,14 +10,16 @@ from srcnn_mlflow.commands.reproduce import reproduce
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.pictures import div2k
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import textured_pixels
+from tests.conftest import put_store, textured_pixels
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def small_div2k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def small_div2k(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> None:
     """DIV2K with eight pictures of its 900, where the program expects to find it."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     for number in range(1, 9):
         folder = tmp_path / "data/DIV2K" / f"DIV2K_{'train' if number <= 6 else 'valid'}_HR"
         folder.mkdir(parents=True, exist_ok=True)

@@ -21,17 +21,21 @@ from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
 from srcnn_mlflow.tracking.study import SharedStudy
 from srcnn_mlflow.training.search_space import recipe
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put_store
+
+pytestmark = pytest.mark.slow
 
 PATIENCE = 240
 
 
 @pytest.fixture(autouse=True)
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path) -> Path:
+def workspace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, empty_store: Path
+) -> Path:
     """An empty folder beside a few photographs, with a tracking store of its own."""
     assert photo_folder.is_dir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     return tmp_path
 
 
@@ -114,7 +118,7 @@ def check_complete(folder: Path, wanted: int) -> None:
 
 def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     # Of so many epochs that the kill falls into a training.
-    wanted, length = 2, {"trials": 2, "epochs": 30}
+    wanted, length = 2, {"trials": 2, "epochs": 15}
     killed = start(workspace, **length)
 
     def second_trial_has_a_state() -> bool:
@@ -136,14 +140,14 @@ def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     assert f"trial 1: continued in run {run_id}, which had broken off" in output
     check_complete(workspace, wanted)
     steps = [point.step for point in MlflowClient().get_metric_history(run_id, "val_psnr")]
-    assert len(steps) <= 31, "the training began anew instead of going on"
+    assert len(steps) <= 16, "the training began anew instead of going on"
     assert {run.info.status for run in runs("trial").values()} == {"FINISHED"}
     assert "tidied" not in runs("trial")[run_id].data.tags
     assert sorted(run.info.status for run in runs("sweep").values()) == ["FAILED", "FINISHED"]
 
 
 def test_two_processes_share_a_study(workspace: Path) -> None:
-    both = [start(workspace, trials=4, epochs=4) for _ in range(2)]
+    both = [start(workspace, trials=4, epochs=2) for _ in range(2)]
     for process in both:
         _, errors = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, errors

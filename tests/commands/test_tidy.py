@@ -18,7 +18,9 @@ from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.tracking.runs import track
 from srcnn_mlflow.training.distributed import alone
-from tests.conftest import ROOT
+from tests.conftest import ROOT, put_store
+
+pytestmark = pytest.mark.slow
 
 HANG = (
     "import sys, time\n"
@@ -31,9 +33,9 @@ HANG = (
 
 
 @pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
 
 
 def hanging_run(name: str) -> subprocess.Popen[str]:

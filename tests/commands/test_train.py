@@ -20,14 +20,18 @@ from srcnn_mlflow.machine.errors import DatasetError, TrainingError
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import listener
+from tests.conftest import listener, put_store
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def request_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path) -> TrainRequest:
+def request_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo_folder: Path, empty_store: Path
+) -> TrainRequest:
     """A short training on a few pictures, in a registry of its own."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     settings = TrainingSettings(architecture="9-1-5", epochs=2)
     return TrainRequest(2, str(photo_folder), 33, 14, None, settings)
 
@@ -57,7 +61,7 @@ def test_validation_pictures_that_cannot_be_scored_end_it_at_once(
 def test_samples_are_joined_with_a_folder_given_by_a_relative_path(
     request_on: TrainRequest,
 ) -> None:
-    both = replace(request_on, dataset="photos+samples", train_images=3)
+    both = replace(request_on, dataset="photos+samples", train_images=3, stride=60)
     run = mlflow.get_run(train(both, "cpu").run_id)
     assert run.inputs is not None
     assert {entry.dataset.name for entry in run.inputs.dataset_inputs} == {"photos+samples"}

@@ -45,7 +45,7 @@ from srcnn_mlflow.showing.figures import draw_exhibits
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.served_model import ServedUpscaler
 from tests.commands.test_promote import WEIGHTS
-from tests.conftest import BIN, http_server, run_command, textured_pixels
+from tests.conftest import BIN, http_server, put_store, run_command, run_here, textured_pixels
 from tests.corpus import FILES, KINDS, NAMES, NO_FILES, PHOTO, Kind, encoded, write_corpus
 
 # A pipe or a device that is read would keep a test for ever.
@@ -241,12 +241,12 @@ def test_upscaled_alone(kind: Kind, model: ChosenModel, tmp_path: Path, said: li
 
 
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def registered(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
     """A folder with a registry whose champion is the shipped network."""
     folder = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
+        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
         with mlflow.start_run():
             registry.register(2, WEIGHTS / "srcnn-x2.onnx", {}, alias="champion")
         yield folder
@@ -457,7 +457,7 @@ def test_prepare_among_all_kinds(good_store: Store, tmp_path: Path) -> None:
     write_good(tmp_path / "set" / "train")
     (tmp_path / "set" / "valid").mkdir()
     (tmp_path / "set" / "valid" / "v.png").write_bytes(encoded(textured_pixels(40, 40, 90)))
-    finished = run_command("prepare", "--dataset", "set", cwd=tmp_path)
+    finished = run_here("prepare", "--dataset", "set", cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert without_progress(finished.stderr) == []
     assert_each_is_named(kinds, finished.stdout)
@@ -471,7 +471,7 @@ def test_evaluate_among_all_kinds(
 ) -> None:
     kinds = write_corpus(tmp_path / "test", KINDS.values())
     write_good(tmp_path / "test")
-    finished = run_command("evaluate", "--dataset", str(tmp_path), cwd=registered)
+    finished = run_here("evaluate", "--dataset", str(tmp_path), cwd=registered)
     assert finished.returncode == 0, finished.stderr
     assert without_progress(finished.stderr) == []
     assert_each_is_named(kinds, finished.stdout)

@@ -15,9 +15,8 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from PIL import Image
 
-from tests.conftest import BIN, http_server, run_command, textured_pixels
+from tests.conftest import BIN, http_server, put_store, run_here, write_crops
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -40,26 +39,23 @@ class Interface:
 
 def run_experiments(folder: Path) -> None:
     """Two trainings at x4, of which the first is champion, and their comparison."""
-    for split, count, first in (("train", 3, 0), ("valid", 2, 10), ("test", 2, 20)):
-        (folder / "photos" / split).mkdir(parents=True)
-        for number in range(count):
-            pixels = textured_pixels(120, 140, first + number)
-            Image.fromarray(pixels).save(folder / "photos" / split / f"{split}{number}.png")
+    write_crops(folder / "photos", 160, train=6, valid=2, test=2)
     quick = ("--scale", "4", "--dataset", "photos", "--architecture", "9-1-5")
     for arguments in (
-        ("main", *quick, "--epochs", "30"),
+        ("main", *quick, "--epochs", "12"),
         ("train", *quick, "--lr", "0.002", "--epochs", "3"),
         ("evaluate", *quick[:4]),
     ):
-        finished = run_command(*arguments, cwd=folder)
+        finished = run_here(*arguments, cwd=folder)
         assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 @pytest.fixture(scope="module")
-def interface(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Interface]:
+def interface(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Interface]:
     given = os.environ.get("SRCNN_WORKSPACE")
     folder = Path(given) if given else tmp_path_factory.mktemp("experiments")
     if not given:
+        put_store(empty_store, folder)
         run_experiments(folder)
     command = (BIN / "mlflow", "ui", "--port", "PORT", "--workers", "1")
     with http_server(*command, cwd=folder, environment=dict(os.environ)) as address:

@@ -19,14 +19,14 @@ import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Metric, Run
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking.judge import JudgedModel
-from tests.conftest import BIN, ROOT, http_server, textured_pixels
+from tests.conftest import BIN, ROOT, http_server, run_here, textured_pixels, write_crops
 
 PROJECT_FILES = ("MLproject", "python_env.yaml", "requirements.txt", "srcnn_mlflow")
 
@@ -44,7 +44,10 @@ class Workspace:
     @property
     def environment(self) -> dict[str, str]:
         path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
-        return {**os.environ, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
+        return {
+            **os.environ,
+            "PATH": path,
+        }
 
     def project(self, entry_point: str, **parameters: Any) -> subprocess.CompletedProcess[str]:
         """`mlflow run . --env-manager local`, as the README has it."""
@@ -59,14 +62,8 @@ class Workspace:
         )
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "srcnn_mlflow", *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """`srcnn-mlflow`, as it is installed."""
+        return run_here(*arguments, cwd=self.folder)
 
     @property
     def client(self) -> MlflowClient:
@@ -93,7 +90,7 @@ class Workspace:
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace in which `main` has run once on the samples."""
+    """A workspace in which `main` has run once on parts of the samples."""
     folder = tmp_path_factory.mktemp("a folder with spaces") / "the project"
     folder.mkdir()
     for name in PROJECT_FILES:
@@ -103,7 +100,8 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
         else:
             shutil.copy(source, folder / name)
     workspace = Workspace(folder)
-    result = workspace.project("main", architecture="9-1-5", epochs=1)
+    write_crops(folder / "photographs", 160, train=8, valid=2, test=5)
+    result = workspace.project("main", dataset="photographs", architecture="9-1-5", epochs=4)
     assert result.returncode == 0, result.stderr
     assert "version 1 is champion of srcnn-x2" in result.stdout
     return workspace
@@ -114,7 +112,7 @@ def test_main_leaves_a_finished_run_with_a_nested_run_for_every_stage(
 ) -> None:
     (main,) = workspace.runs("main")
     assert main.info.status == "FINISHED"
-    assert main.data.params["epochs"] == "1"
+    assert main.data.params["epochs"] == "4"
     assert main.data.metrics["psnr_gain"] > 0.3
     assert main.data.tags["promoted"] == "true"
     for stage in ("train", "evaluate", "promote"):
@@ -125,19 +123,28 @@ def test_main_leaves_a_finished_run_with_a_nested_run_for_every_stage(
         assert run.data.tags["git_commit"]
 
 
+def _psnr(point: Metric) -> float:
+    return point.value
+
+
 def test_training_is_tracked_by_the_epoch(workspace: Workspace) -> None:
     run = workspace.runs("train")[-1]
     for name in ("train_loss", "val_psnr", "lr", "epoch_seconds", "patches_per_second"):
         history = workspace.client.get_metric_history(run.info.run_id, name)
-        assert [point.step for point in history] == [1], name
-    assert run.data.metrics["best_epoch"] == 1
-    assert run.data.metrics["best_val_psnr"] == run.data.metrics["val_psnr"]
+        assert [point.step for point in history] == [1, 2, 3, 4], name
+    best = max(workspace.client.get_metric_history(run.info.run_id, "val_psnr"), key=_psnr)
+    assert run.data.metrics["best_epoch"] == best.step
+    assert run.data.metrics["best_val_psnr"] == best.value
     files = {item.path for item in workspace.client.list_artifacts(run.info.run_id, "checkpoint")}
-    assert files == {"checkpoint/best.safetensors", "checkpoint/state-odd.safetensors"}
+    assert files == {
+        "checkpoint/best.safetensors",
+        "checkpoint/state-even.safetensors",
+        "checkpoint/state-odd.safetensors",
+    }
     assert run.inputs is not None
     inputs = {entry.tags[0].value: entry.dataset.digest for entry in run.inputs.dataset_inputs}
-    samples = load_dataset("samples")
-    assert inputs == {split: digest(samples.photos(split)) for split in ("train", "valid")}
+    photographs = load_dataset(str(workspace.folder / "photographs"))
+    assert inputs == {split: digest(photographs.photos(split)) for split in ("train", "valid")}
 
 
 def test_the_evaluation_holds_table_and_pictures(workspace: Workspace) -> None:
@@ -192,7 +199,7 @@ def test_the_registry_has_version_alias_and_tags(workspace: Workspace) -> None:
         "verdict",
     }
     assert version.tags["judged_by"] == workspace.runs("promote")[-1].info.run_id
-    assert version.tags["measured_on"] == "samples test"
+    assert version.tags["measured_on"] == "photographs test"
     metrics = workspace.runs("evaluate")[-1].data.metrics
     assert float(version.tags["psnr"]) == pytest.approx(metrics["srcnn_psnr"], abs=1e-4)
 
@@ -200,7 +207,14 @@ def test_the_registry_has_version_alias_and_tags(workspace: Workspace) -> None:
 def test_the_model_upscales_like_the_command(workspace: Workspace, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(textured_pixels(50, 60, 9)).save(photo)
-    result = workspace.command("upscale", "--input", str(photo), "--output", str(tmp_path))
+    result = subprocess.run(
+        [sys.executable, "-m", "srcnn_mlflow", "upscale", "--input", photo, "--output", tmp_path],
+        cwd=workspace.folder,
+        env=workspace.environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert result.returncode == 0, result.stderr
     assert "with srcnn-x2/1" in result.stdout
     with JudgedModel(workspace.model("champion")) as judged:
@@ -259,7 +273,7 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
 
 
 def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) -> None:
-    result = workspace.project("main", architecture="9-1-5", epochs=1)
+    result = workspace.project("main", dataset="photographs", architecture="9-1-5", epochs=4)
     assert result.returncode == 0, result.stderr
     assert "version 2 is not promoted: its PSNR" in result.stdout
     assert workspace.version("challenger") == 2
@@ -270,7 +284,7 @@ def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) ->
 
 
 def test_promote_refuses_with_exit_code_one_and_rolls_back(workspace: Workspace) -> None:
-    result = workspace.command("promote", "--version", "2")
+    result = workspace.command("promote", "--version", "2", "--dataset", "photographs")
     assert result.returncode == 1
     assert "version 2 is not promoted: its PSNR" in result.stdout
     assert "against champion version 1's" in result.stdout
@@ -280,7 +294,7 @@ def test_promote_refuses_with_exit_code_one_and_rolls_back(workspace: Workspace)
     assert result.returncode == 0, result.stderr
     assert workspace.version("champion") == 2
     assert workspace.version("previous-champion") == 1
-    result = workspace.command("promote", "--version", "2")
+    result = workspace.command("promote", "--version", "2", "--dataset", "photographs")
     assert result.returncode == 1
     assert "it is the champion of srcnn-x2 already" in result.stdout
 
@@ -302,7 +316,9 @@ def test_a_run_on_a_missing_folder_fails(workspace: Workspace) -> None:
 
 
 def test_a_model_of_another_scale_is_refused(workspace: Workspace) -> None:
-    result = workspace.command("evaluate", "--scale", "3", "--model", "models:/srcnn-x2/1")
+    result = workspace.command(
+        *("evaluate", "--scale", "3", "--model", "models:/srcnn-x2/1", "--dataset", "photographs")
+    )
     assert result.returncode == 1
     assert "which is not scale 3; choose a model trained with scale=3" in result.stderr
 
@@ -322,7 +338,7 @@ def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Pa
     result = workspace.project("upscale", input=tmp_path / "a photo.png", output=tmp_path)
     assert result.returncode == 0, result.stderr
     assert Image.open(tmp_path / "a photo-x2.png").size == (60, 60)
-    result = workspace.project("prepare", materialize="true", stride=30)
+    result = workspace.project("prepare", dataset="photographs", materialize="true", stride=30)
     assert result.returncode == 0, result.stderr
     for entry_point in ("upscale", "prepare"):
         (run,) = workspace.runs(entry_point)
@@ -334,7 +350,7 @@ def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Pa
 def test_a_killed_training_is_resumed_in_its_own_run(
     workspace: Workspace, photo_folder: Path
 ) -> None:
-    settings = ["--dataset", str(photo_folder), "--architecture", "9-1-5", "--epochs", "40"]
+    settings = ["--dataset", str(photo_folder), "--architecture", "9-1-5", "--epochs", "12"]
     process = subprocess.Popen(
         [sys.executable, "-m", "srcnn_mlflow", "train", *settings],
         cwd=workspace.folder,
@@ -344,7 +360,7 @@ def test_a_killed_training_is_resumed_in_its_own_run(
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("epoch 3 of 40"):
+        if line.startswith("epoch 3 of 12"):
             process.kill()
             break
     process.wait()

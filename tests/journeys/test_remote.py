@@ -7,7 +7,7 @@ import mlflow
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import mlflow_server, run_command
+from tests.conftest import mlflow_server, run_here
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def test_main_works_against_a_server_with_proxied_artifacts(
 ) -> None:
     client_folder = tmp_path / "client"
     client_folder.mkdir()
-    result = run_command(
+    result = run_here(
         *("main", "--dataset", str(photo_folder), "--architecture", "9-1-5", "--epochs", "2"),
         cwd=client_folder,
     )

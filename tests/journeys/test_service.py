@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from srcnn_mlflow.commands.promote import promote
+from srcnn_mlflow.commands.upscale import choose_model, upscale_files
 from tests.commands.test_promote import GOOD, WEAK, store
-from tests.conftest import BIN, http_server, run_command, textured_pixels
+from tests.conftest import BIN, http_server, textured_pixels
 
 __all__ = ["store"]
 
@@ -39,29 +41,23 @@ def served_pixels(folder: Path, picture: Path) -> np.ndarray:
 
 
 def upscaled_pixels(folder: Path, picture: Path) -> np.ndarray:
-    """What the command `upscale` makes of it with the champion."""
-    finished = run_command("upscale", "--input", str(picture), "--output", "out.png", cwd=folder)
-    assert finished.returncode == 0, finished.stderr
+    """What `upscale` makes of it with the champion."""
+    upscale_files(choose_model("champion", 2), 2, picture, folder / "out.png", False)
     return np.asarray(Image.open(folder / "out.png"))
-
-
-def promote_to(version: str, folder: Path) -> None:
-    finished = run_command("promote", "--version", version, "--dataset", "photos", cwd=folder)
-    assert finished.returncode == 0, finished.stdout + finished.stderr
 
 
 def test_a_promotion_is_served_and_a_roll_back_brings_the_former_pixels(store: Path) -> None:
     picture = store / "photo.jpg"
     Image.fromarray(textured_pixels(40, 50, 3)).save(picture)
-    promote_to(str(WEAK), store)
+    assert promote(2, str(WEAK), "photos").promoted
     former = served_pixels(store, picture)
     assert former.shape == (80, 100, 3)
     assert np.array_equal(former, upscaled_pixels(store, picture))
-    promote_to(str(GOOD), store)
+    assert promote(2, str(GOOD), "photos").promoted
     promoted = served_pixels(store, picture)
     assert np.array_equal(promoted, upscaled_pixels(store, picture))
     assert not np.array_equal(promoted, former)
-    promote_to("previous", store)
+    assert promote(2, "previous", "photos").promoted
     assert np.array_equal(served_pixels(store, picture), former)
 
 

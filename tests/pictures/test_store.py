@@ -317,6 +317,7 @@ def wait_for_reading(process: subprocess.Popen[str], times: int) -> None:
         times -= line == "read\n"
 
 
+@pytest.mark.slow
 def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
     dataset: Dataset, photo_folder: Path, tmp_path: Path
 ) -> None:

@@ -23,14 +23,16 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
-from tests.conftest import ROOT, free_port, mlflow_server, run_command
+from tests.conftest import ROOT, free_port, mlflow_server, put_store, run_here
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def run_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> str:
     """A run in a local store."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     return str(MlflowClient().create_run("0").info.run_id)
 
 
@@ -265,7 +267,7 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
     port = free_port()
     address = f"http://127.0.0.1:{port}"
     with ExitStack() as standstill, mlflow_server(tmp_path / "server", port):
-        outliving = start_training(tmp_path, 60, address)
+        outliving = start_training(tmp_path, 20, address)
         wait_for_epoch(outliving, 2)
         standstill.enter_context(halted(outliving))
     # Nobody answers now, and nobody has to wait for that.
@@ -276,7 +278,7 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
             standstill.close()
             output, _ = outliving.communicate(timeout=300)
             assert outliving.returncode == 0, output
-            lost = start_training(tmp_path, 10, address)
+            lost = start_training(tmp_path, 4, address)
             wait_for_epoch(lost, 1)
             standstill.enter_context(halted(lost))
     output, _ = lost.communicate(timeout=300)
@@ -285,7 +287,7 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
     assert re.match(r"error: http://\S+ does not answer .* epoch\(s\) of run \w+ are kept", last)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     with mlflow_server(tmp_path / "server", port):
-        sent = run_command("send", cwd=tmp_path)
+        sent = run_here("send", cwd=tmp_path)
         assert sent.returncode == 0, sent.stderr
         assert "registered srcnn-x2 version 2 as challenger" in sent.stdout
         runs = MlflowClient().search_runs(["0"])
@@ -295,4 +297,4 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
             assert steps(run_id) == list(range(1, int(epochs) + 1))
             files = {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoint")}
             assert len(files) == 3
-        assert "nothing waits to be sent" in run_command("send", cwd=tmp_path).stdout
+        assert "nothing waits to be sent" in run_here("send", cwd=tmp_path).stdout

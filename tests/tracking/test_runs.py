@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 TRACK = (
     "import sys, time\n"
     "from srcnn_mlflow.tracking.runs import track\n"
@@ -24,7 +26,7 @@ def test_processes_that_start_together_create_one_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # All of them have imported MLflow by then, and meet at the empty folder.
-    moment = str(time.time() + 15)
+    moment = str(time.time() + 10)
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", TRACK, str(number), moment],

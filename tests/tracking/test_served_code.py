@@ -11,6 +11,7 @@ import pytest
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.served_code import PACKAGE, SERVED_MODEL, copy_served_code, served_files
+from tests.conftest import put_store
 
 
 def test_the_files_are_those_that_are_imported() -> None:
@@ -45,9 +46,11 @@ def test_the_copy_is_the_code_as_it_is(tmp_path: Path) -> None:
         ast.parse((tmp_path / file).read_text(encoding="utf-8"))
 
 
-def test_a_version_is_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_version_is_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     with mlflow.start_run():
         network = tmp_path / registry.NETWORK_FILE
         network.write_bytes(shipped_network(2).read_bytes())

@@ -23,7 +23,9 @@ from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.tracking.run_search import FAILURE
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import World, alone, choose_device
-from tests.conftest import ROOT, run_command
+from tests.conftest import ROOT, put_store, run_here
+
+pytestmark = pytest.mark.slow
 
 CPU = torch.device("cpu")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
@@ -90,8 +92,9 @@ def curve(folder: Path) -> list[float]:
 
 
 @pytest.fixture
-def workplace(photo_folder: Path) -> Path:
+def workplace(photo_folder: Path, empty_store: Path) -> Path:
     """The folder that holds `photos`, where commands run."""
+    put_store(empty_store, photo_folder.parent)
     return photo_folder.parent
 
 
@@ -132,13 +135,14 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         choose_device("auto", 1)
 
 
-def test_two_processes_learn_what_one_learns(workplace: Path) -> None:
+def test_two_processes_learn_what_one_learns(workplace: Path, empty_store: Path) -> None:
     arguments = (*TRAIN, "--epochs", "3", "--batch-size", "5", "--optimizer", "adam")
     single, double = workplace / "single", workplace / "double"
     for folder in (single, double):
         folder.mkdir()
         (folder / "photos").symlink_to(workplace / "photos")
-    finished = run_command(*arguments, cwd=single)
+        put_store(empty_store, folder)
+    finished = run_here(*arguments, cwd=single)
     assert finished.returncode == 0, finished.stderr
     output = train_together(*arguments[len(TRAIN) :], cwd=double)
     assert "on cpu in 2 processes" in output
