@@ -10,6 +10,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
+import srcnn_mlflow
 from srcnn_mlflow import parameters
 from srcnn_mlflow.cli import cli
 from srcnn_mlflow.commands.train_request import TrainRequest
@@ -128,3 +129,26 @@ def test_choices_on_the_command_line_are_those_of_the_package() -> None:
     from srcnn_mlflow.pictures import datasets
 
     assert set(parameters.SPLITS) == {*datasets.SPLITS, "all"}
+
+
+def test_the_version_is_that_of_the_changelog() -> None:
+    headings = re.findall(r"^## (\S+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert headings[0] == citation["version"] == srcnn_mlflow.__version__
+
+
+def test_the_map_for_contributors_names_what_is_there() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    named = set(re.findall(r"`((?:[\w.]+/)*[\w]+(?:\.py|\.md|/))`", text))
+    assert len(named) > 20
+    for name in named:
+        assert any((folder / name).exists() for folder in (ROOT, ROOT / "srcnn_mlflow")), name
+    wings = {path.parent.name for path in (ROOT / "srcnn_mlflow").glob("*/__init__.py")}
+    assert {f"{wing}/" for wing in wings - {"former_names"}} <= named
+
+
+def test_continuous_integration_runs_the_script_of_the_checkout() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    (job,) = workflow["jobs"].values()
+    assert job["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    assert "bash .ci/run" in [step.get("run") for step in job["steps"]]

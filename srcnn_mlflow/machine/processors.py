@@ -31,7 +31,11 @@ def take_own_cores(number: int, processes: int) -> None:
 
 
 def share_of_cores(cores: Sequence[int], number: int, processes: int) -> Sequence[int]:
-    """A run of neighbouring processors for each process, or one in turn where there are too few."""
+    """A run of neighbouring processors for each process, or one in turn where there are too few.
+
+    >>> [share_of_cores([4, 5, 6], number, 2) for number in range(2)]
+    [[4], [5, 6]]
+    """
     if processes > len(cores):
         return [cores[number % len(cores)]]
     first, behind = (len(cores) * one // processes for one in (number, number + 1))

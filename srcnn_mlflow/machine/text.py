@@ -4,7 +4,11 @@ from typing import Any
 
 
 def as_text(value: Any) -> str:
-    """Write a parameter the way the command line takes it: `none`, `true`, `false`, `0.001`."""
+    """Write a parameter the way the command line takes it.
+
+    >>> [as_text(value) for value in (None, True, 0.001, 16, "9-5-5")]
+    ['none', 'true', '0.001', '16', '9-5-5']
+    """
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -18,7 +22,11 @@ def is_number(text: str) -> bool:
 
 
 def printable(name: str) -> str:
-    """Escape what a terminal or a table cannot show in a file's name, such as line breaks."""
+    r"""Escape what a terminal or a table cannot show in a file's name, such as line breaks.
+
+    >>> print(printable("two\nlines.png"))
+    two\nlines.png
+    """
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in name
     )

@@ -43,6 +43,9 @@ def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float |
 
     Returns:
         -1..1; None where either does not vary, so that there is no ranking.
+
+    >>> rank_correlation([1, 2, 3], [10, 30, 20])
+    0.5
     """
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None

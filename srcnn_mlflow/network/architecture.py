@@ -41,5 +41,9 @@ class Architecture:
 
     @property
     def halo(self) -> int:
-        """How many pixels away from an output pixel the network still looks."""
+        """How many pixels away from an output pixel the network still looks.
+
+        >>> Architecture("9-5-5").halo
+        8
+        """
         return sum(side // 2 for side in self.kernels)

@@ -82,6 +82,9 @@ def luma(image: Image.Image) -> Plane:
 
     Returns:
         uint8 of shape (height, width): 16..235 from colour, 0..255 from grey.
+
+    >>> luma(Image.new("RGB", (1, 1), "white")).item(), luma(Image.new("L", (1, 1), 255)).item()
+    (235, 255)
     """
     if image.mode == "L":
         return np.asarray(image)

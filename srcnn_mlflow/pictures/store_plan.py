@@ -23,6 +23,9 @@ def patch_corners(height: int, width: int, size: int, stride: int) -> NDArray[np
 
     Returns:
         int32 of shape (patches, 2): top and left; empty where the picture is too small.
+
+    >>> patch_corners(height=40, width=50, size=33, stride=14).tolist()
+    [[0, 0], [0, 14]]
     """
     tops = np.arange(0, height - size + 1, stride, dtype=np.int32)
     lefts = np.arange(0, width - size + 1, stride, dtype=np.int32)

@@ -210,6 +210,9 @@ def parse_reference(reference: str) -> tuple[int, str]:
 
     Raises:
         ModelError: it is anything else.
+
+    >>> parse_reference("srcnn-x4@champion"), parse_reference("models:/srcnn-x2/3")
+    ((4, 'champion'), (2, '3'))
     """
     match = _REFERENCE.fullmatch(reference)
     if match is None:

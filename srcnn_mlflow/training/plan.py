@@ -64,7 +64,12 @@ def make_plan(
 
 
 def learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> float:
-    """The rate at a step: constant, or a linear warm-up and a half cosine down to 1 %."""
+    """The rate at a step: constant, or a linear warm-up and a half cosine down to 1 %.
+
+    >>> settings = TrainingSettings(lr=0.001, schedule="cosine")
+    >>> [round(learning_rate(settings, step, 1000), 6) for step in (0, 19, 500, 999)]
+    [5e-05, 0.000999, 0.000505, 1e-05]
+    """
     if settings.schedule == "constant":
         return settings.lr
     done = step / total_steps
