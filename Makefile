@@ -28,8 +28,9 @@ check test: export OMP_NUM_THREADS := 1
 check: .venv/installed-test
 	time { $(STYLE) && $(PYTEST) -m "not slow"; }
 
+# Style and types are checked beside the tests, and once more, to be read, where they fail.
 test: .venv/installed-test
-	time { $(STYLE) && $(PYTEST); }
+	time { { $(STYLE); } > /dev/null & $(PYTEST) && { wait $$! || { $(STYLE); }; }; }
 
 install: .venv/installed
 

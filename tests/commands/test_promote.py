@@ -128,7 +128,7 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
 
 @pytest.mark.usefixtures("start_with")
 def test_worse_and_equal_versions_are_refused_with_the_reason() -> None:
-    promote(2, str(MIDDLE), "photos")
+    registry.promote(2, MIDDLE)
     for version, reason in ((WEAK, "does not beat it"), (EQUAL, "does not beat it")):
         verdict = promote(2, str(version), "photos")
         assert len(verdict.shortcomings) == 2
@@ -180,7 +180,7 @@ def test_a_promotion_killed_before_it_decides_changes_nothing() -> None:
 
 @pytest.mark.usefixtures("start_with")
 def test_a_promotion_killed_after_it_decided_is_completed_by_the_next() -> None:
-    promote(2, str(MIDDLE), "photos")
+    registry.promote(2, MIDDLE)
     mend = "mend = registry.mend_aliases\ncalls = []\n"
     kill = (
         "def killing(scale):\n"
