@@ -1,8 +1,12 @@
 """Train, compare, register and serve SRCNN image upscaling with MLflow."""
 
+import logging
 from pathlib import Path
 
 __version__ = "0.2.0"
+
+# Whoever imports the package hears nothing, unless they ask for it; the commands do.
+logging.getLogger(__name__).addHandler(logging.NullHandler())
 
 # Where modules are found that exist under their former names only; see the package of that name.
 __path__.append(str(Path(__file__).with_name("former_names")))

@@ -98,6 +98,11 @@ def test_entry_points_are_the_commands_with_the_same_defaults(entry_point: str) 
             assert expected == default(available[name]), name
 
 
+def test_every_command_is_an_entry_point_but_those_that_look_after_things() -> None:
+    only_commands = {"export", "import-weights", "results", "send", "tidy"}
+    assert set(cli.commands) == set(ENTRY_POINTS) | only_commands
+
+
 @pytest.mark.parametrize("entry_point", sorted(ENTRY_POINTS))
 def test_entry_points_hand_every_parameter_on(entry_point: str) -> None:
     command = ENTRY_POINTS[entry_point]["command"]

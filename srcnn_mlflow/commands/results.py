@@ -9,6 +9,7 @@ from pathlib import Path
 
 from srcnn_mlflow.commands.evaluate import ARTIFACTS
 from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.tracking import run_search
@@ -54,8 +55,3 @@ def _mlflow_command() -> str:
     if program.is_relative_to(Path.cwd()):
         program = program.relative_to(Path.cwd())
     return shlex.quote(str(program))
-
-
-def local_path(uri: str) -> str:
-    """A file URI as a path; any other as it is."""
-    return uri.removeprefix("file://")

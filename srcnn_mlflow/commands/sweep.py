@@ -10,13 +10,13 @@ from typing import Any
 from optuna.trial import Trial
 
 from srcnn_mlflow.commands.project import under_project
-from srcnn_mlflow.commands.results import local_path
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import log_pictures, make_ready
 from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
+from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table

@@ -63,7 +63,8 @@ def train(request: TrainRequest, device: str, world: World | None = None) -> Tra
 def resume(run_id: str, world: World) -> Trained:
     """Go on with an interrupted training, in its own run and with its own settings.
 
-    Under `mlflow run`, the run that MLflow itself has opened is only tagged `resumed_run`.
+    Under `mlflow run`, the run that MLflow itself has opened says which one that is, in the tag
+    `resumed_run`.
 
     Args:
         run_id: of the interrupted run.

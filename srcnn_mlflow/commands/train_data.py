@@ -40,17 +40,20 @@ def make_ready(request: TrainRequest) -> Prepared:
 def log_pictures(
     run_id: str, request: TrainRequest, prepared: Prepared, state: TrainingState | None
 ) -> Facts:
-    """Log the pictures in the active run; gives what every checkpoint says of its training.
+    """Log the pictures in the active run, if they are those it began with.
+
+    Returns:
+        What every checkpoint says of its training.
 
     Raises:
         TrainingError: an interrupted training began with others.
     """
     facts = {"parameters": request.parameters(), "train_digest": prepared.train.digest}
-    for split in (prepared.train, prepared.valid):
-        active_run.log_split(split)
     if state and state.facts["train_digest"] != facts["train_digest"]:
         raise TrainingError(
             f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
             "pictures back, or train anew"
         )
+    for split in (prepared.train, prepared.valid):
+        active_run.log_split(split)
     return facts

@@ -11,7 +11,7 @@ from srcnn_mlflow.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class TrainRequest:
-    """Everything that decides a training; its fields are the parameters of `train`.
+    """Everything that decides a training: the parameters of `train`, but for device and resume.
 
     Attributes:
         scale: 2, 3 or 4.

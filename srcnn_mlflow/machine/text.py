@@ -36,3 +36,8 @@ def first_line(error: BaseException) -> str:
     """What an error of another library says, in one line; its kind where it says nothing."""
     said = str(error).strip()
     return said.splitlines()[0] if said else type(error).__name__
+
+
+def local_path(uri: str) -> str:
+    """A file URI as a path; any other as it is."""
+    return uri.removeprefix("file://")

@@ -1,4 +1,4 @@
 """What people look at: figures, reports and pages, made from numbers and pictures.
 
-Nothing here computes a score or decides anything; it draws what it is given.
+Which pictures are shown is chosen here; no score is computed here, and no verdict made.
 """

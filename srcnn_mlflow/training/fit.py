@@ -34,7 +34,7 @@ class EpochResult:
         lr: the learning rate at its end.
         seconds: time it took, validation included.
         patches_per_second: training speed, validation not included.
-        is_best: whether no earlier epoch had a higher `val_psnr`.
+        is_best: whether every earlier epoch had a lower `val_psnr`.
         best_val_psnr: the highest so far, in dB.
         best_epoch: the epoch that had it.
         weights: float32 arrays by name, as validated.

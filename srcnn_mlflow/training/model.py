@@ -7,8 +7,6 @@ from torch.nn import functional
 from srcnn_mlflow.network.architecture import FILTERS, Architecture
 from srcnn_mlflow.training.preconditioning import Preconditioner
 
-INITIALIZATIONS = ("he", "plain")
-
 
 class Srcnn(nn.Module):
     """SRCNN (Dong et al., 2014): patch extraction, non-linear mapping, reconstruction.

@@ -11,8 +11,6 @@ from torch import Tensor, nn
 from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.muon import Muon
 
-OPTIMIZERS = ("adam", "muon")
-
 # Muon moves a whole kernel by an orthogonal matrix, so its rate is of another size than Adam's.
 MUON_RATE = 5.0
 

@@ -96,15 +96,17 @@ def plan_fit(
         store: the planes to train and to validate on.
         settings: hyper-parameters.
         world: the processes that train together.
-        interrupted: the fit to go on with; None to begin anew, for which a few steps and a
-            validation are timed first.
+        interrupted: the fit to go on with; None to begin anew, for which a few steps are
+            timed first, and a validation where `max_minutes` is given.
     """
     sampler = PatchSampler(store, world.device)
     validate = make_validate(store, settings.network, world)
     if interrupted:
         plan, progress = interrupted.plan, interrupted.progress
     else:
-        validation = _time_validation(validate, settings)
+        # Only a budget of minutes has to be divided between steps and validations.
+        budgeted = settings.max_minutes is not None
+        validation = _time_validation(validate, settings) if budgeted else 0.0
         plan, progress = make_plan(sampler, settings, validation, world), None
     return PlannedFit(store, settings, world, sampler, validate, plan, progress)
 
