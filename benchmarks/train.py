@@ -31,24 +31,13 @@ from srcnn_mlflow.training.distributed import choose_device
 from srcnn_mlflow.training.fit import fit
 from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.sampler import PatchSampler
-from srcnn_mlflow.training.settings import TrainingSettings
+from srcnn_mlflow.training.settings import REPORT, TrainingSettings
 
 PATCH_SIZE = 33
-SAME_MATHEMATICS = TrainingSettings(
-    last_layer_lr_factor=0.1,
-    optimizer="adam",
-    schedule="constant",
-    residual=False,
-    padding="zero",
-    initialization="plain",
-    precondition=False,
-    augment=False,
-    precision="float32",
-)
 CLASSICAL, RECIPE = "the classical loop", "fit, as train uses it"
 FITS = {
-    "fit, the same mathematics": SAME_MATHEMATICS,
-    "fit, the same in bfloat16": replace(SAME_MATHEMATICS, precision="bfloat16"),
+    "fit, the same mathematics": REPORT,
+    "fit, the same in bfloat16": replace(REPORT, precision="bfloat16"),
     RECIPE: TrainingSettings(),
 }
 WARM_UP = 10

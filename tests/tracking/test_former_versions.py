@@ -19,9 +19,8 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
-from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
-from tests.conftest import BIN, ROOT, http_server, textured_pixels
+from tests.conftest import BIN, ROOT, http_server, textured_pixels, write_crops
 from tests.former_store import COMMIT, is_in_history, make_former_store
 
 pytestmark = [
@@ -45,10 +44,7 @@ def former_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder of a store with a former version, and photographs beside it."""
     folder = tmp_path_factory.mktemp("former")
     make_former_store(folder)
-    (folder / "photos" / "test").mkdir(parents=True)
-    for photo in load_dataset("samples").photos("test")[:3]:
-        middle = Image.open(photo.path).crop((150, 100, 290, 230))
-        middle.save(folder / "photos" / "test" / f"{photo.path.stem}.png")
+    write_crops(folder / "photos", 140, test=3)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
