@@ -1,19 +1,37 @@
 """Weights that other PyTorch programs have trained, read without unpickling code."""
 
-import pickle
+import warnings
+import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.network.architecture import ARCHITECTURES, FILTERS, Architecture
 from srcnn_mlflow.network.onnx_export import Weights
+
+# Under which name training programs put the weights beside an optimizer's state, and what
+# torch.nn.DataParallel puts in front of every name.
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "params_ema", "params", "net", "weights")
+_PARALLEL = "module."
+# How files begin that are often saved in place of weights.
+_BEGINNINGS = {
+    b"<": "is a web page; download the file that it links to",
+    b"version https://git-lfs": "is a pointer of Git LFS; fetch the file itself with git lfs pull",
+}
+
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
     """Read a PyTorch state dict of `conv1.weight` ... `conv3.bias`, without unpickling code.
+
+    What training programs wrap it in is taken off, and any real numbers become float32.
 
     Args:
         path: a `.pth` file.
@@ -22,29 +40,113 @@ def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
         The weights, and the architecture that their shapes tell.
 
     Raises:
-        ModelError: not a file of plain tensors, or not those of SRCNN.
+        ModelError: not a file of plain tensors, not those of SRCNN, or with values that are no
+            finite numbers.
     """
-    try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, ValueError) as error:
-        reason = first_line(error)
-        raise ModelError(f"{path} cannot be read as plain weights: {reason}") from error
-    if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
-        loaded = loaded["state_dict"]
+    state = _unwrap(_load(path))
+    if not isinstance(state, dict):
+        raise ModelError(f"{path} holds {type(state).__name__}, where weights by name belong")
+    found = {str(key): tuple(value.shape) for key, value in state.items() if _is_tensor(value)}
     for name in ARCHITECTURES:
-        shapes = _shapes(Architecture(name))
-        if isinstance(loaded, dict) and _shapes_of(loaded) == shapes:
-            weights = {key: loaded[key].float().numpy().astype(np.float32) for key in shapes}
+        if found == _shapes(Architecture(name)):
+            weights = {key: _plain(state[key], f"{path}: {key}") for key in found}
             # The common PyTorch programs have no residual, and zeros around every layer.
             return weights, Architecture(name, residual=False, padding="zero")
-    found = _shapes_of(loaded) if isinstance(loaded, dict) else type(loaded).__name__
     raise ModelError(
         f"{path} does not hold SRCNN weights: expected conv1, conv2 and conv3 of "
-        f"{' or '.join(ARCHITECTURES)} with 64 and 32 filters, found {found}"
+        f"{' or '.join(ARCHITECTURES)} with 64 and 32 filters, found {_describe(found)}"
     )
 
 
-def _shapes(network: Architecture) -> dict[str, tuple[int, ...]]:
+def _load(path: Path) -> Any:
+    _check_beginning(path)
+    try:
+        with warnings.catch_warnings():
+            # About how the file was pickled, which is for its author.
+            warnings.simplefilter("ignore", UserWarning)
+            return torch.load(path, map_location="cpu", weights_only=True)
+    # A file that is none of torch's makes its reader raise nearly anything.
+    except Exception as error:
+        reason = (
+            "it holds Python objects beside tensors, which could run code and are not loaded; save "
+            "the model's state_dict() alone"
+            if "Unsupported global" in str(error)
+            else "it is damaged, half downloaded, or of another program; give a .pth file that "
+            "torch.save has written"
+        )
+        raise ModelError(f"{path} cannot be read as plain weights: {reason}") from error
+
+
+def _check_beginning(path: Path) -> None:
+    """Refuse what is no file, or one that says at its beginning that it is something else."""
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "does not exist"
+        raise ModelError(f"{path} cannot be read as plain weights: it {what}")
+    with path.open("rb") as file:
+        first = file.read(100).lstrip()
+    if not first:
+        raise ModelError(f"{path} cannot be read as plain weights: it is empty")
+    for beginning, what in _BEGINNINGS.items():
+        if first.startswith(beginning):
+            raise ModelError(f"{path} cannot be read as plain weights: it {what}")
+    if zipfile.is_zipfile(path):
+        _check_zip(path)
+
+
+def _check_zip(path: Path) -> None:
+    """Hold a file against its own checksums, which torch does not look at."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise ModelError(
+            f"{path} cannot be read as plain weights: {damaged} in it is damaged; fetch it anew"
+        )
+
+
+def _unwrap(loaded: Any) -> Any:
+    """Take off what programs put around a state dict."""
+    if not isinstance(loaded, dict):
+        return loaded
+    for name in _WRAPPERS:
+        if isinstance(loaded.get(name), dict):
+            return _unwrap(loaded[name])
+    return {
+        key.removeprefix(_PARALLEL) if isinstance(key, str) else key: value
+        for key, value in loaded.items()
+    }
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, Tensor)
+
+
+def _plain(tensor: Tensor, name: str) -> NDArray[np.float32]:
+    """A tensor as float32.
+
+    Raises:
+        ModelError: it does not hold real numbers, or one of them is not finite in float32.
+    """
+    plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+    if not plain or tensor.is_complex() or tensor.is_quantized:
+        raise ModelError(
+            f"{name} holds no plain real numbers ({tensor.dtype}, {tensor.layout}, "
+            f"{tensor.device}); save it as float32"
+        )
+    array = tensor.detach().to(torch.float32).numpy().copy()
+    if not np.isfinite(array).all():
+        raise ModelError(f"{name} holds a value that is no finite number in float32; train it anew")
+    return array
+
+
+def _describe(shapes: Shapes) -> str:
+    if not shapes:
+        return "no tensor"
+    named = [f"{name} {shape}" for name, shape in list(shapes.items())[:8]]
+    more = f" and {len(shapes) - len(named)} more" if len(shapes) > len(named) else ""
+    return ", ".join(named) + more
+
+
+def _shapes(network: Architecture) -> Shapes:
     inputs = (1, *FILTERS[:-1])
     shapes: dict[str, tuple[int, ...]] = {}
     for number, (ins, outs, side) in enumerate(
@@ -53,7 +155,3 @@ def _shapes(network: Architecture) -> dict[str, tuple[int, ...]]:
         shapes[f"conv{number}.weight"] = (outs, ins, side, side)
         shapes[f"conv{number}.bias"] = (outs,)
     return shapes
-
-
-def _shapes_of(state: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
-    return {key: tuple(value.shape) for key, value in state.items() if hasattr(value, "shape")}

@@ -1,6 +1,5 @@
 """Networks from other programs, and for them."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,13 +12,11 @@ from PIL import Image
 
 from srcnn_mlflow.commands.export import export
 from srcnn_mlflow.commands.import_weights import import_weights
-from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
-from srcnn_mlflow.network.architecture import ARCHITECTURES, Architecture
+from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, to_eight_bit, upscale
-from srcnn_mlflow.training.foreign_weights import read_state_dict
 from srcnn_mlflow.training.model import Srcnn
 from tests.conftest import put_store, textured_pixels
 
@@ -29,50 +26,6 @@ pytestmark = pytest.mark.slow
 def foreign(name: str = "9-5-5") -> Srcnn:
     torch.manual_seed(0)
     return Srcnn(Architecture(name, residual=False, padding="zero"), "plain")
-
-
-@pytest.mark.parametrize("name", ARCHITECTURES)
-@pytest.mark.parametrize("wrapped", [False, True])
-def test_the_common_layout_is_read(tmp_path: Path, name: str, wrapped: bool) -> None:
-    state = foreign(name).state_dict()
-    torch.save({"state_dict": state} if wrapped else state, tmp_path / "weights.pth")
-    weights, network = read_state_dict(tmp_path / "weights.pth")
-    assert network == Architecture(name, residual=False, padding="zero")
-    assert {key: value.tolist() for key, value in weights.items()} == {
-        key: value.tolist() for key, value in state.items()
-    }
-
-
-class Attack:
-    """Runs a command when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.system, ("touch attacked",)
-
-
-def test_code_in_a_weights_file_is_never_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    torch.save({"conv1.weight": Attack()}, tmp_path / "weights.pth")
-    with pytest.raises(ModelError, match="cannot be read as plain weights"):
-        read_state_dict(tmp_path / "weights.pth")
-    assert not (tmp_path / "attacked").exists()
-
-
-def test_other_files_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "weights.pth"
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_state_dict(path)
-    path.write_bytes(b"not weights")
-    with pytest.raises(ModelError, match="cannot be read"):
-        read_state_dict(path)
-    torch.save({"fc.weight": torch.zeros(3, 2)}, path)
-    with pytest.raises(ModelError, match=r"does not hold SRCNN weights.*fc\.weight.*\(3, 2\)"):
-        read_state_dict(path)
-    torch.save([1, 2], path)
-    with pytest.raises(ModelError, match="found list"):
-        read_state_dict(path)
 
 
 def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
