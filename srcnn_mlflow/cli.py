@@ -18,7 +18,16 @@ from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.messages import told_on_standard_output
 from srcnn_mlflow.machine.text import printable
-from srcnn_mlflow.parameters import COUNT, TRUE_OR_FALSE, OrWord, option, options
+from srcnn_mlflow.parameters import (
+    COUNT,
+    FILE,
+    TEXT,
+    TRUE_OR_FALSE,
+    OnceCommand,
+    OrWord,
+    option,
+    options,
+)
 from srcnn_mlflow.training.settings import RECIPE, REPORT, TrainingSettings
 
 
@@ -34,7 +43,7 @@ def cli(context: click.Context) -> None:
         )
 
 
-@cli.command(name="main")
+@cli.command(cls=OnceCommand, name="main")
 @options(
     given.scale,
     given.dataset,
@@ -53,7 +62,7 @@ def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None
     run_main(request, device)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale, given.dataset, given.patches)
 @option("materialize", TRUE_OR_FALSE, False, "Write the patches themselves, as other programs do.")
 def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize: bool) -> None:
@@ -65,7 +74,7 @@ def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize:
     prepare_for_project(dataset, settings)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(
     given.scale,
     given.dataset,
@@ -73,7 +82,7 @@ def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize:
     given.epochs(RECIPE),
     given.hyper_parameters(RECIPE),
 )
-@option("resume", OrWord(click.STRING, "none"), "none", "Run to go on with, by its id; or auto.")
+@option("resume", OrWord(TEXT, "none"), "none", "Run to go on with, by its id; or auto.")
 def train(
     scale: int,
     dataset: str,
@@ -94,9 +103,9 @@ def train(
     run_train(request, device, resume)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale)
-@option("model", str, "newest", "newest, an alias, a version number, shipped, or a model URI.")
+@option("model", TEXT, "newest", "newest, an alias, a version number, shipped, or a model URI.")
 @options(given.dataset)
 @options(given.split)
 @given.border
@@ -110,10 +119,10 @@ def evaluate(
     command.evaluate(scale, model, dataset, split, border, self_ensemble)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @option(
     "models",
-    str,
+    TEXT,
     "all",
     "Versions joined by +, such as srcnn-x2@champion+srcnn-x4/3+shipped; or all.",
 )
@@ -125,9 +134,9 @@ def compare(models: str, dataset: str, split: str) -> None:
     command.compare(models, dataset, split)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale)
-@option("version", str, "challenger", "challenger, a number, or previous to roll back.")
+@option("version", TEXT, "challenger", "challenger, a number, or previous to roll back.")
 @options(given.dataset)
 def promote(scale: int, version: str, dataset: str) -> None:
     """Make a version the champion if it beats bicubic and the present champion."""
@@ -137,8 +146,8 @@ def promote(scale: int, version: str, dataset: str) -> None:
         sys.exit(1)
 
 
-@cli.command()
-@option("dataset", str, "div2k", "samples, div2k, a folder, or several of these joined by +.")
+@cli.command(cls=OnceCommand)
+@option("dataset", TEXT, "div2k", "samples, div2k, a folder, or several of these joined by +.")
 @options(given.architecture, given.epochs(REPORT), given.hyper_parameters(REPORT))
 def reproduce(
     dataset: str,
@@ -159,15 +168,15 @@ def reproduce(
     command.reproduce(request, device)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale, given.dataset)
 @option("trials", COUNT, 20, "So many finished trials the study is to have in all.")
 @option("epochs", COUNT, 4, "Passes over all patches, a trial.")
 @options(given.architecture, given.seed, given.max_minutes, given.device)
-@option("study", OrWord(click.STRING, "auto"), "auto", "Name of the study to begin or join.")
+@option("study", OrWord(TEXT, "auto"), "auto", "Name of the study to begin or join.")
 @option(
     "storage",
-    OrWord(click.STRING, "auto"),
+    OrWord(TEXT, "auto"),
     "auto",
     "Database of the study, such as postgresql://host/name; auto is a file in data/sweeps.",
 )
@@ -180,13 +189,11 @@ def sweep(**parameters: Any) -> None:
     command.sweep(command.SweepRequest(**parameters))
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale)
-@option("model", str, "champion", "champion, shipped, an alias, a version, or a model URI.")
-@click.option(
-    "--input", "source", type=click.Path(path_type=Path), required=True, help="Picture or folder."
-)
-@option("output", click.Path(path_type=Path), "upscaled", "Folder; or a .png for one picture.")
+@option("model", TEXT, "champion", "champion, shipped, an alias, a version, or a model URI.")
+@click.option("--input", "source", type=FILE, required=True, help="Picture or folder.")
+@option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
 @option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
 def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -> None:
     """Enlarge pictures, colour kept."""
@@ -195,11 +202,9 @@ def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -
     upscale_for_project(model, scale, source, output, compare)
 
 
-@cli.command(name="import-weights")
+@cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
-@click.option(
-    "--file", type=click.Path(path_type=Path), required=True, help="A .pth PyTorch state dict."
-)
+@click.option("--file", type=FILE, required=True, help="A .pth PyTorch state dict.")
 @options(given.dataset, given.split)
 def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
     """Register another program's weights as a version, and judge them like any other."""
@@ -208,10 +213,10 @@ def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
     command.import_weights(file, scale, dataset, split)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 @options(given.scale)
-@option("model", str, "champion", "newest, an alias, a version number, shipped, or a model URI.")
-@option("output", click.Path(path_type=Path), "exported", "Folder for the ONNX file and script.")
+@option("model", TEXT, "champion", "newest, an alias, a version number, shipped, or a model URI.")
+@option("output", FILE, "exported", "Folder for the ONNX file and script.")
 def export(scale: int, model: str, output: Path) -> None:
     """Write a version's ONNX file, and a short script that runs it without MLflow."""
     from srcnn_mlflow.commands import export as command
@@ -219,7 +224,7 @@ def export(scale: int, model: str, output: Path) -> None:
     command.export(scale, model, output)
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 def results() -> None:
     """Print the newest evaluation of every scale, and where its pictures are."""
     from srcnn_mlflow.commands.results import show_results
@@ -227,7 +232,7 @@ def results() -> None:
     show_results()
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 def send() -> None:
     """Send what trainings kept while their tracking server was away, and register the finished."""
     from srcnn_mlflow.commands import send as command
@@ -235,7 +240,7 @@ def send() -> None:
     command.send()
 
 
-@cli.command()
+@cli.command(cls=OnceCommand)
 def tidy() -> None:
     """Mark as FAILED the runs that dead processes of this machine have left RUNNING."""
     from srcnn_mlflow.commands import tidy as command

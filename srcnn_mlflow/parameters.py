@@ -5,6 +5,7 @@ Nothing heavy is imported here.
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -82,6 +83,43 @@ class OrWord(click.ParamType[Any]):
             self.fail(f"{error.message} It may also be {self.word!r}.", param, ctx)
 
 
+class Text(click.ParamType[str]):
+    """A name, an address or the like, which is never empty: an empty path is the present folder."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse blanks; all else is looked up by whoever takes it."""
+        text = str(value)
+        return text if text.strip() else self.fail(f"{text!r} is empty.", param, ctx)
+
+
+class FilePath(Text):
+    """A file or folder, which need not be there."""
+
+    name = "path"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a text into a path."""
+        return Path(super().convert(value, param, ctx))
+
+
+class OnceCommand(click.Command):
+    """A command that takes every option once, where click would heed only the last."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse what is given twice.
+
+        Raises:
+            UsageError: an option is named twice.
+        """
+        given = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
+        for name in given:
+            if given.count(name) > 1:
+                raise click.UsageError(f"{name} is given {given.count(name)} times; give it once")
+        return super().parse_args(ctx, args)
+
+
 class _TrueOrFalse(click.types.BoolParamType):
     """What click takes for true or false, but for blanks, which it takes for false."""
 
@@ -100,6 +138,7 @@ class _Scale(click.Choice[str]):
 
 
 TRUE_OR_FALSE = _TrueOrFalse()
+TEXT, FILE = Text(), FilePath()
 COUNT = Number(1, 1_000_000, whole=True)
 PIXELS = Number(1, 65_536, whole=True)
 POSITIVE = Number(0, 1e18, whole=False, open_ends="low")
@@ -127,7 +166,7 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 scale = option("scale", _Scale([str(one) for one in SCALES]), "2", "Upscaling factor.")
 dataset = option(
-    "dataset", str, "samples", "samples, div2k, a folder, or several of these joined by +."
+    "dataset", TEXT, "samples", "samples, div2k, a folder, or several of these joined by +."
 )
 patches = options(
     option("patch-size", PIXELS, 33, "Side of a training patch, in pixels."),

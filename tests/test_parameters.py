@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from srcnn_mlflow import cli
-from srcnn_mlflow.parameters import COUNT, MINUTES, PIXELS, POSITIVE, SEED, SHARE, Number, OrWord
+from srcnn_mlflow.parameters import (
+    COUNT,
+    MINUTES,
+    PIXELS,
+    POSITIVE,
+    SEED,
+    SHARE,
+    Number,
+    OrWord,
+    Text,
+)
 from tests.conftest import put_store
 
 DIGITS = "12345678901234567890"
@@ -47,7 +57,7 @@ def number_of(option: click.Option) -> Number | None:
 
 def is_text(option: click.Option) -> bool:
     kind = option.type.kind if isinstance(option.type, OrWord) else option.type
-    return isinstance(kind, click.types.StringParamType | click.Path)
+    return isinstance(kind, Text)
 
 
 def named(pair: tuple[str, click.Option]) -> str:
@@ -67,8 +77,8 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.chdir(folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
 
-    def call(command: str, option: click.Option, value: str) -> tuple[int, str]:
-        arguments = [command, f"{option.opts[0]}={value}"]
+    def call(command: str, option: click.Option, value: str, *more: str) -> tuple[int, str]:
+        arguments = [command, f"{option.opts[0]}={value}", *more]
         for other in cli.cli.commands[command].params:
             if other.name in MISSING and other is not option:
                 arguments.append(f"{other.opts[0]}={MISSING[other.name]}")
@@ -117,9 +127,22 @@ def test_an_odd_text_ends_in_a_message(run: Run, pair: tuple[str, click.Option])
     for value in ODD_TEXTS:
         code, errors = run(command, option, value)
         assert code in (0, 1, 2), value
+        if not value.strip():
+            assert code == 2
+            assert f"Invalid value for '{option.opts[0]}': {value!r} is empty." in errors
         if code:
             assert errors.splitlines()[-1].startswith("error: "), (value, errors)
         assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("pair", options(lambda one: not one.is_flag), ids=named)
+def test_an_option_that_is_given_twice_is_refused(run: Run, pair: tuple[str, click.Option]) -> None:
+    command, option = pair
+    name = option.opts[0]
+    for again in ([f"{name}=1"], [name, "1"]):
+        code, errors = run(command, option, "1", *again)
+        assert code == 2
+        assert errors == f"error: {name} is given 2 times; give it once\n"
 
 
 @given(st.sampled_from(sorted(NUMBERS)), st.one_of(st.text(), st.floats().map(str)))

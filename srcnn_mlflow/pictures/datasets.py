@@ -99,7 +99,7 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
         DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
             stand in two splits.
     """
-    parts = [_load_part(part.strip(), keep) for part in name.split("+")]
+    parts = [_load_part(part, keep) for part in _parts(name)]
     dataset = Dataset(
         name=name,
         splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
@@ -134,6 +134,21 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
                 f"{len(photos)} pictures the averages say little"
             )
     return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
+
+
+def _parts(name: str) -> list[str]:
+    """What a name joins by `+`.
+
+    Raises:
+        DatasetError: a part is empty, which as a path would be the present folder.
+    """
+    parts = [part.strip() for part in name.split("+")]
+    if not all(parts):
+        raise DatasetError(
+            f"data set {name!r} has an empty part; join names by single + signs, such as "
+            "samples+photos"
+        )
+    return parts
 
 
 def _load_part(name: str, keep: Keep | None) -> Dataset:

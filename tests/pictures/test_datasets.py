@@ -115,7 +115,7 @@ def test_a_broken_file_is_named_and_skipped(photo_folder: Path, said: list[str])
     [
         ("nosuchthing", "is not a folder that exists; give samples, div2k, a folder"),
         ("samples+missing", "'missing' is not a folder"),
-        ("", "'' is not a folder|is empty"),
+        ("", "has an empty part"),
     ],
 )
 def test_what_is_no_data_set_is_refused(
@@ -214,3 +214,12 @@ def test_the_shared_sets_load_by_path(shared: Callable[[str], Path]) -> None:
     t91 = load_dataset(str(shared("T91")))
     assert len(t91.photos("all")) == 91
     assert len(load_dataset(str(shared("Set5"))).photos("all")) == 5
+
+
+@pytest.mark.parametrize("name", ["samples+", "+samples", "samples++photos", "samples+ +x", "+"])
+def test_an_empty_part_is_not_the_present_folder(
+    photo_folder: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(photo_folder / "train")
+    with pytest.raises(DatasetError, match="has an empty part; join names by single"):
+        load_dataset(name)
