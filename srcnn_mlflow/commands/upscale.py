@@ -3,7 +3,9 @@
 import errno
 import logging
 import os
+import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +26,9 @@ from srcnn_mlflow.pictures.photos import digest, scan
 from srcnn_mlflow.pictures.picture_files import SUFFIXES, picture_files
 
 logger = logging.getLogger(__name__)
+
+# How results are called.
+_RESULT = re.compile(r"(?P<of>.+)-x[234](-bicubic)?\.png")
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def upscale_files(
 
     Raises:
         ModelError: the network was trained for another scale.
-        ImageError: there is no usable picture.
+        ImageError: there is no usable picture, or one would be replaced by its enlargement.
     """
     if model.upscaler.scale != scale:
         raise ModelError(
@@ -122,6 +127,7 @@ def upscale_files(
         )
     # The shell leaves a ~ alone in `-P input=~/photos`.
     targets = _plan_outputs(source.expanduser(), output.expanduser(), scale)
+    _check_targets(targets, compare)
     written: list[Path] = []
     largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
     for path, target in progress(targets, total=len(targets), label="upscaling"):
@@ -133,8 +139,7 @@ def upscale_files(
         try:
             written.append(_save(model.upscaler.upscale_image(image), target))
             if compare:
-                beside = target.with_name(f"{target.stem}-bicubic.png")
-                written.append(_save(bicubic_image(image, scale), beside))
+                written.append(_save(bicubic_image(image, scale), _beside(target)))
         except WriteError as error:
             if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
                 raise
@@ -167,6 +172,8 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
         )
     if output.is_file():
         raise ImageError(f"output {output} is a file; for a folder of pictures give a folder")
+    if output.is_dir() and output.samefile(source):
+        pictures = _without_results(pictures)
     # Where a.png and a.jpg lie side by side, the endings tell their results apart; what is left
     # of a.png.jpg without its own must not be taken for one of them.
     taken = Counter(name for path in pictures for name in (path.stem, path.name))
@@ -174,6 +181,51 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
     return [
         (path, output / f"{name}-x{scale}.png") for path, name in zip(pictures, names, strict=True)
     ]
+
+
+def _without_results(pictures: Sequence[Path]) -> list[Path]:
+    """Leave out what an earlier call has made of other pictures of the same folder."""
+    names = {name for path in pictures for name in (path.stem, path.name)}
+    results = [
+        path
+        for path in pictures
+        if (made := _RESULT.fullmatch(path.name)) is not None and made["of"] in names
+    ]
+    for path in results:
+        name = printable(path.name)
+        logger.info("left out: %s, which was made of another picture of this folder", name)
+    return [path for path in pictures if path not in results]
+
+
+def _check_targets(targets: Sequence[tuple[Path, Path]], compare: bool) -> None:
+    """Make sure that no original is replaced, whatever its path is spelled like.
+
+    Raises:
+        ImageError: a result would be.
+    """
+    sources = {_identity(source): source for source, _ in targets}
+    for _, target in targets:
+        for written in (target, _beside(target)) if compare else (target,):
+            identity = _identity(written)
+            if identity is not None and identity in sources:
+                raise ImageError(
+                    f"output {written} is the input {sources[identity]} itself, which it would "
+                    "replace; give another name or folder"
+                )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file a path leads to, through links and other spellings; None for none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino
+
+
+def _beside(target: Path) -> Path:
+    """Where bicubic's enlargement goes."""
+    return target.with_name(f"{target.stem}-bicubic.png")
 
 
 def _save(image: Image.Image, path: Path) -> Path:

@@ -130,3 +130,53 @@ def test_how_large_a_picture_may_be_is_set_from_outside(
     assert "1,200 pixels; the most allowed is 1,000" in said[-1]
     monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.0012")
     assert upscale_files(model, 2, tmp_path / "a.png", tmp_path / "out", False)
+
+
+def write_picture(path: Path) -> bytes:
+    Image.fromarray(textured_pixels(20, 20, 2)).save(path)
+    return path.read_bytes()
+
+
+@pytest.mark.parametrize("spelled", ["the same", "another way", "by a link", "through a hard link"])
+def test_a_target_that_is_the_source_is_refused(
+    model: ChosenModel, tmp_path: Path, spelled: str
+) -> None:
+    source = tmp_path / "a.png"
+    original = write_picture(source)
+    link = tmp_path / "link.png"
+    if spelled == "by a link":
+        link.symlink_to(source)
+    elif spelled == "through a hard link":
+        link.hardlink_to(source)
+    target = {"the same": source, "another way": tmp_path / ".." / tmp_path.name / "a.png"}
+    with pytest.raises(ImageError, match=r"is the input .* itself, which it would replace; give"):
+        upscale_files(model, 2, source, target.get(spelled, link), False)
+    assert source.read_bytes() == original
+    assert link.is_symlink() == (spelled == "by a link")
+
+
+def test_bicubics_result_does_not_replace_the_source_either(
+    model: ChosenModel, tmp_path: Path
+) -> None:
+    original = write_picture(tmp_path / "a-bicubic.png")
+    with pytest.raises(ImageError, match="which it would replace"):
+        upscale_files(model, 2, tmp_path / "a-bicubic.png", tmp_path / "a.png", True)
+    assert (tmp_path / "a-bicubic.png").read_bytes() == original
+    assert not (tmp_path / "a.png").exists()
+
+
+def test_a_folder_into_itself_takes_no_result_for_a_picture(
+    model: ChosenModel, tmp_path: Path, said: list[str]
+) -> None:
+    originals = {name: write_picture(tmp_path / name) for name in ("deep.png", "b.jpg", "c-x2.png")}
+    # Nothing is named c here, so that one is a picture of its own.
+    expected = {*originals, "c-x2-x2.png", "c-x2-x2-bicubic.png"}
+    expected |= {f"{stem}-x2{end}.png" for stem in ("deep", "b") for end in ("", "-bicubic")}
+    for _ in range(3):
+        written = upscale_files(model, 2, tmp_path, tmp_path, True)
+        assert len(written) == 6
+        assert {path.name for path in tmp_path.iterdir()} == expected
+    assert (
+        said.count("left out: deep-x2.png, which was made of another picture of this folder") == 2
+    )
+    assert {name: (tmp_path / name).read_bytes() for name in originals} == originals
