@@ -23,6 +23,7 @@ from contextlib import (
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+import hypothesis
 import numpy as np
 import pytest
 from filelock import FileLock
@@ -46,6 +47,10 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 # Seven processes of a server, each of which takes seconds to start, for jobs that nothing here has.
 os.environ["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] = "false"
+
+# How long an example takes says more of the machine's other work than of the code.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 # What takes minutes goes first, so that no process is left with it at the end.
 LONGEST = ("tests/journeys/test_project.py", "tests/journeys/", "tests/commands/", "tests/tracking")

@@ -97,10 +97,9 @@ def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] |
     while not judgement.shortcomings:
         # Before the alias, so that no champion is without its reason if the process is killed.
         _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}")
-        present = registry.version_with_alias(scale, CHAMPION)
-        if present == champion:
-            registry.promote(scale, found.version)
+        if registry.replace_champion(scale, found.version, champion):
             return _accept(scale, found.version, champion, judgement)
+        present = registry.version_with_alias(scale, CHAMPION)
         logger.info("version %s has become champion meanwhile; judging against it", present)
         champion = present
         judgement = _judge_against(champion, challenger_scores, split.photos, scale)

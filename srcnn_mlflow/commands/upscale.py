@@ -186,11 +186,11 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
 def _without_results(pictures: Sequence[Path]) -> list[Path]:
     """Leave out what an earlier call has made of other pictures of the same folder."""
     names = {name for path in pictures for name in (path.stem, path.name)}
-    results = [
-        path
+    results = {
+        path: None
         for path in pictures
         if (made := _RESULT.fullmatch(path.name)) is not None and made["of"] in names
-    ]
+    }
     for path in results:
         name = printable(path.name)
         logger.info("left out: %s, which was made of another picture of this folder", name)

@@ -176,7 +176,6 @@ def test_a_folder_into_itself_takes_no_result_for_a_picture(
         written = upscale_files(model, 2, tmp_path, tmp_path, True)
         assert len(written) == 6
         assert {path.name for path in tmp_path.iterdir()} == expected
-    assert (
-        said.count("left out: deep-x2.png, which was made of another picture of this folder") == 2
-    )
+    told = "left out: deep-x2.png, which was made of another picture of this folder"
+    assert said.count(told) == 2
     assert {name: (tmp_path / name).read_bytes() for name in originals} == originals
