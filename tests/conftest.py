@@ -53,7 +53,10 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 # What takes minutes goes first, so that no process is left with it at the end.
-LONGEST = ("tests/journeys/test_project.py", "tests/journeys/", "tests/commands/", "tests/tracking")
+LONGEST = (
+    *("tests/journeys/test_project.py", "tests/training/test_distributed.py", "tests/journeys/"),
+    *("tests/commands/", "tests/tracking/", "tests/training/", "tests/test_parameters.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
