@@ -186,15 +186,15 @@ def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Pa
 def _without_results(pictures: Sequence[Path]) -> list[Path]:
     """Leave out what an earlier call has made of other pictures of the same folder."""
     names = {name for path in pictures for name in (path.stem, path.name)}
-    results = {
-        path: None
-        for path in pictures
-        if (made := _RESULT.fullmatch(path.name)) is not None and made["of"] in names
-    }
-    for path in results:
+    originals = []
+    for path in pictures:
+        made = _RESULT.fullmatch(path.name)
+        if made is None or made["of"] not in names:
+            originals.append(path)
+            continue
         name = printable(path.name)
         logger.info("left out: %s, which was made of another picture of this folder", name)
-    return [path for path in pictures if path not in results]
+    return originals
 
 
 def _check_targets(targets: Sequence[tuple[Path, Path]], compare: bool) -> None:

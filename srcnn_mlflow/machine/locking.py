@@ -1,6 +1,9 @@
 """Let one process at a time do what two would spoil."""
 
+import getpass
+import hashlib
 import logging
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +37,17 @@ def one_at_a_time(path: Path, what: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def temporary_lock(purpose: str, what: str) -> Path:
+    """A file for the processes of this machine to lock, for what is no file of its own.
+
+    Args:
+        purpose: a word of the file's name.
+        what: is locked, such as an address with a name; only its digest is shown.
+    """
+    digest = hashlib.sha256(what.encode()).hexdigest()[:16]
+    return Path(tempfile.gettempdir()) / f"srcnn-{purpose}-{getpass.getuser()}-{digest}.lock"
 
 
 def _acquire(lock: FileLock, what: str) -> None:

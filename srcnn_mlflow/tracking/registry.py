@@ -2,8 +2,6 @@
 
 import atexit
 import base64
-import getpass
-import hashlib
 import io
 import re
 import shutil
@@ -11,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir, mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any
 
 import mlflow
@@ -25,7 +23,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.faults import is_fault_of_disk
-from srcnn_mlflow.machine.locking import one_at_a_time
+from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
@@ -240,18 +238,12 @@ def replace_champion(scale: int, version: int, expected: int | None) -> bool:
     Returns:
         Whether it is champion now.
     """
-    with one_at_a_time(_promotion_lock(scale), f"promotes a version of {model_name(scale)}"):
+    lock = temporary_lock("promotion", f"{mlflow.get_registry_uri()} {model_name(scale)}")
+    with one_at_a_time(lock, f"promotes a version of {model_name(scale)}"):
         if version_with_alias(scale, CHAMPION) != expected:
             return False
         promote(scale, version)
         return True
-
-
-def _promotion_lock(scale: int) -> Path:
-    """What the processes of a machine lock that use the same registry."""
-    registry = f"{mlflow.get_registry_uri()} {model_name(scale)}"
-    digest = hashlib.sha256(registry.encode()).hexdigest()[:16]
-    return Path(gettempdir()) / f"srcnn-promotion-{getpass.getuser()}-{digest}.lock"
 
 
 def promote(scale: int, version: int) -> None:

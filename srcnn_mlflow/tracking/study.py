@@ -1,8 +1,5 @@
 """A study in Optuna: where it is kept, who runs which trial, and what to try next."""
 
-import getpass
-import hashlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -19,7 +16,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from srcnn_mlflow.machine.errors import SweepError
-from srcnn_mlflow.machine.locking import one_at_a_time
+from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.messages import undisturbed_logging
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import first_line
@@ -83,8 +80,7 @@ class Place:
         """What the processes of a machine lock: beside a file, or else in the temporary folder."""
         if self.is_sqlite:
             return Path(f"{self.url.database}.lock")
-        digest = hashlib.sha256(f"{self} {self.name}".encode()).hexdigest()[:16]
-        return Path(tempfile.gettempdir()) / f"srcnn-sweep-{getpass.getuser()}-{digest}.lock"
+        return temporary_lock("sweep", f"{self} {self.name}")
 
     @contextmanager
     def errors_told(self) -> Iterator[None]:
