@@ -13,12 +13,14 @@ from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.imaging import (
     FloatPlane,
     Plane,
-    bicubic_image,
-    bleed,
-    luma,
+    assemble,
+    enlarge,
+    enlarge_plane,
+    luma_of,
     to_eight_bit,
     upscale,
 )
+from srcnn_mlflow.pictures.picture import Picture
 
 TILE = 512
 # Rows and columns of a plane.
@@ -80,34 +82,32 @@ class Upscaler:
         """
         return to_eight_bit(self.sharpen(upscale(plane, self.scale)))
 
-    def upscale_image(self, image: Image.Image) -> Image.Image:
+    def upscale_picture(self, picture: Picture) -> Picture:
         """Enlarge a picture; colour and transparency are enlarged by bicubic interpolation.
 
         The network works on luma alone. What it changes there is added to red, green and blue
         alike, which leaves the chroma as it was.
 
         Args:
-            image: mode L, LA, RGB or RGBA, as `imaging.open_image` gives it.
+            picture: of 8 or 16 bits.
 
         Returns:
-            A picture of the same mode, `scale` times as wide and high.
+            A picture of the same bands and depth, `scale` times as wide and high.
         """
-        if image.mode == "L":
-            return Image.fromarray(self.upscale_luma(np.asarray(image)))
-        colour = image.mode.removesuffix("A")
-        bicubic = upscale(luma(image if image.mode == "RGB" else bleed(image)), self.scale)
+        plane = luma_of(picture)
+        bicubic = np.clip(enlarge_plane(plane, picture.alpha, self.scale), 0, 255)
         step = self.sharpen(bicubic)
+        if picture.colours == 1:
+            return assemble(picture, self.scale, [step])
         step -= bicubic
         # Large pictures: what is no longer needed makes room for what comes next.
-        del bicubic
-        if colour == "RGB":
-            step *= np.float32(RGB_PER_LUMA)
-        bands = list(bicubic_image(image, self.scale).split())
-        for number in range(len(colour)):
-            bands[number] = _add(bands[number], step)
-        result = Image.merge(image.mode, bands)
-        result.info = dict(image.info)
-        return result
+        del bicubic, plane
+        step *= np.float32(RGB_PER_LUMA)
+        return enlarge(picture, self.scale, step)
+
+    def upscale_image(self, image: Image.Image) -> Image.Image:
+        """`upscale_picture` for a Pillow picture of mode L, LA, RGB or RGBA."""
+        return self.upscale_picture(Picture.of(image)).image()
 
     def _run(self, plane: FloatPlane) -> FloatPlane:
         batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
@@ -137,15 +137,6 @@ def tiles(shape: tuple[int, int], halo: int) -> Iterator[tuple[Area, Area, Area]
                 (slice(above, above + bottom - top), slice(before, before + right - left)),
                 (slice(top, bottom), slice(left, right)),
             )
-
-
-def _add(band: Image.Image, step: FloatPlane) -> Image.Image:
-    """Add a float plane to an 8-bit one, a strip of rows at a time."""
-    pixels = np.array(band)
-    for top in range(0, len(pixels), TILE):
-        rows = slice(top, top + TILE)
-        pixels[rows] = to_eight_bit(pixels[rows] + step[rows])
-    return Image.fromarray(pixels)
 
 
 def _load(model: Path | bytes) -> _Network:

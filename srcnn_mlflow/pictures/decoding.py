@@ -1,111 +1,197 @@
-"""Open picture files safely: every picture that enters the package comes through `open_image`."""
+"""Open picture files safely: every picture that enters the package comes through `open_picture`."""
 
 import io
 import logging
 import re
 import stat
-import struct
 import warnings
-import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
+import imagecodecs
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.pictures.metadata import (
+    DAMAGED,
+    Metadata,
+    orientation,
+    read_metadata,
+    statements,
+    tiff_statements,
+)
+from srcnn_mlflow.pictures.picture import Picture, Pixels
+from srcnn_mlflow.pictures.tiff import SIGNATURES, TiffLayout, decode_tiff, read_layout
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF", "AVIF", "JPEG2000", "PPM", "QOI")
+READ = "PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF or JPEG 2000 picture"
 # What Pillow itself takes for a decompression bomb.
 MAX_PIXELS = 178_956_970
-# `open_image` looks at every size before it decodes, and may be told to allow more than Pillow.
+# `open_picture` looks at every size before it decodes, and may be told to allow more than Pillow.
 Image.MAX_IMAGE_PIXELS = None
 
 # What Pillow finds odd about a file is harmless, or ends in an exception. It is silenced for good,
 # because pictures are decoded in several threads, and `catch_warnings` would change all of them.
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
-# What damaged files make the decoders raise.
-_DAMAGED = (
-    *(struct.error, zlib.error, ArithmeticError, AttributeError, EOFError, LookupError),
-    *(OSError, SyntaxError, TypeError, ValueError),
-)
 # As many as libtiff allows; progressive pictures have about ten. Each scan goes over the whole
 # picture, so a small file of very many would keep the decoder busy for hours.
 MAX_SCANS = 100
 # The JPEG markers that are followed by a length, and the end of the image (T.81, table B.1).
 _JPEG_MARKER = re.compile(rb"\xff([\x02-\xcf\xd9-\xfe])")
 _START_OF_SCAN, _END_OF_IMAGE = b"\xda", b"\xd9"
-# EXIF 2.32, tag 0x0112.
-_ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+# EXIF 2.32, tag 0x0112: what turns each orientation upright.
+_UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored),
 }
+_HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+_HEIF_IS_READ = False
+ONLY_FIRST = "only the first of its frames or pages"
+_BITS_PER_SAMPLE = 258  # TIFF 6.0
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
-# TIFF 6.0, section 3.
-_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 # A PNG names its transparent colour at the file's depth, and Pillow compares it with 8 bits.
 _EIGHT_BIT_KEYS: dict[str, Callable[[int], int]] = {
     "L;2": lambda level: level * 85,
     "L;4": lambda level: level * 17,
-    "RGB;16B": lambda level: level >> 8,
 }
 
 
-def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
-    """Decode one picture, upright, with 8 bits a channel.
+def open_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
+    """Decode one picture, upright, with 8 or 16 bits a channel as its file has.
 
-    Palette pictures become colour, CMYK is converted with its embedded profile where it has
-    a sound one, 16-bit grey is scaled down to 8 bits (of 16-bit colour, Pillow keeps the high
-    bytes), EXIF rotation is applied, and of an animation the first frame is taken. An embedded
-    RGB colour profile stays in `info["icc_profile"]`.
+    Palette pictures become colour, CMYK and L*a*b* become sRGB, EXIF rotation is applied, and of
+    an animation or of several pages the first is taken.
 
     Args:
-        source: a file, or the bytes of one: PNG, JPEG, BMP, TIFF or WebP.
+        source: a file, or the bytes of one: see `READ`; also PPM and QOI.
         max_pixels: refuse larger pictures before they are decoded.
 
-    Returns:
-        A picture of mode L, LA, RGB or RGBA.
-
     Raises:
-        ImageError: not a picture, damaged, too large, or of a kind without an 8-bit meaning
-            (floating point or 32-bit integers).
+        ImageError: not a picture, damaged, too large, or of a kind without a meaning in 8 or 16
+            bits (floating point, signed or 32-bit integers).
     """
     name = printable(source.name) if isinstance(source, Path) else "the image"
     try:
         # Reading a pipe may wait for ever, and a device may never end.
         if isinstance(source, Path) and not stat.S_ISREG(source.stat().st_mode):
             raise ImageError(f"{name} is a folder, a pipe or a device, not a picture file")
-        image: Image.Image = Image.open(
-            source if isinstance(source, Path) else io.BytesIO(source), formats=FORMATS
-        )
-        _check_size(image, name, max_pixels)
-        _check_scans(image, name)
-        raw_mode = _raw_mode(image)
-        _mend_transparency(image, raw_mode)
-        image.load()
-        if raw_mode == "LA;16B":  # which Pillow makes colour
-            image = image.convert("LA")
-        return _as_eight_bit(_upright(image), name)
+        with source.open("rb") if isinstance(source, Path) else io.BytesIO(source) as file:
+            return _decode(file, name, max_pixels)
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a PNG, JPEG, BMP, TIFF or WebP picture") from None
+        raise ImageError(f"{name} is not a {READ}") from None
     except MemoryError:
         raise ImageError(f"{name} does not fit the memory of this machine") from None
-    except _DAMAGED as error:
+    except DAMAGED as error:
         # An error of the system repeats the path in its text.
         reason = getattr(error, "strerror", None) or error
         raise ImageError(f"{name} cannot be read as a picture: {reason}") from error
 
 
-def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
-    width, height = image.size
+def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
+    """`open_picture` for what is measured: rounded to 8 bits, of mode L, LA, RGB or RGBA."""
+    return open_picture(source, max_pixels).image()
+
+
+def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
+    signature = file.read(12)
+    _name_what_is_not_read(signature, name)
+    layout = read_layout(file, name) if signature[:4] in SIGNATURES else None
+    if layout is not None and not layout.by_pillow:
+        return _decode_by_libtiff(file, layout, name, max_pixels)
+    file.seek(0)
+    image = _opened(file, layout, name)
+    _check_size(image.size, name, max_pixels)
+    _check_scans(image, name)
+    notes = _notes(image, layout)
+    pixels = _pixels(image, file, name)
+    exif = _exif(image)
+    grey = pixels.ndim == 2 or pixels.shape[2] == 2
+    return _upright(pixels, exif, read_metadata(statements(image), exif, grey), notes)
+
+
+def _decode_by_libtiff(file: BinaryIO, layout: TiffLayout, name: str, max_pixels: int) -> Picture:
+    _check_size((layout.width, layout.height), name, max_pixels)
+    file.seek(0)
+    exif = Image.Exif()
+    exif.load_from_fp(file)
+    said = tiff_statements(exif)
+    metadata = read_metadata(said, exif, grey=layout.grey)
+    file.seek(0)
+    notes = (ONLY_FIRST,) if layout.more_pages else ()
+    return _upright(decode_tiff(file.read(), layout), exif, metadata, notes)
+
+
+def _name_what_is_not_read(signature: bytes, name: str) -> None:
+    """Refuse what people take for a picture, or a picture for, by its own name."""
+    if not signature:
+        raise ImageError(f"{name} is empty")
+    if signature[4:8] == b"ftyp" and signature[8:12] in _HEIF and not _HEIF_IS_READ:
+        raise ImageError(
+            f"{name} is a HEIC picture, which is read where the Python package pillow-heif is "
+            "installed; or save it as JPEG or PNG"
+        )
+
+
+def _opened(file: BinaryIO, layout: TiffLayout | None, name: str) -> ImageFile.ImageFile:
+    try:
+        return Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError:
+        if layout is None:
+            raise
+        raise ImageError(
+            f"{name} is a TIFF file with {layout.samples} samples a pixel of {layout.bits} bits "
+            f"(photometric {layout.photometric}), which is not read; save it as RGB or grey"
+        ) from None
+
+
+def _exif(image: Image.Image) -> Image.Exif:
+    """What EXIF says; damaged EXIF counts as none."""
+    try:
+        return image.getexif()
+    except DAMAGED:
+        return Image.Exif()
+
+
+def _upright(
+    pixels: Pixels, exif: Image.Exif, metadata: Metadata, notes: tuple[str, ...]
+) -> Picture:
+    turned: Pixels = np.ascontiguousarray(_UPRIGHT[orientation(exif)](pixels))  # type: ignore[assignment]
+    return Picture(turned if turned.ndim == 3 else turned[..., None], metadata, notes)
+
+
+def _notes(image: ImageFile.ImageFile, layout: TiffLayout | None) -> tuple[str, ...]:
+    """What of a file does not come out of it."""
+    more = layout.more_pages if layout else getattr(image, "is_animated", False)
+    bits = _bits(image)
+    return (*((ONLY_FIRST,) if more else ()), *((f"8 of its {bits} bits",) if bits > 8 else ()))
+
+
+def _bits(image: ImageFile.ImageFile) -> int:
+    """Bits a channel where Pillow reads 8 of more."""
+    assert image.fp is not None
+    if image.mode in _MODES_16_BIT or image.format not in ("AVIF", "JPEG2000"):
+        return 8
+    image.fp.seek(0)
+    beginning = image.fp.read(4096)
+    if image.format == "AVIF":  # AV1-ISOBMFF, section 2.3.3
+        _, found, box = beginning.partition(b"av1C")
+        return 8 if not found or not box[2] & 0x40 else 12 if box[2] & 0x20 else 10
+    _, found, size = beginning.partition(b"\xff\x4f\xff\x51")  # T.800, annex A.5.1
+    return (size[38] & 0x7F) + 1 if found else 8
+
+
+def _check_size(size: tuple[int, int], name: str, max_pixels: int) -> None:
+    width, height = size
     if width * height > max_pixels:
         raise ImageError(
             f"{name} is {width}x{height}, {width * height:,} pixels; the most allowed is "
@@ -113,11 +199,10 @@ def _check_size(image: Image.Image, name: str, max_pixels: int) -> None:
         )
 
 
-def _check_scans(image: Image.Image, name: str) -> None:
+def _check_scans(image: ImageFile.ImageFile, name: str) -> None:
     """Refuse a JPEG that goes over its pixels more often than any encoder would."""
     if image.format not in ("JPEG", "MPO"):
         return
-    assert isinstance(image, ImageFile.ImageFile)
     assert image.fp is not None
     image.fp.seek(0)
     contents = image.fp.read()
@@ -131,77 +216,52 @@ def _check_scans(image: Image.Image, name: str) -> None:
         place = found.end() + int.from_bytes(contents[found.end() : found.end() + 2])
 
 
-def _raw_mode(image: Image.Image) -> str:
-    """How pixels lie in a PNG; known only until they are decoded."""
-    assert isinstance(image, ImageFile.ImageFile)
-    return str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
-
-
-def _mend_transparency(image: Image.Image, raw_mode: str) -> None:
-    """Bring the transparent colour of a PNG to 8 bits."""
+def _pixels(image: ImageFile.ImageFile, file: BinaryIO, name: str) -> Pixels:
+    """Decode, as they lie in the file: uint8 or uint16, of 2 dimensions where it is all grey."""
+    # How pixels lie in a PNG is known only until they are decoded.
+    raw_mode = str(image.tile[0].args) if image.format == "PNG" and image.tile else ""
     key = image.info.get("transparency")
-    if key is None or raw_mode not in _EIGHT_BIT_KEYS:
-        return
-    to_eight_bit_key = _EIGHT_BIT_KEYS[raw_mode]
-    image.info["transparency"] = (
-        tuple(map(to_eight_bit_key, key)) if isinstance(key, tuple) else to_eight_bit_key(key)
-    )
+    if key is not None and raw_mode in _EIGHT_BIT_KEYS:
+        image.info["transparency"] = _EIGHT_BIT_KEYS[raw_mode](key)
+    image.load()
+    if raw_mode.endswith(";16B"):  # of which Pillow keeps 8
+        file.seek(0)
+        deep: Pixels = imagecodecs.png_decode(file.read())
+        return deep
+    if image.mode in _MODES_16_BIT:
+        return _as_sixteen_bit(image)
+    if image.mode == "I" and image.format == "PPM":
+        return np.asarray(image).astype(np.uint16)
+    return np.asarray(_as_eight_bit(image, name))
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF orientation says; damaged EXIF counts as none."""
-    try:
-        orientation = image.getexif().get(0x0112)
-    except _DAMAGED:
-        return image
-    turn = _ORIENTATIONS.get(orientation) if isinstance(orientation, int) else None
-    if turn is None:
-        return image
-    upright = image.transpose(turn)
-    upright.info = image.info
-    return upright
+def _as_sixteen_bit(image: Image.Image) -> Pixels:
+    """Levels of 12 bits, which Pillow widens without scaling them, or of 16."""
+    (bits,) = getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (16,))
+    white = 2**bits - 1
+    doubled = np.asarray(image).astype(np.uint64) * (2 * 65_535) + white
+    levels: Pixels = (doubled // (2 * white)).astype(np.uint16)
+    return levels
 
 
 def _as_eight_bit(image: Image.Image, name: str) -> Image.Image:
-    profile = image.info.get("icc_profile")
     transparent = image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info
-    if image.mode in _MODES_16_BIT:
-        return _sixteen_to_eight_bit(image)
     if image.mode in ("I", "F"):
-        raise ImageError(
-            f"{name} holds {'32-bit integers' if image.mode == 'I' else 'floating point numbers'}; "
-            "save it with 8 or 16 bits a channel"
-        )
+        raise ImageError(f"{name} holds numbers of 32 bits; save it with 8 or 16 bits a channel")
     if image.mode == "P" and not image.getpalette():
         raise ImageError(f"{name} cannot be read as a picture: it has no palette")
     if image.mode == "CMYK":
-        return _cmyk_to_rgb(image, profile)
-    if image.mode in ("1", "L") and not transparent:
-        return _bare(image.convert("L"), None)
+        return _cmyk_to_rgb(image, image.info.get("icc_profile"))
     if image.mode in ("1", "L", "LA", "La"):
-        return _bare(image.convert("LA"), None)
-    mode = "RGBA" if transparent else "RGB"
-    return _bare(image if image.mode == mode else image.convert(mode), profile)
-
-
-def _sixteen_to_eight_bit(image: Image.Image) -> Image.Image:
-    deep = np.asarray(image).astype(np.uint32)
-    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})
-    # Pillow widens 12 bits without scaling them, and leaves inverted levels to its callers.
-    (bits,) = tags.get(_BITS_PER_SAMPLE, (16,))
-    white = 2**bits - 1
-    if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO:
-        deep = white - deep
-    grey = Image.fromarray(((2 * 255 * deep + white) // (2 * white)).astype(np.uint8))
-    key = image.info.get("transparency")
-    if key is not None:
-        grey.putalpha(Image.fromarray(np.where(deep == key, 0, 255).astype(np.uint8)))
-    return grey
+        mode = "LA" if transparent else "L"
+    else:
+        mode = "RGBA" if transparent else "RGB"
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     if profile is None:
-        return _bare(image.convert("RGB"), None)
+        return image.convert("RGB")
     try:
         converted = ImageCms.profileToProfile(
             image,
@@ -212,9 +272,4 @@ def _cmyk_to_rgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     except (OSError, ImageCms.PyCMSError):
         return _cmyk_to_rgb(image, None)  # a damaged profile counts as none
     assert converted is not None  # only an in-place conversion gives None
-    return _bare(converted, None)
-
-
-def _bare(image: Image.Image, profile: bytes | None) -> Image.Image:
-    image.info = {"icc_profile": profile} if profile else {}
-    return image
+    return converted

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.measuring.metrics import psnr, ssim
-from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.decoding import open_image, open_picture
 from srcnn_mlflow.pictures.imaging import (
     bleed,
     crop_image,
@@ -113,16 +113,33 @@ def test_cmyk_becomes_the_colour_a_viewer_shows() -> None:
     assert np.abs(pixels.astype(int) - [0, 255, 255]).max() < 6
 
 
-@pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_hidden_colours_give_way_to_their_neighbours(mode: str) -> None:
-    pixels = np.zeros((30, 30, len(mode)), np.uint8)
-    pixels[8:22, 8:22] = 255  # a white square; what is hidden around it is black
-    pixels[8:22, 8:12, 0] = 90
-    image = Image.fromarray(pixels)
-    assert image.mode == mode
-    bled = np.asarray(bleed(image).convert("RGB"))
-    assert np.array_equal(bled[8:22, 8:22], np.asarray(image.convert("RGB"))[8:22, 8:22])
-    assert bled[4:26, 15:26, 1 if mode == "RGBA" else 0].min() > 200
+def test_bleeding_leaves_what_is_visible_and_fills_the_rest_from_it() -> None:
+    plane = np.zeros((30, 31), np.float32)  # what is hidden is black
+    plane[8:22, 8:22], plane[8:22, 8:12] = 255, 90
+    alpha = np.zeros_like(plane)
+    alpha[8:22, 8:22] = 1
+    bled = bleed(plane, alpha)
+    assert np.array_equal(bled[8:22, 8:22], plane[8:22, 8:22])
+    assert bled[4:26, 15:].min() > 200
+    assert bled.min() >= 89.99
+    assert bled.max() <= 255.01
+
+
+@given(st.integers(0, 1000), st.integers(1, 40), st.integers(1, 40), st.integers(0, 255))
+def test_bleeding_of_one_colour_is_that_colour(
+    seed: int, height: int, width: int, level: int
+) -> None:
+    visible = np.random.default_rng(seed).random((height, width)) < 0.1
+    visible[0, 0] = True
+    plane = np.where(visible, level, 99).astype(np.float32)
+    bled = bleed(plane, visible.astype(np.float32))
+    assert np.allclose(bled, level, atol=1e-3)
+
+
+def test_nothing_visible_leaves_everything() -> None:
+    plane = textured_pixels(9, 7, 3)[..., 0].astype(np.float32)
+    assert np.array_equal(bleed(plane, np.zeros_like(plane)), plane)
+    assert np.array_equal(bleed(plane, np.ones_like(plane)), plane)
 
 
 def test_a_damaged_exif_entry_does_not_spoil_the_picture(colour: Image.Image) -> None:
@@ -147,13 +164,13 @@ def test_no_damage_ends_in_anything_but_a_picture_or_an_image_error(
 
 def test_a_colour_profile_stays_with_the_picture(colour: Image.Image) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    assert open_image(encoded(colour, icc_profile=profile)).info == {"icc_profile": profile}
+    assert open_picture(encoded(colour, icc_profile=profile)).metadata.profile == profile
 
 
 @pytest.mark.parametrize(
     ("contents", "says"),
     [
-        (b"", "is not a PNG"),
+        (b"", "is empty"),
         (b"hello, I am a text file", "is not a PNG"),
         (b"\x89PNG\r\n\x1a\n" + bytes(40), "is not a PNG|cannot be read"),
         (b"GIF89a" + bytes(30), "is not a PNG"),
