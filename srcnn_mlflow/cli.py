@@ -192,14 +192,21 @@ def sweep(**parameters: Any) -> None:
 @cli.command(cls=OnceCommand)
 @options(given.scale)
 @option("model", TEXT, "champion", "champion, shipped, an alias, a version, or a model URI.")
-@click.option("--input", "source", type=FILE, required=True, help="Picture or folder.")
+@click.option(
+    "--input",
+    "inputs",
+    type=FILE,
+    required=True,
+    multiple=True,
+    help="Picture or folder; several joined by +, or given one by one.",
+)
 @option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
 @option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
-def upscale(scale: int, model: str, source: Path, output: Path, compare: bool) -> None:
-    """Enlarge pictures, colour kept."""
+def upscale(scale: int, model: str, inputs: tuple[Path, ...], output: Path, compare: bool) -> None:
+    """Enlarge pictures, colour kept. Ends with 0 if at least one was; each other is named."""
     from srcnn_mlflow.commands.upscale import upscale_for_project
 
-    upscale_for_project(model, scale, source, output, compare)
+    upscale_for_project(model, scale, inputs, output, compare)
 
 
 @cli.command(cls=OnceCommand, name="import-weights")

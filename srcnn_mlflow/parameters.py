@@ -113,9 +113,10 @@ class OnceCommand(click.Command):
         Raises:
             UsageError: an option is named twice.
         """
+        several = {name for one in self.params if one.multiple for name in one.opts}
         given = [argument.partition("=")[0] for argument in args if argument.startswith("--")]
         for name in given:
-            if given.count(name) > 1:
+            if given.count(name) > 1 and name not in several:
                 raise click.UsageError(f"{name} is given {given.count(name)} times; give it once")
         return super().parse_args(ctx, args)
 

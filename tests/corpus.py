@@ -20,8 +20,8 @@ Pixels = NDArray[np.uint8]
 
 PHOTO = textured_pixels(48, 64, 7)
 GREY = PHOTO[..., 1]
-UNREADABLE = "cannot be read as a picture|is not a PNG, JPEG, BMP, TIFF or WebP picture"
-NO_PICTURE = "is not a PNG, JPEG, BMP, TIFF or WebP picture"
+NO_PICTURE = "is not a PNG, JPEG, BMP, TIFF, WebP, GIF, AVIF or JPEG 2000 picture"
+UNREADABLE = f"cannot be read as a picture|is a TIFF file that|{NO_PICTURE}"
 TOO_LARGE = r"pixels; the most allowed is"
 NO_FILE = "is a folder, a pipe or a device, not a picture file"
 
@@ -225,7 +225,9 @@ def flat(value: int, *shape: int) -> Pixels:
 DEEP = (257 * GREY.astype(np.int32) + np.arange(GREY.size).reshape(GREY.shape) % 257 - 128).clip(
     0, 65535
 )
-DEEP_COLOUR = 256 * PHOTO.astype(np.int32) + np.arange(PHOTO.size).reshape(PHOTO.shape) % 256
+DEEP_COLOUR = (
+    257 * PHOTO.astype(np.int32) + np.arange(PHOTO.size).reshape(PHOTO.shape) % 257 - 128
+).clip(0, 65535)
 HALF = np.where(np.arange(64) < 32, 0, 255).astype(np.uint8) + flat(0, 48, 64)
 FRAMES = [Image.fromarray(PHOTO[:, ::-1]), Image.fromarray(PHOTO[::-1])]
 FOURS = GREY // 17 * 17
@@ -296,7 +298,7 @@ DAMAGED = {
         f"truncated {form}": refused(f"cut.{form.lower()}", functools.partial(truncated, form))
         for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
     },
-    "empty": no_picture("empty.png", b""),
+    "empty": refused("empty.png", lambda: b"", "is empty"),
     "one byte": no_picture("byte.png", b"\x89"),
     "PNG header alone": refused("header.png", lambda: encoded(PHOTO)[:33]),
     "PNG signature alone": refused("signature.png", lambda: PNG_SIGNATURE),
@@ -322,12 +324,6 @@ DAMAGED = {
     "HTML": no_picture("html.png", b"<!doctype html><title>404</title>"),
     "SVG": no_picture("svg.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
     "PDF": no_picture("pdf.png", b"%PDF-1.7\n1 0 obj <<>> endobj"),
-    "GIF": refused("gif.png", lambda: encoded(PALETTE, "GIF"), NO_PICTURE),
-    "animated GIF": refused(
-        "animated.jpg",
-        lambda: encoded(PALETTE, "GIF", save_all=True, append_images=FRAMES),
-        NO_PICTURE,
-    ),
     "ICO": refused("icon.bmp", lambda: encoded(PHOTO, "ICO"), NO_PICTURE),
     "TIFF with 60000 samples": no_picture("samples.tif", tiff((4, 4), bytes(16), samples=60000)),
     "TIFF with endless tags": refused(
@@ -387,6 +383,19 @@ SIZES = {
 }
 
 ODD = {
+    "GIF": used("gif.png", lambda: encoded(PALETTE, "GIF"), np.asarray(PALETTE.convert("RGB"))),
+    "animated GIF": used(
+        "animated.gif",
+        lambda: encoded(PALETTE, "GIF", save_all=True, append_images=FRAMES),
+        np.asarray(PALETTE.convert("RGB")),
+    ),
+    "JPEG 2000": lossless("photo.jp2", PHOTO, "JPEG2000", irreversible=False),
+    "AVIF": used("photo.avif", lambda: encoded(PHOTO, "AVIF", quality=95), PHOTO, 4),
+    "PPM": lossless("photo.ppm", PHOTO, "PPM"),
+    "PGM of 16 bits": used(
+        "deep.pgm", lambda: b"P5 64 48 65535 " + DEEP.astype(">u2").tobytes(), GREY
+    ),
+    "QOI": lossless("photo.qoi", PHOTO, "QOI"),
     "JPEG named png": used("jpeg.png", lambda: encoded(PHOTO, "JPEG"), JPEG_PHOTO),
     "PNG named txt": used("png.txt", lambda: encoded(PHOTO), PHOTO, listed=False),
     "PNG data with a wrong checksum": used(
@@ -435,7 +444,6 @@ ODD = {
         lambda: png((64, 48), 16, 0, big_endian(DEEP), key(int(DEEP[5, 5]))),
         with_alpha(GREY, np.not_equal(DEEP, DEEP[5, 5])),
     ),
-    # Of these, Pillow keeps the high bytes.
     "16-bit grey with alpha": used(
         "deep-alpha.png",
         lambda: png(
@@ -460,7 +468,7 @@ ODD = {
             big_endian(DEEP_COLOUR.reshape(48, -1)),
             key(*(int(level) for level in DEEP_COLOUR[5, 5])),
         ),
-        with_alpha(PHOTO, np.not_equal(PHOTO, PHOTO[5, 5]).any(axis=2)),
+        with_alpha(PHOTO, np.not_equal(DEEP_COLOUR, DEEP_COLOUR[5, 5]).any(axis=2)),
     ),
     "16-bit colour with alpha": used(
         "deep-rgba.png",

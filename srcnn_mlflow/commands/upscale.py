@@ -3,15 +3,13 @@
 import errno
 import logging
 import os
-import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from PIL import Image
-
+from srcnn_mlflow import __version__
 from srcnn_mlflow.commands.project import under_project
+from srcnn_mlflow.commands.upscale_targets import Targets, beside, plan_targets
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, WriteError
 from srcnn_mlflow.machine.limits import read_limit
@@ -20,15 +18,17 @@ from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.pictures.decoding import MAX_PIXELS, open_image
-from srcnn_mlflow.pictures.imaging import bicubic_image
+from srcnn_mlflow.pictures.decoding import MAX_PIXELS, open_picture
+from srcnn_mlflow.pictures.encoding import write_png
+from srcnn_mlflow.pictures.imaging import enlarge
+from srcnn_mlflow.pictures.metadata import enlarged
 from srcnn_mlflow.pictures.photos import digest, scan
-from srcnn_mlflow.pictures.picture_files import SUFFIXES, picture_files
+from srcnn_mlflow.pictures.picture import Picture
 
 logger = logging.getLogger(__name__)
 
-# How results are called.
-_RESULT = re.compile(r"(?P<of>.+)-x[234](-bicubic)?\.png")
+# zlib's own default.
+PNG_LEVEL = 6
 
 
 @dataclass(frozen=True)
@@ -39,27 +39,39 @@ class ChosenModel:
     label: str
 
 
+@dataclass(frozen=True)
+class Upscaled:
+    """What `upscale_files` has done.
+
+    Attributes:
+        pictures: those that were enlarged.
+        written: the files that they became.
+    """
+
+    pictures: list[Path]
+    written: list[Path]
+
+
 def upscale_for_project(
-    reference: str, scale: int, source: Path, output: Path, compare: bool
+    reference: str, scale: int, inputs: Sequence[Path], output: Path, compare: bool
 ) -> None:
     """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
 
     Arguments and errors are those of `choose_model` and `upscale_files`.
     """
     if not under_project():
-        upscale_files(choose_model(reference, scale), scale, source, output, compare)
+        upscale_files(choose_model(reference, scale), scale, inputs, output, compare)
         return
     # Imported here, because MLflow takes seconds and upscaling needs none of it.
     from srcnn_mlflow.tracking import active_run, runs
 
-    with runs.track("upscale", scale, {}, f"upscale x{scale} {source.name}"):
+    name = "+".join(map(str, inputs))
+    with runs.track("upscale", scale, {}, f"upscale x{scale} {inputs[0].name}"):
         model = choose_model(reference, scale)
         active_run.set_tags({"model_uri": model.label})
-        upscale_files(model, scale, source, output, compare)
-        found = source.expanduser()
-        pictures = [found] if found.is_file() else picture_files(found)
-        photos = tuple(scan(str(source), pictures)[0])
-        active_run.log_split(Split(str(source), "upscale", photos, digest(photos)))
+        done = upscale_files(model, scale, inputs, output, compare)
+        photos = tuple(scan(name, done.pictures)[0])
+        active_run.log_split(Split(name, "upscale", photos, digest(photos)))
 
 
 def choose_model(reference: str, scale: int) -> ChosenModel:
@@ -100,21 +112,18 @@ def shipped_model(scale: int) -> ChosenModel:
 
 
 def upscale_files(
-    model: ChosenModel, scale: int, source: Path, output: Path, compare: bool
-) -> list[Path]:
-    """Enlarge a picture, or every picture of a folder, into PNG files.
+    model: ChosenModel, scale: int, inputs: Sequence[Path], output: Path, compare: bool
+) -> Upscaled:
+    """Enlarge pictures, and every picture of folders, into PNG files.
 
     Pictures that cannot be used are named and left out.
 
     Args:
         model: the network.
         scale: what was asked for; the network must agree.
-        source: a picture file or a folder of them.
+        inputs: picture files, folders of them, or several of these in one, joined by `+`.
         output: a folder, made where needed; or, for one picture, a file ending in `.png`.
         compare: write the bicubic enlargement beside each.
-
-    Returns:
-        The files that were written.
 
     Raises:
         ModelError: the network was trained for another scale.
@@ -126,109 +135,58 @@ def upscale_files(
             f"scale={model.upscaler.scale}, or another model"
         )
     # The shell leaves a ~ alone in `-P input=~/photos`.
-    targets = _plan_outputs(source.expanduser(), output.expanduser(), scale)
-    _check_targets(targets, compare)
-    written: list[Path] = []
+    targets = plan_targets(inputs, output.expanduser(), scale, compare)
+    for line in targets.left_out:
+        logger.warning("left out: %s", line)
+    done = Upscaled([], [])
     largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
-    for path, target in progress(targets, total=len(targets), label="upscaling"):
+    made_by = f"srcnn-mlflow {__version__}, {model.label}"
+    for path, target in progress(targets.pairs, total=len(targets.pairs), label="upscaling"):
         try:
-            image = open_image(path, largest)
+            picture = open_picture(path, largest)
+            for note in picture.notes:
+                logger.info("note: of %s, %s is taken", printable(path.name), note)
+            written = [_save(model.upscaler.upscale_picture(picture), scale, made_by, target)]
+            if compare:
+                bicubic = enlarge(picture, scale)
+                written.append(_save(bicubic, scale, "bicubic interpolation", beside(target)))
         except ImageError as error:
             logger.warning("skipped: %s", error)
-            continue
-        try:
-            written.append(_save(model.upscaler.upscale_image(image), target))
-            if compare:
-                written.append(_save(bicubic_image(image, scale), _beside(target)))
+        except MemoryError:
+            logger.warning(
+                "skipped: %s does not fit the memory of this machine; cut it into parts, or give "
+                "it to a machine with more",
+                printable(path.name),
+            )
         except WriteError as error:
             if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
                 raise
             logger.warning(
                 "skipped: the name of what %s becomes is too long; rename it", printable(path.name)
             )
-    if not written:
-        raise ImageError(f"none of the {len(targets)} file(s) of {source} could be upscaled")
-    logger.info("wrote %d file(s) to %s with %s", len(written), written[0].parent, model.label)
-    return written
+        else:
+            done.pictures.append(path)
+            done.written.extend(written)
+    _tell(done, targets, model)
+    return done
 
 
-def _plan_outputs(source: Path, output: Path, scale: int) -> list[tuple[Path, Path]]:
-    if source.is_file():
-        if output.suffix.lower() == ".png":
-            return [(source, output)]
-        if output.suffix.lower() in SUFFIXES:
-            raise ImageError(
-                f"output {output} would be a PNG file; give a name that ends in .png, or a folder"
-            )
-        return [(source, output / f"{source.stem}-x{scale}.png")]
-    if not source.is_dir():
-        what = "is neither a file nor a folder" if source.exists() else "does not exist"
-        raise ImageError(f"input {source} {what}; give a picture or a folder of pictures")
-    pictures = picture_files(source)
-    if not pictures:
-        raise ImageError(
-            f"folder {source} holds no PNG, JPEG, BMP, TIFF or WebP file; its subfolders are not "
-            "searched"
-        )
-    if output.is_file():
-        raise ImageError(f"output {output} is a file; for a folder of pictures give a folder")
-    if output.is_dir() and output.samefile(source):
-        pictures = _without_results(pictures)
-    # Where a.png and a.jpg lie side by side, the endings tell their results apart; what is left
-    # of a.png.jpg without its own must not be taken for one of them.
-    taken = Counter(name for path in pictures for name in (path.stem, path.name))
-    names = [path.stem if taken[path.stem] == 1 else path.name for path in pictures]
-    return [
-        (path, output / f"{name}-x{scale}.png") for path, name in zip(pictures, names, strict=True)
-    ]
+def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
+    tried = len(targets.pairs)
+    left_out = tried - len(done.pictures) + len(targets.left_out)
+    if not done.written:
+        raise ImageError(f"none of the {tried} picture(s) could be upscaled; see above for each")
+    logger.info(
+        "wrote %d file(s) to %s with %s%s",
+        len(done.written),
+        done.written[0].parent.absolute(),
+        model.label,
+        f"; left out {left_out} file(s), each named above" if left_out else "",
+    )
 
 
-def _without_results(pictures: Sequence[Path]) -> list[Path]:
-    """Leave out what an earlier call has made of other pictures of the same folder."""
-    names = {name for path in pictures for name in (path.stem, path.name)}
-    originals = []
-    for path in pictures:
-        made = _RESULT.fullmatch(path.name)
-        if made is None or made["of"] not in names:
-            originals.append(path)
-            continue
-        name = printable(path.name)
-        logger.info("left out: %s, which was made of another picture of this folder", name)
-    return originals
-
-
-def _check_targets(targets: Sequence[tuple[Path, Path]], compare: bool) -> None:
-    """Make sure that no original is replaced, whatever its path is spelled like.
-
-    Raises:
-        ImageError: a result would be.
-    """
-    sources = {_identity(source): source for source, _ in targets}
-    for _, target in targets:
-        for written in (target, _beside(target)) if compare else (target,):
-            identity = _identity(written)
-            if identity is not None and identity in sources:
-                raise ImageError(
-                    f"output {written} is the input {sources[identity]} itself, which it would "
-                    "replace; give another name or folder"
-                )
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Which file a path leads to, through links and other spellings; None for none."""
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return about.st_dev, about.st_ino
-
-
-def _beside(target: Path) -> Path:
-    """Where bicubic's enlargement goes."""
-    return target.with_name(f"{target.stem}-bicubic.png")
-
-
-def _save(image: Image.Image, path: Path) -> Path:
-    with atomic_write(path) as partial:
-        image.save(partial, "PNG", icc_profile=image.info.get("icc_profile"))
+def _save(picture: Picture, scale: int, made_by: str, path: Path) -> Path:
+    said = enlarged(picture.metadata, scale, picture.width, picture.height, made_by)
+    with atomic_write(path) as partial, partial.open("wb") as file:
+        write_png(replace(picture, metadata=said), file, PNG_LEVEL)
     return path

@@ -111,7 +111,12 @@ class Upscaler:
 
     def _run(self, plane: FloatPlane) -> FloatPlane:
         batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
-        (output,) = self._session.run(None, {"luma": batch})
+        try:
+            (output,) = self._session.run(None, {"luma": batch})
+        except Exception as error:  # the runtime's exceptions share no base class of their own
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
         sharp: FloatPlane = np.clip(output[0, 0] * np.float32(255), 0, 255)
         return sharp
 

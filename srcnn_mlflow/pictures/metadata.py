@@ -151,6 +151,12 @@ def enlarged(metadata: Metadata, scale: int, width: int, height: int, made_by: s
     )
 
 
+def with_note(metadata: Metadata, note: str) -> Metadata:
+    """Add a sentence to what is said of a picture in words."""
+    words = f"{metadata.text.get('Comment', '')} {note}".strip()
+    return replace(metadata, text={**metadata.text, "Comment": words})
+
+
 def png_chunks(metadata: Metadata) -> Iterator[bytes]:
     """The chunks that a PNG file holds between its header and its pixels."""
     for name, data in metadata.colour.items():

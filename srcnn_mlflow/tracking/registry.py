@@ -41,7 +41,7 @@ _REPLACED = "replaced"
 _REFERENCE = re.compile(r"(?:models:/)?srcnn-x([234])(?:/([0-9]+)|@([A-Za-z][\w-]*))")
 
 # What a served model needs; neither torch nor anything else that trains.
-_SERVED_PACKAGES = ("mlflow", "numpy", "onnxruntime", "pandas", "pillow")
+_SERVED_PACKAGES = ("imagecodecs", "mlflow", "numpy", "onnxruntime", "pandas", "pillow")
 _SIGNATURE = ModelSignature(
     inputs=Schema([ColSpec(DataType.string, "image")]),
     outputs=Schema(

@@ -26,8 +26,11 @@ def copy_served_code(destination: Path) -> Path:
 
 
 def served_files() -> set[Path]:
-    """The modules of this package that the served model needs, with the packages they lie in."""
-    found: set[Path] = set()
+    """The modules of this package that the served model needs, and the package's own.
+
+    A wing's `__init__` only says what lives there, and a folder without one is a package as well.
+    """
+    found = {PACKAGE / "__init__.py"}
     waiting = [SERVED_MODEL]
     while waiting:
         new = set(_imported_files(waiting.pop())) - found
@@ -43,9 +46,6 @@ def _imported_files(file: Path) -> Iterator[Path]:
             # What is taken from a package may be modules of it.
             taken = [module / alias.name for alias in node.names] if module.is_dir() else []
             yield from (path.with_suffix(".py") for path in (module, *taken) if _is_module(path))
-            for folder in (module, *module.parents):
-                if folder.is_dir() and folder.is_relative_to(PACKAGE):
-                    yield folder / "__init__.py"
 
 
 def _is_module(path: Path) -> bool:

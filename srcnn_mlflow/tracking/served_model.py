@@ -7,21 +7,25 @@ It imports neither torch nor anything that trains.
 import base64
 import binascii
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import mlflow
 import pandas as pd
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
+from srcnn_mlflow import __version__
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.machine.limits import read_limit
 from srcnn_mlflow.machine.memory import return_large_buffers
 from srcnn_mlflow.network.upscaler import Upscaler
-from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.decoding import open_picture
+from srcnn_mlflow.pictures.encoding import write_png
+from srcnn_mlflow.pictures.metadata import enlarged, with_note
 
 # The usual level 6 takes as long as the network does, for files 5 % smaller.
 PNG_LEVEL = 3
@@ -58,7 +62,9 @@ class ServedUpscaler(PythonModel):
         """Load the network that was logged with the model, and the limits of this server."""
         return_large_buffers()
         self._limits = Limits.from_environment()
-        self._upscaler = Upscaler(Path(context.artifacts["network"]))
+        network = Path(context.artifacts["network"])
+        self._upscaler = Upscaler(network)
+        self._made_by = _made_by(network)
 
     def predict(
         self,
@@ -70,11 +76,12 @@ class ServedUpscaler(PythonModel):
 
         Args:
             context: MLflow's; not used.
-            model_input: a column `image` of base64 PNG, JPEG, BMP, TIFF or WebP files.
+            model_input: a column `image` of base64 picture files.
             params: not used.
 
         Returns:
-            For each row `image` (the base64 of a PNG), `width` and `height`.
+            For each row `image` (the base64 of a PNG, as deep as the picture was), `width` and
+            `height`.
 
         Raises:
             MlflowException: a row is not the base64 of a usable picture, or a limit is passed;
@@ -99,18 +106,30 @@ class ServedUpscaler(PythonModel):
             raise _refuse(f"image {row} is a data URL; send only what follows its comma")
         try:
             encoded = base64.b64decode("".join(text.split()), validate=True)
-            image = open_image(encoded, max_pixels=int(self._limits.megapixels * 1e6))
+            picture = open_picture(encoded, max_pixels=int(self._limits.megapixels * 1e6))
         except (binascii.Error, AttributeError, TypeError, ValueError):
             raise _refuse(f"image {row} is not base64 text of a picture file") from None
         except ImageError as error:
             raise _refuse(f"image {row} cannot be used: {error}") from None
-        result = self._upscaler.upscale_image(image)
+        try:
+            result = self._upscaler.upscale_picture(picture)
+        except MemoryError:
+            raise _refuse(f"image {row} does not fit the memory of this server") from None
+        size = (result.width, result.height)
+        said = enlarged(picture.metadata, self._upscaler.scale, *size, self._made_by)
+        if picture.notes:
+            said = with_note(said, f"Made of {', '.join(picture.notes)}.")
         file = io.BytesIO()
-        result.save(
-            file, "PNG", compress_level=PNG_LEVEL, icc_profile=result.info.get("icc_profile")
-        )
+        write_png(replace(result, metadata=said), file, PNG_LEVEL)
         answer = base64.b64encode(file.getvalue()).decode("ascii")
         return {"image": answer, "width": result.width, "height": result.height}
+
+
+def _made_by(network: Path) -> str:
+    """The program, and the model as MLflow names it, which lies around the network."""
+    about = network.parents[1] / "MLmodel"
+    model = Model.load(str(about)).model_id if about.is_file() else None
+    return f"srcnn-mlflow {__version__}" + (f", model {model}" if model else "")
 
 
 def _refuse(reason: str) -> MlflowException:
