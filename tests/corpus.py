@@ -35,6 +35,7 @@ class Kind:
         contents: the bytes in it; None for what is not a regular file.
         place: makes what is not a regular file.
         pixels: uint8 of shape (height, width) or (height, width, 2, 3 or 4), where it is used.
+        deep: the same in 16 bits, where the file has more than 8.
         tolerance: mean difference in grey levels that a lossy file may have.
         refused: a pattern of the reason, where it is not used.
         listed: whether a folder's listing takes it for a picture, by its ending.
@@ -44,6 +45,7 @@ class Kind:
     contents: Callable[[], bytes] | None = None
     place: Callable[[Path], object] | None = None
     pixels: Pixels | None = None
+    deep: NDArray[np.uint16] | None = None
     tolerance: float = 0
     refused: str = ""
     listed: bool = True
@@ -222,12 +224,15 @@ def flat(value: int, *shape: int) -> Pixels:
 
 
 # Levels of 16 bits that round to GREY, with every remainder.
-DEEP = (257 * GREY.astype(np.int32) + np.arange(GREY.size).reshape(GREY.shape) % 257 - 128).clip(
-    0, 65535
+def deepened(levels: Pixels) -> NDArray[np.uint16]:
+    every = 257 * levels.astype(np.int32) + np.arange(levels.size).reshape(levels.shape) % 257 - 128
+    return every.clip(0, 65535).astype(np.uint16)
+
+
+DEEP, DEEP_COLOUR = deepened(GREY), deepened(PHOTO)
+DEEP_HALF = 257 * np.where(np.arange(64) < 32, 0, 255).astype(np.uint16) + np.zeros(
+    (48, 64), np.uint16
 )
-DEEP_COLOUR = (
-    257 * PHOTO.astype(np.int32) + np.arange(PHOTO.size).reshape(PHOTO.shape) % 257 - 128
-).clip(0, 65535)
 HALF = np.where(np.arange(64) < 32, 0, 255).astype(np.uint8) + flat(0, 48, 64)
 FRAMES = [Image.fromarray(PHOTO[:, ::-1]), Image.fromarray(PHOTO[::-1])]
 FOURS = GREY // 17 * 17
@@ -256,6 +261,10 @@ def twelve_bits(levels: NDArray[Any]) -> bytes:
 
 def with_alpha(pixels: Pixels, alpha: NDArray[Any]) -> Pixels:
     return np.dstack([pixels, np.where(alpha, 255, 0).astype(np.uint8)])
+
+
+def with_deep_alpha(pixels: NDArray[np.uint16], alpha: NDArray[Any]) -> NDArray[np.uint16]:
+    return np.dstack([pixels, np.where(alpha, 65535, 0).astype(np.uint16)])
 
 
 def link_to_picture(path: Path) -> None:
@@ -298,6 +307,19 @@ DAMAGED = {
         f"truncated {form}": refused(f"cut.{form.lower()}", functools.partial(truncated, form))
         for form in ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
     },
+    "16-bit PNG that is cut short": refused(
+        "cut-deep.png",
+        lambda: png((64, 48), 16, 2, big_endian(DEEP_COLOUR.reshape(48, -1)))[:9000],
+    ),
+    "16-bit PNG with flipped bits": refused(
+        "flipped-deep.png",
+        lambda: with_bits_flipped(
+            png((64, 48), 16, 2, big_endian(DEEP_COLOUR.reshape(48, -1))), 3000
+        ),
+    ),
+    "16-bit TIFF that is cut short": refused(
+        "cut-deep.tif", lambda: tiff((64, 48), DEEP.astype("<u2").tobytes(), bits=16)[:4000]
+    ),
     "empty": refused("empty.png", lambda: b"", "is empty"),
     "one byte": no_picture("byte.png", b"\x89"),
     "PNG header alone": refused("header.png", lambda: encoded(PHOTO)[:33]),
@@ -325,7 +347,9 @@ DAMAGED = {
     "SVG": no_picture("svg.png", b'<svg xmlns="http://www.w3.org/2000/svg"/>'),
     "PDF": no_picture("pdf.png", b"%PDF-1.7\n1 0 obj <<>> endobj"),
     "ICO": refused("icon.bmp", lambda: encoded(PHOTO, "ICO"), NO_PICTURE),
-    "TIFF with 60000 samples": no_picture("samples.tif", tiff((4, 4), bytes(16), samples=60000)),
+    "TIFF with 60000 samples": refused(
+        "samples.tif", lambda: tiff((4, 4), bytes(16), samples=60000)
+    ),
     "TIFF with endless tags": refused(
         "tags.tif", lambda: struct.pack("<2sHIH", b"II", 42, 8, 65535) + b"\xff" * 4000
     ),
@@ -393,7 +417,10 @@ ODD = {
     "AVIF": used("photo.avif", lambda: encoded(PHOTO, "AVIF", quality=95), PHOTO, 4),
     "PPM": lossless("photo.ppm", PHOTO, "PPM"),
     "PGM of 16 bits": used(
-        "deep.pgm", lambda: b"P5 64 48 65535 " + DEEP.astype(">u2").tobytes(), GREY
+        "deep.pgm",
+        lambda: b"P5 64 48 65535 " + DEEP.astype(">u2").tobytes(),
+        GREY,
+        deep=DEEP,
     ),
     "QOI": lossless("photo.qoi", PHOTO, "QOI"),
     "JPEG named png": used("jpeg.png", lambda: encoded(PHOTO, "JPEG"), JPEG_PHOTO),
@@ -438,11 +465,14 @@ ODD = {
         lambda: png((64, 48), 4, 0, nibbles(GREY // 17), key(7)),
         with_alpha(FOURS, FOURS != 7 * 17),
     ),
-    "16-bit grey": used("deep.png", lambda: png((64, 48), 16, 0, big_endian(DEEP)), GREY),
+    "16-bit grey": used(
+        "deep.png", lambda: png((64, 48), 16, 0, big_endian(DEEP)), GREY, deep=DEEP
+    ),
     "16-bit grey with a transparent level": used(
         "deep-key.png",
         lambda: png((64, 48), 16, 0, big_endian(DEEP), key(int(DEEP[5, 5]))),
         with_alpha(GREY, np.not_equal(DEEP, DEEP[5, 5])),
+        deep=with_deep_alpha(DEEP, np.not_equal(DEEP, DEEP[5, 5])),
     ),
     "16-bit grey with alpha": used(
         "deep-alpha.png",
@@ -450,14 +480,16 @@ ODD = {
             (64, 48),
             16,
             4,
-            big_endian(np.dstack([DEEP_COLOUR[..., 1], 257 * HALF.astype(int)]).reshape(48, -1)),
+            big_endian(np.dstack([DEEP_COLOUR[..., 1], DEEP_HALF]).reshape(48, -1)),
         ),
         np.dstack([GREY, HALF]),
+        deep=np.dstack([DEEP_COLOUR[..., 1], DEEP_HALF]),
     ),
     "16-bit colour": used(
         "deep-colour.png",
         lambda: png((64, 48), 16, 2, big_endian(DEEP_COLOUR.reshape(48, -1))),
         PHOTO,
+        deep=DEEP_COLOUR,
     ),
     "16-bit colour with a transparent colour": used(
         "deep-colour-key.png",
@@ -469,6 +501,7 @@ ODD = {
             key(*(int(level) for level in DEEP_COLOUR[5, 5])),
         ),
         with_alpha(PHOTO, np.not_equal(DEEP_COLOUR, DEEP_COLOUR[5, 5]).any(axis=2)),
+        deep=with_deep_alpha(DEEP_COLOUR, np.not_equal(DEEP_COLOUR, DEEP_COLOUR[5, 5]).any(axis=2)),
     ),
     "16-bit colour with alpha": used(
         "deep-rgba.png",
@@ -476,17 +509,22 @@ ODD = {
             (64, 48),
             16,
             6,
-            big_endian(np.dstack([DEEP_COLOUR, 257 * HALF.astype(int)]).reshape(48, -1)),
+            big_endian(np.dstack([DEEP_COLOUR, DEEP_HALF]).reshape(48, -1)),
         ),
         np.dstack([PHOTO, HALF]),
+        deep=np.dstack([DEEP_COLOUR, DEEP_HALF]),
     ),
     "16-bit TIFF": used(
-        "deep.tif", lambda: tiff((64, 48), DEEP.astype("<u2").tobytes(), bits=16), GREY
+        "deep.tif",
+        lambda: tiff((64, 48), DEEP.astype("<u2").tobytes(), bits=16),
+        GREY,
+        deep=DEEP,
     ),
     "16-bit TIFF with white as zero": used(
         "deep-white.tif",
         lambda: tiff((64, 48), (65535 - DEEP).astype("<u2").tobytes(), bits=16, photometric=0),
         GREY,
+        deep=DEEP,
     ),
     "8-bit TIFF with white as zero": used(
         "white.tif", lambda: tiff((64, 48), (255 - GREY).tobytes(), photometric=0), GREY
@@ -496,6 +534,7 @@ ODD = {
         lambda: tiff((64, 48), twelve_bits(GREY.astype(int) * 4095 // 255), bits=12),
         GREY,
         0.5,
+        deep=np.rint((GREY.astype(int) * 4095 // 255) * (65535 / 4095)).astype(np.uint16),
     ),
     "grey with alpha": lossless("alpha-grey.png", np.dstack([GREY, HALF])),
     "colour with alpha": lossless("alpha.png", np.dstack([PHOTO, HALF])),

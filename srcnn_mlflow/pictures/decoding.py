@@ -92,8 +92,10 @@ def open_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     except MemoryError:
         raise ImageError(f"{name} does not fit the memory of this machine") from None
     except DAMAGED as error:
-        # An error of the system repeats the path in its text.
-        reason = getattr(error, "strerror", None) or error
+        # An error of the system repeats the path in its text, and that of a lookup is what it
+        # did not find.
+        missing = "it is damaged" if isinstance(error, LookupError) else error
+        reason = getattr(error, "strerror", None) or missing
         raise ImageError(f"{name} cannot be read as a picture: {reason}") from error
 
 
@@ -116,7 +118,7 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     pixels = _pixels(image, file, name)
     exif = _exif(image)
     grey = pixels.ndim == 2 or pixels.shape[2] == 2
-    return _upright(pixels, exif, read_metadata(statements(image), exif, grey), notes)
+    return _upright(pixels, exif, read_metadata(statements(image, file), exif, grey), notes)
 
 
 def _decode_by_libtiff(file: BinaryIO, layout: TiffLayout, name: str, max_pixels: int) -> Picture:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from numbers import Real
-from typing import Any
+from typing import Any, BinaryIO
 
 from PIL import Image, ImageFile
 
@@ -66,10 +66,12 @@ class Metadata:
     text: Mapping[str, str] = field(default_factory=dict)
 
 
-def statements(image: ImageFile.ImageFile) -> Mapping[str, Any]:
+def statements(image: ImageFile.ImageFile, file: BinaryIO) -> Mapping[str, Any]:
     """What a file that Pillow has decoded says beside its EXIF, for `read_metadata`."""
     said: dict[str, Any] = {str(name): value for name, value in image.info.items()}
-    said |= {"text": getattr(image, "text", {}), "colour": _colour_chunks(image)}
+    said |= {"text": getattr(image, "text", {}), "colour": _colour_chunks(image, file)}
+    if image.mode in ("CMYK", "LAB"):  # which become sRGB
+        said["icc_profile"] = None
     # Pillow gives a JPEG with EXIF 72 dots an inch where it says nothing.
     if image.format in ("JPEG", "MPO") and said.get("jfif_unit") not in (1, 2):
         said["dpi"] = said.get("dpi") if _X_RESOLUTION in image.getexif() else None
@@ -182,31 +184,28 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def _colour_chunks(image: ImageFile.ImageFile) -> dict[bytes, bytes]:
-    if image.fp is None:
-        return {}
-    if image.format == "AVIF":
-        return _colour_of_avif(image)
+def _colour_chunks(image: ImageFile.ImageFile, file: BinaryIO) -> dict[bytes, bytes]:
+    if image.format == "AVIF" and not image.info.get("icc_profile"):
+        return _colour_of_avif(file)
     found: dict[bytes, bytes] = {}
     place = 8
     while image.format == "PNG":
-        image.fp.seek(place)
-        header = image.fp.read(8)
+        file.seek(place)
+        header = file.read(8)
         if len(header) < 8 or header[4:] == b"IDAT":
             break
         length, name = struct.unpack(">I4s", header)
         if _COLOUR_CHUNKS.get(name) == length:
-            found[name] = image.fp.read(length)
+            found[name] = file.read(length)
         place += 12 + length
     return found
 
 
-def _colour_of_avif(image: ImageFile.ImageFile) -> dict[bytes, bytes]:
+def _colour_of_avif(file: BinaryIO) -> dict[bytes, bytes]:
     """The code points of an AVIF file (ISO 14496-12, `colr`) as PNG says them (H.273)."""
-    assert image.fp is not None
-    image.fp.seek(0)
-    _, box, after = image.fp.read(4096).partition(b"colrnclx")
-    if not box or len(after) < 4 or image.info.get("icc_profile"):
+    file.seek(0)
+    _, box, after = file.read(4096).partition(b"colrnclx")
+    if not box or len(after) < 4:
         return {}
     primaries, transfer = struct.unpack_from(">HH", after)
     # What is unspecified, or plainly sRGB, need not be said.
@@ -226,7 +225,8 @@ def _resolution(said: Mapping[str, Any], sideways: bool) -> tuple[int, int, int]
             return None
     except DAMAGED:
         return None
-    if not (0 < across < 2**31 and 0 < down < 2**31):
+    says_nothing = unit == 0 and across == down
+    if says_nothing or not (0 < across < 2**31 and 0 < down < 2**31):
         return None
     return (down, across, unit) if sideways else (across, down, unit)
 
@@ -305,8 +305,8 @@ def _exif_bytes(directories: Directories) -> bytes:
     for directory, content in directories.items():
         for tag, value in content.items():
             # Words as the bytes that they are in the file: Pillow would write ASCII alone.
-            stored = value.encode("latin-1", "replace") if isinstance(value, str) else value
-            parts[directory][tag] = stored
+            words = isinstance(value, str) and not value.isascii()
+            parts[directory][tag] = value.encode("latin-1", "replace") if words else value
     if parts[_INTEROPERABILITY]:
         parts[_DETAILS][_INTEROPERABILITY] = parts[_INTEROPERABILITY]
     try:

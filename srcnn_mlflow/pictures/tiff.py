@@ -131,6 +131,8 @@ def _refusal(layout: TiffLayout, tags: ImageFileDirectory_v2) -> str:
     if layout.bits > 16:
         return f"holds {layout.bits}-bit integers; {again}"
     if layout.photometric in _COLOURS:
+        if layout.photometric == _WHITE_IS_ZERO and _ASSOCIATED in layout.extra:
+            return f"holds ink of which its transparency is a part; {again}"
         if layout.samples < _COLOURS[layout.photometric]:
             return f"has {layout.samples} of 3 colours; {again}"
         if layout.bits in (8, 16) or (layout.samples == 1 and layout.bits in (1, 2, 4, 12)):

@@ -66,8 +66,9 @@ def test_every_kind_of_picture_comes_out_right(
     path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
     image.save(path)
     (written,) = upscale_files(model, 2, [path], tmp_path / "out", False).written
-    result = Image.open(written)
-    opened = open_image(path)
+    # What is 16 bits deep stays so.
+    assert (Image.open(written).mode == "I;16") == (mode == "I;16")
+    result, opened = open_image(written), open_image(path)
     assert result.mode == opened.mode
     small = result.resize(opened.size, Image.Resampling.BICUBIC)
     assert np.abs(np.asarray(small).astype(int) - np.asarray(opened)).mean() < 6
