@@ -62,6 +62,11 @@ class Kind:
         return path
 
     @property
+    def is_first(self) -> bool:
+        """Whether it is the first of several in its file."""
+        return any(word in self.file for word in ("animated", "pages"))
+
+    @property
     def picture(self) -> Image.Image:
         """What is in the file, where it is used."""
         assert self.pixels is not None

@@ -145,7 +145,7 @@ def upscale_files(
         try:
             picture = open_picture(path, largest)
             for note in picture.notes:
-                logger.info("note: of %s, %s is taken", printable(path.name), note)
+                logger.info("note: of %s, %s", printable(path.name), note)
             written = [_save(model.upscaler.upscale_picture(picture), scale, made_by, target)]
             if compare:
                 bicubic = enlarge(picture, scale)

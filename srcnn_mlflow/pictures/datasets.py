@@ -5,19 +5,26 @@ same pictures split as in the report are `div2k-report`.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
 from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
-from srcnn_mlflow.pictures.picture_files import picture_files
+from srcnn_mlflow.pictures.picture_files import list_files, split_joined
 from srcnn_mlflow.pictures.samples import sample_files
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
+# What folders are called that hold a split, in small letters.
+_SPLIT_NAMES = {
+    **{"train": "train", "training": "train"},
+    **{"valid": "valid", "val": "valid", "validation": "valid"},
+    **{"test": "test", "testing": "test"},
+}
 
 
 @dataclass(frozen=True)
@@ -137,12 +144,12 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
 
 
 def _parts(name: str) -> list[str]:
-    """What a name joins by `+`.
+    """What a name joins by `+`; the name of a folder may hold one.
 
     Raises:
         DatasetError: a part is empty, which as a path would be the present folder.
     """
-    parts = [part.strip() for part in name.split("+")]
+    parts = split_joined(name, lambda part: Path(part).expanduser().is_dir())
     if not all(parts):
         raise DatasetError(
             f"data set {name!r} has an empty part; join names by single + signs, such as "
@@ -164,12 +171,61 @@ def _load_part(name: str, keep: Keep | None) -> Dataset:
             f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or several of "
             "these joined by +"
         )
-    if any((folder / split).is_dir() for split in SPLITS):
-        folders = {split: folder / split for split in SPLITS}
-        files = {key: picture_files(one) if one.is_dir() else [] for key, one in folders.items()}
-        return _split_dataset(name, files, keep)
-    photos, skipped = scan(name, picture_files(folder), keep)
-    return replace(split_by_digest(name, photos), skipped=skipped)
+    folders = _split_folders(name, folder)
+    if not folders:
+        files = list_files(folder)
+        photos, skipped = scan(name, files.pictures, keep)
+        flat = split_by_digest(name, photos)
+        return replace(flat, skipped=(*_no_pictures(folder, files.others), *skipped))
+    held = {split: list_files(one) for split, one in folders.items()}
+    divided = _split_dataset(
+        name, {split: held[split].pictures if split in held else [] for split in SPLITS}, keep
+    )
+    others = [path for files in held.values() for path in files.others]
+    return replace(
+        divided,
+        skipped=(*_no_pictures(folder, others), *divided.skipped),
+        notes=(*divided.notes, *_beside(name, folder, folders.values())),
+    )
+
+
+def _split_folders(name: str, folder: Path) -> dict[str, Path]:
+    """The folders of a data set that are called like splits, by their split.
+
+    Raises:
+        DatasetError: two are called like the same split.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        split = _SPLIT_NAMES.get(path.name.casefold())
+        if split is None or not path.is_dir():
+            continue
+        if split in found:
+            raise DatasetError(
+                f"data set {name} has two folders for its {split} split: {found[split].name} and "
+                f"{path.name}; put their pictures into one"
+            )
+        found[split] = path
+    return found
+
+
+def _beside(name: str, folder: Path, splits: Iterable[Path]) -> tuple[str, ...]:
+    """What lies beside the folders of splits, and so belongs to none."""
+    pictures = list_files(folder).pictures
+    among = [path for path in pictures if not any(path.is_relative_to(one) for one in splits)]
+    if not among:
+        return ()
+    first = printable(str(among[0].relative_to(folder)))
+    return (
+        f"{name}: {len(among)} picture(s) beside the folders of its splits, such as {first}, "
+        "belong to none and are not used",
+    )
+
+
+def _no_pictures(folder: Path, others: Sequence[Path]) -> list[str]:
+    return [
+        f"{printable(str(path.relative_to(folder)))} is no picture, by its name" for path in others
+    ]
 
 
 def _split_dataset(name: str, files: Mapping[str, Sequence[Path]], keep: Keep | None) -> Dataset:

@@ -56,7 +56,7 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
 }
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
 _HEIF_IS_READ = False
-ONLY_FIRST = "only the first of its frames or pages"
+ONLY_FIRST = "only the first of its frames or pages is taken"
 _BITS_PER_SAMPLE = 258  # TIFF 6.0
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
 # A PNG names its transparent colour at the file's depth, and Pillow compares it with 8 bits.
@@ -175,7 +175,10 @@ def _notes(image: ImageFile.ImageFile, layout: TiffLayout | None) -> tuple[str, 
     """What of a file does not come out of it."""
     more = layout.more_pages if layout else getattr(image, "is_animated", False)
     bits = _bits(image)
-    return (*((ONLY_FIRST,) if more else ()), *((f"8 of its {bits} bits",) if bits > 8 else ()))
+    return (
+        *((ONLY_FIRST,) if more else ()),
+        *((f"8 of its {bits} bits are taken",) if bits > 8 else ()),
+    )
 
 
 def _bits(image: ImageFile.ImageFile) -> int:

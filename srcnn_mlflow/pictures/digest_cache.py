@@ -10,7 +10,7 @@ from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import WriteError
 
 # To be raised whenever the same file would give other pixels.
-FORMAT = 2
+FORMAT = 3
 
 
 class Pixels(NamedTuple):

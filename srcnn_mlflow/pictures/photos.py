@@ -1,6 +1,7 @@
 """Usable pictures: each file with its size and what its pixels are called."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,9 +13,12 @@ from srcnn_mlflow.machine.errors import DatasetError, ImageError
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.machine.text import printable
-from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.pictures.imaging import Plane, flatten, luma, strips
+from srcnn_mlflow.pictures.picture import Picture
+
+logger = logging.getLogger(__name__)
 
 DIGESTS = Path("data/digests.json")
 # Takes the digest and the luma of a picture that had to be decoded.
@@ -38,7 +42,7 @@ class Photo:
 
 def load_luma(photo: Photo) -> Plane:
     """Read a photograph's 8-bit luma, uint8 of shape (height, width)."""
-    return luma(flatten(open_image(photo.path)))
+    return luma(flatten(open_picture(photo.path).image()))
 
 
 def digest(photos: Iterable[Photo]) -> str:
@@ -85,7 +89,7 @@ def scan(
         reason = (
             f"none of its {len(files)} pictures can be used, the first because {results[0]}"
             if files
-            else "it holds no PNG, JPEG, BMP, TIFF or WebP file"
+            else "it holds no picture that is read, such as a PNG, JPEG, BMP, TIFF or WebP file"
         )
         raise DatasetError(f"data set {name} is empty: {reason}")
     return photos, tuple(result for result in results if isinstance(result, str))
@@ -97,16 +101,27 @@ def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str
         before = signature(path)
         pixels = cache.find(path, before)
         if pixels is None:
-            image = flatten(open_image(path))
+            picture = open_picture(path)
+            _tell_notes(path, picture)
+            image = flatten(picture.image())
             pixels = Pixels(image.width, image.height, _pixel_digest(image))
             cache.add(path, before, pixels)
             if keep is not None:
                 keep(pixels.digest, luma(image))
     except ImageError as error:
         return str(error)
+    except MemoryError:
+        return f"{printable(path.name)} does not fit the memory of this machine"
     except OSError as error:
         return f"{printable(path.name)} cannot be read: {error.strerror}"
     return Photo(path, *pixels)
+
+
+def _tell_notes(path: Path, picture: Picture) -> None:
+    """Say what of a file does not come into the data set."""
+    deep = ("8 of its 16 bits are taken",) if picture.white > 255 else ()
+    for note in (*picture.notes, *deep):
+        logger.info("note: of %s, %s", printable(path.name), note)
 
 
 def _pixel_digest(image: Image.Image) -> str:

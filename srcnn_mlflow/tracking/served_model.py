@@ -118,7 +118,7 @@ class ServedUpscaler(PythonModel):
         size = (result.width, result.height)
         said = enlarged(picture.metadata, self._upscaler.scale, *size, self._made_by)
         if picture.notes:
-            said = with_note(said, f"Made of {', '.join(picture.notes)}.")
+            said = with_note(said, f"Of the original, {' and '.join(picture.notes)}.")
         file = io.BytesIO()
         write_png(replace(result, metadata=said), file, PNG_LEVEL)
         answer = base64.b64encode(file.getvalue()).decode("ascii")

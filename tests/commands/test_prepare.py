@@ -7,7 +7,7 @@ import pytest
 from srcnn_mlflow.commands.prepare import prepare_dataset
 from srcnn_mlflow.pictures import photos
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
 
@@ -20,9 +20,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
 
     def count(path: Path) -> object:
         files.append(path)
-        return open_image(path)
+        return open_picture(path)
 
-    monkeypatch.setattr(photos, "open_image", count)
+    monkeypatch.setattr(photos, "open_picture", count)
     return files
 
 

@@ -12,6 +12,7 @@ from srcnn_mlflow.pictures import div2k_download
 from srcnn_mlflow.pictures.datasets import SPLITS, describe, load_dataset, split_by_digest
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from tests.conftest import textured_pixels
+from tests.corpus import FILES
 
 
 def save(path: Path, seed: int) -> None:
@@ -87,6 +88,72 @@ def test_parts_are_joined_by_plus(photo_folder: Path) -> None:
     assert len(dataset.photos("train")) == 12
 
 
+def test_the_name_of_a_folder_may_hold_a_plus(
+    photo_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photo_folder.rename("t91+bsd")
+    assert len(load_dataset("t91+bsd").photos("train")) == 4
+    assert len(load_dataset("samples + t91+bsd").photos("train")) == 12
+    Path("t91").mkdir()
+    with pytest.raises(DatasetError, match="'bsd' is not a folder that exists"):
+        load_dataset("t91+bsd+bsd")
+
+
+@pytest.mark.parametrize("names", [("Train", "VALID", "Test"), ("training", "val", "testing")])
+def test_folders_of_splits_are_known_however_they_are_written(
+    photo_folder: Path, names: tuple[str, ...]
+) -> None:
+    for split, name in zip(SPLITS, names, strict=True):
+        (photo_folder / split).rename(photo_folder / name)
+    dataset = load_dataset(str(photo_folder))
+    assert [len(dataset.splits[split]) for split in SPLITS] == [4, 2, 3]
+
+
+def test_two_folders_for_one_split_are_refused(photo_folder: Path) -> None:
+    (photo_folder / "val").mkdir()
+    with pytest.raises(DatasetError, match="two folders for its valid split: val and valid"):
+        load_dataset(str(photo_folder))
+
+
+def test_sub_folders_are_taken_and_what_lies_beside_splits_is_told(photo_folder: Path) -> None:
+    (photo_folder / "train" / "deep" / "deeper").mkdir(parents=True)
+    source = photo_folder / "train" / "train0.png"
+    source.rename(photo_folder / "train" / "deep" / "deeper" / "train0.JFIF")
+    (photo_folder / "extra").mkdir()
+    (photo_folder / "extra" / "loose.png").write_bytes(b"anything")
+    (photo_folder / ".hidden").mkdir()
+    (photo_folder / ".hidden" / "x.png").write_bytes(b"anything")
+    dataset = load_dataset(str(photo_folder))
+    assert len(dataset.photos("train")) == 4
+    (note,) = dataset.notes
+    assert note.endswith(
+        "1 picture(s) beside the folders of its splits, such as extra/loose.png, belong to none "
+        "and are not used"
+    )
+
+
+def test_a_flat_folder_is_taken_with_its_sub_folders_each_once(tmp_path: Path) -> None:
+    for place in ("", "a", "a/b"):
+        (tmp_path / place).mkdir(exist_ok=True)
+        pixels = textured_pixels(20, 20, len(place))
+        Image.fromarray(pixels).save(tmp_path / place / "same.png")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "again").symlink_to(tmp_path / "a")
+    dataset = load_dataset(str(tmp_path))
+    assert len(dataset.photos("all")) == 3
+
+
+def test_what_a_data_set_takes_of_a_file_is_told(tmp_path: Path, said: list[str]) -> None:
+    (tmp_path / "deep.png").write_bytes(FILES["16-bit colour"].contents())  # type: ignore[misc]
+    (tmp_path / "pages.tif").write_bytes(FILES["multi-page TIFF"].contents())  # type: ignore[misc]
+    load_dataset(str(tmp_path))
+    assert sorted(said) == [
+        "note: of deep.png, 8 of its 16 bits are taken",
+        "note: of pages.tif, only the first of its frames or pages is taken",
+    ]
+
+
 def test_a_file_named_twice_counts_once() -> None:
     dataset = load_dataset("samples+samples")
     assert len(dataset.photos("all")) == 15
@@ -106,8 +173,9 @@ def test_a_broken_file_is_named_and_skipped(photo_folder: Path, said: list[str])
     dataset = load_dataset(str(photo_folder))
     describe(dataset, SPLITS)
     assert said[0].endswith("4 train, 2 valid, 3 test pictures")
-    assert said[1].startswith("skipped: broken.png is not a PNG")
-    assert said[2] == "1 file(s) skipped"
+    assert said[1] == "skipped: train/notes.txt is no picture, by its name"
+    assert said[2].startswith("skipped: broken.png is not a PNG")
+    assert said[3] == "2 file(s) skipped"
 
 
 @pytest.mark.parametrize(
@@ -127,7 +195,7 @@ def test_what_is_no_data_set_is_refused(
 
 
 def test_a_folder_without_usable_pictures_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match="holds no PNG, JPEG, BMP, TIFF or WebP file"):
+    with pytest.raises(DatasetError, match="holds no picture that is read"):
         load_dataset(str(tmp_path))
     (tmp_path / "broken.jpg").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"none of its 1 pictures can be used.*broken\.jpg"):

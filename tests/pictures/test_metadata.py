@@ -220,7 +220,8 @@ def test_the_statements_of_a_tiff_are_kept_and_its_layout_is_not() -> None:
             "2020:01:02 03:04:05",
         )
         assert b'xmp:Rating="4"' in opened.info["xmp"]
-        assert not {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0112, 0x0117} & found.keys()
+        assert not {0x0100, 0x0101, 0x0102, 0x0103, 0x0106, 0x0111, 0x0117} & found.keys()
+        assert found.get(0x0112, 1) == 1
         assert opened.info["dpi"] == pytest.approx((300, 300), abs=0.01)
 
 
@@ -340,4 +341,6 @@ def test_what_fits_is_sound_and_of_the_same_kind() -> None:
 def test_of_animations_and_pages_it_is_said_that_only_the_first_is_taken(
     contents: bytes, notes: int
 ) -> None:
-    assert open_picture(contents).notes == ("only the first of its frames or pages",) * notes
+    assert (
+        open_picture(contents).notes == ("only the first of its frames or pages is taken",) * notes
+    )

@@ -239,5 +239,5 @@ def test_of_several_pages_the_first_is_taken_and_it_says_so() -> None:
     pages = written(np.stack([DEEP, DEEP[::-1]]), photometric="rgb")
     picture = open_picture(pages)
     assert np.array_equal(picture.pixels, DEEP)
-    assert picture.notes == ("only the first of its frames or pages",)
+    assert picture.notes == ("only the first of its frames or pages is taken",)
     assert open_picture(written(DEEP, photometric="rgb")).notes == ()
