@@ -21,6 +21,7 @@ from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.parameters import (
     COUNT,
     FILE,
+    SOURCE,
     TEXT,
     TRUE_OR_FALSE,
     OnceCommand,
@@ -195,14 +196,14 @@ def sweep(**parameters: Any) -> None:
 @click.option(
     "--input",
     "inputs",
-    type=FILE,
+    type=TEXT,
     required=True,
     multiple=True,
     help="Picture or folder; several joined by +, or given one by one.",
 )
 @option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
 @option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
-def upscale(scale: int, model: str, inputs: tuple[Path, ...], output: Path, compare: bool) -> None:
+def upscale(scale: int, model: str, inputs: tuple[str, ...], output: Path, compare: bool) -> None:
     """Enlarge pictures, colour kept. Ends with 0 if at least one was; each other is named."""
     from srcnn_mlflow.commands.upscale import upscale_for_project
 
@@ -211,7 +212,7 @@ def upscale(scale: int, model: str, inputs: tuple[Path, ...], output: Path, comp
 
 @cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
-@click.option("--file", type=FILE, required=True, help="A .pth PyTorch state dict.")
+@click.option("--file", type=SOURCE, required=True, help="A .pth PyTorch state dict.")
 @options(given.dataset, given.split)
 def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
     """Register another program's weights as a version, and judge them like any other."""

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS, SCALES
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
@@ -95,13 +96,17 @@ class Text(click.ParamType[str]):
 
 
 class FilePath(Text):
-    """A file or folder, which need not be there."""
+    """A file or folder, which need not be there, as the person sees it who gives it."""
 
     name = "path"
 
+    def __init__(self, found: Callable[[str], Path]) -> None:
+        """Take what turns a text into an absolute path."""
+        self._found = found
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Turn a text into a path."""
-        return Path(super().convert(value, param, ctx))
+        """Turn a text into an absolute path, which messages then show."""
+        return self._found(super().convert(value, param, ctx))
 
 
 class OnceCommand(click.Command):
@@ -139,7 +144,9 @@ class _Scale(click.Choice[str]):
 
 
 TRUE_OR_FALSE = _TrueOrFalse()
-TEXT, FILE = Text(), FilePath()
+TEXT = Text()
+# What is written, and what is read.
+FILE, SOURCE = FilePath(given_path), FilePath(given_source)
 COUNT = Number(1, 1_000_000, whole=True)
 PIXELS = Number(1, 65_536, whole=True)
 POSITIVE = Number(0, 1e18, whole=False, open_ends="low")

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
@@ -163,13 +164,12 @@ def _load_part(name: str, keep: Keep | None) -> Dataset:
         return _split_dataset(name, sample_files(), keep)
     if name in DIV2K_RANGES:
         return _split_dataset(name, div2k_files(name, DIV2K_FOLDER), keep)
-    # The shell leaves a ~ alone in `-P dataset=~/photos`.
-    folder = Path(name).expanduser()
+    folder = given_source(name)
     if not folder.is_dir():
         what = "is a file, not a folder" if folder.is_file() else "is not a folder that exists"
         raise DatasetError(
-            f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or several of "
-            "these joined by +"
+            f"data set {name!r} {what} ({folder}); give samples, div2k, a folder of pictures, or "
+            "several of these joined by +"
         )
     folders = _split_folders(name, folder)
     if not folders:

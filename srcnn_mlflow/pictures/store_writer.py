@@ -76,7 +76,8 @@ def prepare(
         DatasetError: a split is empty.
     """
     train, valid = (dataset.split(name) for name in STORED_SPLITS)
-    prepared = Prepared(folder / file_name(settings, (train, valid)), train, valid)
+    path = folder.absolute() / file_name(settings, (train, valid))
+    prepared = Prepared(path, train, valid)
     if not _is_whole(prepared.path, settings):
         with one_at_a_time(prepared.path.with_suffix(".lock"), f"prepares {prepared.path}"):
             if not _is_whole(prepared.path, settings):

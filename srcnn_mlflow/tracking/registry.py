@@ -21,6 +21,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
 
+from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.faults import is_fault_of_disk
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
@@ -177,7 +178,9 @@ def find_model(reference: str, scale: int) -> FoundModel:
     elif is_number(reference):
         number = int(reference)
     else:
-        return FoundModel(reference, None, _fetch(reference))
+        folder = given_source(reference)
+        uri = str(folder) if folder.is_dir() else reference
+        return FoundModel(reference, None, _fetch(uri))
     if number is None and reference == PREVIOUS_CHAMPION:
         raise ModelError(f"{name} has had no earlier champion, so there is none to return to")
     if number is None:

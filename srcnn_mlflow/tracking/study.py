@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import SweepError
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.messages import undisturbed_logging
@@ -60,6 +61,8 @@ class Place:
             raise SweepError(
                 f"storage {self} keeps nothing; name a file, as in sqlite:///sweeps.db"
             )
+        if self.is_sqlite and storage and not str(self.url.database).startswith("file:"):
+            self.url = self.url.set(database=str(given_source(str(self.url.database))))
 
     def __str__(self) -> str:
         """The URL as it may be shown: without its password."""
