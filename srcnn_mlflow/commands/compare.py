@@ -41,7 +41,7 @@ from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, SHIPPED, FoundM
 ARTIFACTS = "comparison"
 # Of the photograph that is timed: large enough to last, small enough not to wait for.
 LARGEST_SIDE = 768
-METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds")
+METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "srcnn_bias", "seconds")
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from srcnn_mlflow.measuring.evaluation import (
     self_ensemble,
     summarize,
 )
-from srcnn_mlflow.measuring.tables import markdown_table, table_rows
+from srcnn_mlflow.measuring.tables import describe_bias, markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import SPLITS, Split, describe, load_dataset
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
@@ -29,6 +29,7 @@ ARTIFACTS = "evaluation"
 PER_IMAGE = (
     *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
     *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
+    *("bicubic_bias", "srcnn_bias"),
 )
 
 
@@ -132,6 +133,7 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     active_run.describe(f"{heading}\n\n{table}")
     logger.info(heading)
     logger.info(table)
+    logger.info(describe_bias(evaluation.summary))
     address = active_run.artifacts_address(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
     return evaluation
@@ -171,8 +173,8 @@ def _write_tables(folder: Path, scale: int, summary: Summary, about: About) -> N
         f"{markdown_table(rows)}\n\n"
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
         f"{about['split']} (digest {about['digest']}). {describe_protocol(int(about['border']))} "
-        f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. Commit "
-        f"{about['commit']}.\n",
+        f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. "
+        f"{describe_bias(summary)} Commit {about['commit']}.\n",
         encoding="utf-8",
     )
     table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}

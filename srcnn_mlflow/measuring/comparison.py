@@ -57,6 +57,7 @@ class ComparedModel:
             "Gain (dB)": f"{self.summary.psnr_gain:+.2f}",
             "Bicubic SSIM": f"{self.summary.bicubic_ssim:.4f}",
             "SRCNN SSIM": f"{self.summary.srcnn_ssim:.4f}",
+            "Grey shift": f"{self.summary.srcnn_bias:+.2f}",
             "Seconds": f"{self.seconds:.3f}",
         }
 

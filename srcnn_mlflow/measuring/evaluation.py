@@ -1,6 +1,7 @@
 """Score a model against bicubic, picture by picture; the averages as the report's table."""
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -27,7 +28,8 @@ logger = logging.getLogger(__name__)
 class ImageScore:
     """One picture by bicubic and by SRCNN: PSNR in dB, SSIM, MSE in squared grey levels.
 
-    The tiles are what the gate of `promote` draws from.
+    The bias, in grey levels, is how much lighter the picture has become on average. The tiles are
+    what the gate of `promote` draws from.
     """
 
     image: str
@@ -40,6 +42,8 @@ class ImageScore:
     # Arrays can be neither hashed nor compared as a whole.
     bicubic_tiles: TileScores = field(repr=False, compare=False)
     srcnn_tiles: TileScores = field(repr=False, compare=False)
+    bicubic_bias: float = math.nan
+    srcnn_bias: float = math.nan
 
     @property
     def psnr_gain(self) -> float:
@@ -49,7 +53,10 @@ class ImageScore:
 
 @dataclass(frozen=True)
 class Summary:
-    """Averages over pictures; the fields are the names of an evaluation run's metrics."""
+    """Averages over pictures; the fields are the names of an evaluation run's metrics.
+
+    `srcnn_largest_bias` is that of the picture whose grey SRCNN shifts most, with its sign.
+    """
 
     bicubic_psnr: float
     srcnn_psnr: float
@@ -59,6 +66,9 @@ class Summary:
     ssim_gain: float
     mse_reduction_percent: float
     images: int
+    bicubic_bias: float = math.nan
+    srcnn_bias: float = math.nan
+    srcnn_largest_bias: float = math.nan
 
 
 def make_comparable(
@@ -127,6 +137,8 @@ def score_plane(
         srcnn_mse=with_srcnn.mse,
         bicubic_tiles=without.tiles,
         srcnn_tiles=with_srcnn.tiles,
+        bicubic_bias=without.bias,
+        srcnn_bias=with_srcnn.bias,
     )
 
 
@@ -196,6 +208,9 @@ def summarize(images: Iterable[ImageScore]) -> Summary:
         ssim_gain=means["srcnn_ssim"] - means["bicubic_ssim"],
         mse_reduction_percent=100 * (1 - mean("srcnn_mse") / mean("bicubic_mse")),
         images=len(scores),
+        bicubic_bias=mean("bicubic_bias"),
+        srcnn_bias=mean("srcnn_bias"),
+        srcnn_largest_bias=max((score.srcnn_bias for score in scores), key=abs),
     )
 
 

@@ -1,4 +1,4 @@
-"""PSNR and SSIM between two 8-bit luma planes."""
+"""PSNR, SSIM and bias between two 8-bit luma planes."""
 
 import math
 from dataclasses import dataclass
@@ -40,12 +40,14 @@ class Comparison:
         mse: in squared grey levels.
         psnr: in dB; infinite for equal planes.
         ssim: 1 for equal planes.
-        tiles: the same, tile by tile.
+        bias: in grey levels; above 0 where the plane is lighter than its original.
+        tiles: squared error and SSIM, tile by tile.
     """
 
     mse: float
     psnr: float
     ssim: float
+    bias: float
     tiles: TileScores
 
 
@@ -60,10 +62,7 @@ def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
     Raises:
         ValueError: the shapes differ, or the border leaves no pixel.
     """
-    target, prediction = _inside(target, border), _inside(prediction, border)
-    if target.shape != prediction.shape or target.size == 0:
-        raise ValueError(f"cannot compare planes of {target.shape} and {prediction.shape} pixels")
-    difference = target.astype(np.int32) - prediction.astype(np.int32)
+    difference = _difference(target, prediction, border)
     return float(np.mean(np.square(difference), dtype=np.float64))
 
 
@@ -106,20 +105,33 @@ def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
     return float(np.mean(_ssim_map(_inside(target, border), _inside(prediction, border))))
 
 
+def bias(target: Plane, prediction: Plane, border: int = 0) -> float:
+    """Mean of the prediction less the mean of the target, in grey levels.
+
+    PSNR hides a shift of grey where it is small beside other errors, and SSIM hardly heeds it.
+    Arguments and errors are those of `mse`.
+
+    >>> bias(np.full((8, 8), 100, np.uint8), np.full((8, 8), 97, np.uint8))
+    -3.0
+    """
+    return float(np.mean(_difference(target, prediction, border), dtype=np.float64))
+
+
 def compare(target: Plane, prediction: Plane, border: int = 0) -> Comparison:
-    """Score a plane by `mse`, `psnr`, `ssim` and their shares in every tile.
+    """Score a plane by `mse`, `psnr`, `ssim`, `bias`, and tile by tile.
 
     Tiles are squares of 64 pixels, or of 16 where the plane is small. Summed over all tiles, and
     divided by the number of pixels or windows, their fields give `mse` and `ssim` again.
     Arguments and errors are theirs.
     """
-    error = mse(target, prediction, border)
+    error, shift = mse(target, prediction, border), bias(target, prediction, border)
     target, prediction = _inside(target, border), _inside(prediction, border)
     similarity = _ssim_map(target, prediction)
     return Comparison(
         mse=error,
         psnr=decibels(error),
         ssim=float(np.mean(similarity)),
+        bias=shift,
         tiles=_score_tiles(target.astype(np.float64) - prediction, similarity),
     )
 
@@ -155,6 +167,13 @@ def _tile_sums(values: NDArray[np.float64], tile: int) -> NDArray[np.float64]:
     for axis in (0, 1):
         values = np.add.reduceat(values, range(0, values.shape[axis], tile), axis=axis)
     return values.ravel()
+
+
+def _difference(target: Plane, prediction: Plane, border: int) -> NDArray[np.int32]:
+    target, prediction = _inside(target, border), _inside(prediction, border)
+    if target.shape != prediction.shape or target.size == 0:
+        raise ValueError(f"cannot compare planes of {target.shape} and {prediction.shape} pixels")
+    return prediction.astype(np.int32) - target.astype(np.int32)
 
 
 def _inside(plane: Plane, border: int) -> Plane:

@@ -52,6 +52,15 @@ def table_rows(scale: int, summary: Summary) -> list[TableRow]:
     ]
 
 
+def describe_bias(summary: Summary) -> str:
+    """How much lighter or darker pictures become on average, in a sentence."""
+    return (
+        f"Mean luma shifted by {summary.srcnn_bias:+.2f} grey levels (bicubic "
+        f"{summary.bicubic_bias:+.2f}), by {summary.srcnn_largest_bias:+.2f} in the picture where "
+        "most."
+    )
+
+
 def markdown_table(rows: Sequence[TableRow]) -> str:
     """Lay the report's lines out as a Markdown table that also reads well as plain text."""
     return aligned_table([row.cells() for row in rows], text_columns=2)

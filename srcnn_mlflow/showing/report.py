@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
 from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, summarize
-from srcnn_mlflow.measuring.tables import table_rows
+from srcnn_mlflow.measuring.tables import describe_bias, table_rows
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
 from srcnn_mlflow.showing.figures import (
     BLACK_RED_YELLOW,
@@ -129,6 +129,7 @@ def render_report(
         summary=summary,
         rows=[row.cells() for row in table_rows(scale, summary)],
         protocol=describe_protocol(int(about["border"])),
+        bias=describe_bias(summary),
         scores=scores,
         losses=[score for score in scores if score.psnr_gain < 0],
         named_losses=NAMED_LOSSES,

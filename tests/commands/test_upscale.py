@@ -14,7 +14,7 @@ from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
-from tests.conftest import textured_pixels
+from tests.conftest import ROOT, textured_pixels
 
 
 @pytest.fixture(scope="module")
@@ -111,6 +111,26 @@ def test_the_shipped_weights_beat_bicubic_on_the_samples(scale: int) -> None:
     summary = summarize(score for _, score in scored)
     assert summary.psnr_gain > 0.5
     assert summary.ssim_gain > 0.01
+
+
+@pytest.mark.parametrize("pattern", ["checkerboard", "stripes"])
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_the_shipped_weights_shift_the_grey_of_patterns_as_much_as_is_written(
+    scale: int, pattern: str
+) -> None:
+    row, column = np.mgrid[0:40, 0:40]
+    plane = np.uint8(255) * (((row + column) if pattern == "checkerboard" else column) % 2 == 1)
+    shift = shipped_model(scale).upscaler.upscale_luma(plane).mean() - plane.mean()
+    text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    line = next(line for line in text.splitlines() if line.startswith(f"| {pattern} of one pixel"))
+    assert shift == pytest.approx(float(line.split("|")[scale]), abs=0.06)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_flat_fields_keep_their_grey_to_the_level(scale: int) -> None:
+    upscaler = shipped_model(scale).upscaler
+    for level in (0, 1, 16, 100, 128, 200, 235, 254, 255):
+        assert (upscaler.upscale_luma(np.full((9, 8), level, np.uint8)) == level).all()
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

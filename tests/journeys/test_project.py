@@ -159,7 +159,11 @@ def test_the_evaluation_holds_table_and_pictures(workspace: Workspace) -> None:
         "ssim_gain",
         "mse_reduction_percent",
         "images",
+        "bicubic_bias",
+        "srcnn_bias",
+        "srcnn_largest_bias",
     }
+    assert abs(metrics["srcnn_bias"]) <= abs(metrics["srcnn_largest_bias"]) < 5
     assert metrics["psnr_gain"] == pytest.approx(metrics["srcnn_psnr"] - metrics["bicubic_psnr"])
     assert run.data.tags["model_uri"] == "models:/srcnn-x2/1"
     folder = Path(run.info.artifact_uri.removeprefix("file://")) / "evaluation"
@@ -179,6 +183,10 @@ def test_the_evaluation_holds_table_and_pictures(workspace: Workspace) -> None:
     assert len(per_image["data"]) == metrics["images"] == 5
     gains = per_image["columns"].index("psnr_gain")
     assert np.mean([row[gains] for row in per_image["data"]]) == pytest.approx(metrics["psnr_gain"])
+    shifts = [row[per_image["columns"].index("srcnn_bias")] for row in per_image["data"]]
+    assert max(shifts, key=abs) == pytest.approx(metrics["srcnn_largest_bias"])
+    told = f"(bicubic {metrics['bicubic_bias']:+.2f})"
+    assert told in (folder / "table.md").read_text()
     with Image.open(folder / "best.png") as picture:
         assert picture.width > 1000
 

@@ -42,9 +42,9 @@ def test_the_table_has_a_line_a_model() -> None:
     packed = [" ".join(line.split()) for line in lines]
     assert packed[0] == (
         "| Model | Scale | Network | Weights | Bicubic (dB) | SRCNN (dB) | Gain (dB) "
-        "| Bicubic SSIM | SRCNN SSIM | Seconds |"
+        "| Bicubic SSIM | SRCNN SSIM | Grey shift | Seconds |"
     )
-    assert lines[1].count("-:|") == 7
+    assert lines[1].count("-:|") == 8
     assert packed[2] == (
         "| srcnn-x2/3 (challenger, champion) | x2 | 9-5-5 | 57,281 | 30.00 | 31.26 | +1.26 "
         "| 0.9000 | 0.9123 | 0.123 |"

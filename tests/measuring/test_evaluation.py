@@ -15,7 +15,7 @@ from srcnn_mlflow.measuring.evaluation import (
     summarize,
 )
 from srcnn_mlflow.measuring.metrics import TileScores, psnr, ssim
-from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
+from srcnn_mlflow.measuring.tables import TableRow, describe_bias, markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
 from srcnn_mlflow.pictures.photos import load_luma
@@ -44,6 +44,18 @@ def test_a_perfect_model_is_infinitely_good() -> None:
     assert score_plane("one", plane, 2, 2, lambda _: plane).srcnn_psnr == np.inf
 
 
+@pytest.mark.parametrize("shift", [-7, 0, 5])
+def test_a_model_that_shifts_grey_is_seen(shift: int) -> None:
+    plane = textured_pixels(41, 52, 1)[..., 0] // 2 + 50
+
+    def shifted(small: Plane) -> Plane:
+        return to_eight_bit(bicubic(small).astype(np.float32) + shift)
+
+    score = score_plane("one", plane, 2, 2, shifted)
+    assert score.srcnn_bias == pytest.approx(score.bicubic_bias + shift, abs=1e-9)
+    assert abs(score.bicubic_bias) < 0.5
+
+
 def test_pictures_that_cannot_be_compared_are_refused() -> None:
     with pytest.raises(ImageError, match="tiny: 11x15 is too small; SSIM needs 11"):
         score_plane("tiny", np.zeros((15, 11), np.uint8), 2, 2, bicubic)
@@ -58,8 +70,8 @@ def test_a_model_of_another_scale_is_refused() -> None:
 
 
 def test_summaries_average_and_subtract_unrounded_means() -> None:
-    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, NO_TILES, NO_TILES)
-    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, NO_TILES, NO_TILES)
+    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, NO_TILES, NO_TILES, 0.5, -4.0)
+    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, NO_TILES, NO_TILES, 0.1, 3.0)
     summary = summarize([first, second])
     assert summary.bicubic_psnr == 25
     assert summary.srcnn_psnr == 25.75
@@ -67,6 +79,13 @@ def test_summaries_average_and_subtract_unrounded_means() -> None:
     assert summary.ssim_gain == pytest.approx(0.035)
     assert summary.mse_reduction_percent == pytest.approx(30)
     assert summary.images == 2
+    assert summary.bicubic_bias == pytest.approx(0.3)
+    assert summary.srcnn_bias == -0.5
+    assert summary.srcnn_largest_bias == -4
+    assert describe_bias(summary) == (
+        "Mean luma shifted by -0.50 grey levels (bicubic +0.30), by -4.00 in the picture where "
+        "most."
+    )
 
 
 def test_the_table_is_the_reports() -> None:

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import peak_signal_noise_ratio
 
-from srcnn_mlflow.measuring.metrics import compare, mse, psnr, ssim
+from srcnn_mlflow.measuring.metrics import bias, compare, mse, psnr, ssim
 
 planes = arrays(np.uint8, st.tuples(st.integers(12, 30), st.integers(12, 30)))
 
@@ -16,6 +16,7 @@ planes = arrays(np.uint8, st.tuples(st.integers(12, 30), st.integers(12, 30)))
 @given(planes)
 def test_a_plane_equals_itself(plane: np.ndarray) -> None:
     assert mse(plane, plane) == 0
+    assert bias(plane, plane) == 0
     assert psnr(plane, plane) == math.inf
     assert ssim(plane, plane) == pytest.approx(1)
 
@@ -26,6 +27,8 @@ def test_known_values() -> None:
     one = np.ones((20, 20), np.uint8)
     assert mse(black, white) == 255**2
     assert psnr(black, white) == 0
+    assert bias(black, white) == 255
+    assert bias(white, black) == -255
     # One grey level everywhere: 20 log10(255).
     assert psnr(black, one) == pytest.approx(48.1308, abs=1e-4)
 
@@ -77,6 +80,16 @@ def test_the_border_is_left_out() -> None:
     assert psnr(plane, framed) < 20
 
 
+@given(planes, st.integers(0, 2**32 - 1), st.integers(0, 3))
+def test_bias_is_the_difference_of_the_means(plane: np.ndarray, seed: int, border: int) -> None:
+    other = np.random.default_rng(seed).integers(0, 256, plane.shape, dtype=np.uint8)
+    inside = tuple(slice(border, side - border) for side in plane.shape)
+    expected = other[inside].mean() - plane[inside].mean()
+    assert bias(plane, other, border) == pytest.approx(expected, abs=1e-9)
+    assert bias(other, plane, border) == -bias(plane, other, border)
+    assert bias(plane, other, border) ** 2 <= mse(plane, other, border) + 1e-9
+
+
 def test_planes_of_other_shapes_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(10, 10\) and \(10, 11\)"):
         mse(np.zeros((10, 10), np.uint8), np.zeros((10, 11), np.uint8))
@@ -119,4 +132,5 @@ def test_a_comparison_has_the_numbers_of_the_single_functions() -> None:
     assert found.mse == mse(plane, other, border=3)
     assert found.psnr == psnr(plane, other, border=3)
     assert found.ssim == ssim(plane, other, border=3)
+    assert found.bias == bias(plane, other, border=3)
     assert compare(plane, plane).psnr == math.inf
