@@ -22,7 +22,7 @@ MODEL = ComparedModel(
     scale=2,
     architecture="9-5-5",
     weights=57_281,
-    summary=Summary(30.0, 31.2567, 1.2567, 0.9, 0.91234, 0.01234, 20.0, 4),
+    summary=Summary(30.0, 31.2567, 1.2567, 0.9, 0.91234, 0.01234, 20.0, 4, 0.0, -1.234, -2.0),
     seconds=0.12345,
 )
 
@@ -47,7 +47,7 @@ def test_the_table_has_a_line_a_model() -> None:
     assert lines[1].count("-:|") == 8
     assert packed[2] == (
         "| srcnn-x2/3 (challenger, champion) | x2 | 9-5-5 | 57,281 | 30.00 | 31.26 | +1.26 "
-        "| 0.9000 | 0.9123 | 0.123 |"
+        "| 0.9000 | 0.9123 | -1.23 | 0.123 |"
     )
     assert packed[3].startswith("| srcnn-x4/12 | x4 |")
 
