@@ -53,7 +53,7 @@ class Upscaled:
 
 
 def upscale_for_project(
-    reference: str, scale: int, inputs: Sequence[Path], output: Path, compare: bool
+    reference: str, scale: int, inputs: Sequence[str], output: Path, compare: bool
 ) -> None:
     """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
 
@@ -65,8 +65,8 @@ def upscale_for_project(
     # Imported here, because MLflow takes seconds and upscaling needs none of it.
     from srcnn_mlflow.tracking import active_run, runs
 
-    name = "+".join(map(str, inputs))
-    with runs.track("upscale", scale, {}, f"upscale x{scale} {inputs[0].name}"):
+    name = "+".join(inputs)
+    with runs.track("upscale", scale, {}, f"upscale x{scale} {Path(inputs[0]).name}"):
         model = choose_model(reference, scale)
         active_run.set_tags({"model_uri": model.label})
         done = upscale_files(model, scale, inputs, output, compare)
@@ -112,7 +112,7 @@ def shipped_model(scale: int) -> ChosenModel:
 
 
 def upscale_files(
-    model: ChosenModel, scale: int, inputs: Sequence[Path], output: Path, compare: bool
+    model: ChosenModel, scale: int, inputs: Sequence[str], output: Path, compare: bool
 ) -> Upscaled:
     """Enlarge pictures, and every picture of folders, into PNG files.
 
@@ -134,8 +134,7 @@ def upscale_files(
             f"{model.label} upscales by {model.upscaler.scale}, not by {scale}; give "
             f"scale={model.upscaler.scale}, or another model"
         )
-    # The shell leaves a ~ alone in `-P input=~/photos`.
-    targets = plan_targets(inputs, output.expanduser(), scale, compare)
+    targets = plan_targets(inputs, output, scale, compare)
     for line in targets.left_out:
         logger.warning("left out: %s", line)
     done = Upscaled([], [])

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.picture_files import SUFFIXES, list_files, split_joined
@@ -36,7 +37,7 @@ class _Source:
     folder: Path
 
 
-def plan_targets(inputs: Sequence[Path], output: Path, scale: int, compare: bool) -> Targets:
+def plan_targets(inputs: Sequence[str], output: Path, scale: int, compare: bool) -> Targets:
     """Decide which file each picture becomes.
 
     Folders are taken with all folders in them, which the output repeats.
@@ -51,7 +52,7 @@ def plan_targets(inputs: Sequence[Path], output: Path, scale: int, compare: bool
         ImageError: an input is not there, there is no picture at all, one would be replaced by
             its enlargement, or two would become the same file.
     """
-    given = [path.expanduser() for text in inputs for path in _taken_apart(text)]
+    given = [path for text in inputs for path in _taken_apart(text)]
     if len(given) == 1 and given[0].is_file() and output.suffix.lower() in SUFFIXES:
         if output.suffix.lower() != ".png":
             raise ImageError(
@@ -74,13 +75,13 @@ def beside(target: Path) -> Path:
     return target.with_name(f"{target.stem}-bicubic.png")
 
 
-def _taken_apart(given: Path) -> list[Path]:
-    names = split_joined(str(given), lambda name: Path(name).expanduser().exists())
+def _taken_apart(text: str) -> list[Path]:
+    names = split_joined(text, lambda name: given_source(name).exists())
     if not all(names):
         raise ImageError(
-            f"input {str(given)!r} has an empty part; join pictures and folders by single + signs"
+            f"input {text!r} has an empty part; join pictures and folders by single + signs"
         )
-    return [Path(name) for name in names]
+    return [given_source(name) for name in names]
 
 
 def _in_folder(given: Sequence[Path], output: Path, scale: int) -> Targets:
@@ -97,9 +98,7 @@ def _in_folder(given: Sequence[Path], output: Path, scale: int) -> Targets:
             left_out += others
         else:
             what = "is neither a file nor a folder" if path.exists() else "does not exist"
-            raise ImageError(
-                f"input {path.absolute()} {what}; give a picture or a folder of pictures"
-            )
+            raise ImageError(f"input {path} {what}; give a picture or a folder of pictures")
     if not sources:
         held = f": {'; '.join(left_out[:3])}" if left_out else ""
         raise ImageError(

@@ -150,7 +150,7 @@ def _parts(name: str) -> list[str]:
     Raises:
         DatasetError: a part is empty, which as a path would be the present folder.
     """
-    parts = split_joined(name, lambda part: Path(part).expanduser().is_dir())
+    parts = split_joined(name, lambda part: given_source(part).is_dir())
     if not all(parts):
         raise DatasetError(
             f"data set {name!r} has an empty part; join names by single + signs, such as "

@@ -30,7 +30,7 @@ def test_a_folder_is_upscaled_whole(model: ChosenModel, tmp_path: Path, said: li
         Image.fromarray(pixels).save(source / name)
     (source / "broken.png").write_bytes(b"no picture")
     (source / "notes.txt").write_text("ignored")
-    written = upscale_files(model, 2, [source], tmp_path / "out", False).written
+    written = upscale_files(model, 2, [str(source)], tmp_path / "out", False).written
     assert [path.name for path in written] == [
         "a.jpg-x2.png",
         "a.png-x2.png",
@@ -47,7 +47,7 @@ def test_a_folder_is_upscaled_whole(model: ChosenModel, tmp_path: Path, said: li
 def test_one_picture_goes_where_it_is_told(model: ChosenModel, tmp_path: Path) -> None:
     Image.fromarray(textured_pixels(20, 20, 2)).save(tmp_path / "a.png")
     target = tmp_path / "deep" / "result.png"
-    written = upscale_files(model, 2, [tmp_path / "a.png"], target, True).written
+    written = upscale_files(model, 2, [str(tmp_path / "a.png")], target, True).written
     assert [path.name for path in written] == ["result.png", "result-bicubic.png"]
     # Both are the same picture, and not the same pixels.
     sharp, bicubic = (np.asarray(Image.open(path)).astype(int) for path in written)
@@ -65,7 +65,7 @@ def test_every_kind_of_picture_comes_out_right(
         image = Image.fromarray(pixels).convert(mode)
     path = tmp_path / ("a.tif" if mode in ("CMYK", "I;16") else "a.png")
     image.save(path)
-    (written,) = upscale_files(model, 2, [path], tmp_path / "out", False).written
+    (written,) = upscale_files(model, 2, [str(path)], tmp_path / "out", False).written
     # What is 16 bits deep stays so.
     assert (Image.open(written).mode == "I;16") == (mode == "I;16")
     result, opened = open_image(written), open_image(path)
@@ -76,16 +76,16 @@ def test_every_kind_of_picture_comes_out_right(
 
 def test_a_wrong_scale_is_refused(model: ChosenModel, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"upscales by 2, not by 4; give scale=2"):
-        upscale_files(model, 4, [tmp_path], tmp_path, False)
+        upscale_files(model, 4, [str(tmp_path)], tmp_path, False)
 
 
 def test_a_folder_of_broken_pictures_is_an_error(model: ChosenModel, tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"")
     with pytest.raises(ImageError, match=r"none of the 1 picture\(s\)"):
-        upscale_files(model, 2, [tmp_path], tmp_path / "out", False)
+        upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False)
     (tmp_path / "out").write_text("a file")
     with pytest.raises(ImageError, match="is a file; give a folder, or for one picture"):
-        upscale_files(model, 2, [tmp_path], tmp_path / "out", False)
+        upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
@@ -144,15 +144,15 @@ def test_how_large_a_picture_may_be_is_set_from_outside(
 ) -> None:
     Image.new("L", (40, 30)).save(tmp_path / "a.png")
     Image.new("1", (15_000, 12_000)).save(tmp_path / "large.png")
-    written = upscale_files(model, 2, [tmp_path], tmp_path / "out", False).written
+    written = upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False).written
     assert [path.name for path in written] == ["a-x2.png"]
     assert said[0].endswith("15000x12000, 180,000,000 pixels; the most allowed is 178,956,970")
     monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.001")
     with pytest.raises(ImageError, match="none of the 1 picture"):
-        upscale_files(model, 2, [tmp_path / "a.png"], tmp_path / "out", False)
+        upscale_files(model, 2, [str(tmp_path / "a.png")], tmp_path / "out", False)
     assert "1,200 pixels; the most allowed is 1,000" in said[-1]
     monkeypatch.setenv("SRCNN_MAX_MEGAPIXELS", "0.0012")
-    assert upscale_files(model, 2, [tmp_path / "a.png"], tmp_path / "out", False).written
+    assert upscale_files(model, 2, [str(tmp_path / "a.png")], tmp_path / "out", False).written
 
 
 def write_picture(path: Path) -> bytes:
@@ -173,7 +173,7 @@ def test_a_target_that_is_the_source_is_refused(
         link.hardlink_to(source)
     target = {"the same": source, "another way": tmp_path / ".." / tmp_path.name / "a.png"}
     with pytest.raises(ImageError, match=r"is the input .* itself, which it would replace; give"):
-        upscale_files(model, 2, [source], target.get(spelled, link), False)
+        upscale_files(model, 2, [str(source)], target.get(spelled, link), False)
     assert source.read_bytes() == original
     assert link.is_symlink() == (spelled == "by a link")
 
@@ -183,7 +183,7 @@ def test_bicubics_result_does_not_replace_the_source_either(
 ) -> None:
     original = write_picture(tmp_path / "a-bicubic.png")
     with pytest.raises(ImageError, match="which it would replace"):
-        upscale_files(model, 2, [tmp_path / "a-bicubic.png"], tmp_path / "a.png", True)
+        upscale_files(model, 2, [str(tmp_path / "a-bicubic.png")], tmp_path / "a.png", True)
     assert (tmp_path / "a-bicubic.png").read_bytes() == original
     assert not (tmp_path / "a.png").exists()
 
@@ -196,7 +196,7 @@ def test_a_folder_into_itself_takes_no_result_for_a_picture(
     expected = {*originals, "c-x2-x2.png", "c-x2-x2-bicubic.png"}
     expected |= {f"{stem}-x2{end}.png" for stem in ("deep", "b") for end in ("", "-bicubic")}
     for _ in range(3):
-        written = upscale_files(model, 2, [tmp_path], tmp_path, True).written
+        written = upscale_files(model, 2, [str(tmp_path)], tmp_path, True).written
         assert len(written) == 6
         assert {path.name for path in tmp_path.iterdir()} == expected
     told = "left out: deep-x2.png was made of another picture of its folder"

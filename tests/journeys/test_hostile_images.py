@@ -228,7 +228,7 @@ def test_upscaled_from_a_folder(
 ) -> None:
     kind.write(tmp_path / "in")
     (tmp_path / "in" / "good.png").write_bytes(encoded(GOOD["good0.png"]))
-    written = upscale_files(model, 2, [tmp_path / "in"], tmp_path / "out", False).written
+    written = upscale_files(model, 2, [str(tmp_path / "in")], tmp_path / "out", False).written
     results = {path.name: path for path in written}
     good = model.upscaler.upscale_image(Image.fromarray(GOOD["good0.png"]))
     assert np.array_equal(np.asarray(Image.open(results.pop("good-x2.png"))), np.asarray(good))
@@ -244,14 +244,14 @@ def test_upscaled_alone(kind: Kind, model: ChosenModel, tmp_path: Path, said: li
     path = kind.write(tmp_path)
     if kind.pixels is None:
         with pytest.raises(ImageError) as error:
-            upscale_files(model, 2, [path], tmp_path / "out.png", False)
+            upscale_files(model, 2, [str(path)], tmp_path / "out.png", False)
         assert kind in NO_FILES.values() or is_refused_for_its_reason(kind, said)
         assert re.search(
             r"none of the 1 picture|does not exist|is neither a file|holds no picture",
             str(error.value),
         )
         return
-    (result,) = upscale_files(model, 2, [path], tmp_path / "out.png", False).written
+    (result,) = upscale_files(model, 2, [str(path)], tmp_path / "out.png", False).written
     assert is_enlarged_right(kind, result, model)
 
 
@@ -560,7 +560,7 @@ def test_a_folder_of_nothing_but_broken_files(
     with pytest.raises(DatasetError, match=rf"none of its {count} pictures can be used, the first"):
         scores(tmp_path, model)
     with pytest.raises(ImageError, match=rf"none of the {count} picture\(s\)"):
-        upscale_files(model, 2, [tmp_path / "test"], tmp_path / "out", False)
+        upscale_files(model, 2, [str(tmp_path / "test")], tmp_path / "out", False)
     assert len(said) == count
     assert not (tmp_path / "out").exists()
 
@@ -578,7 +578,7 @@ def test_a_result_with_too_long_a_name_does_not_stop_the_others(
 ) -> None:
     for name in ("a.png", f"{'n' * 251}.png", "z.png"):
         (tmp_path / name).write_bytes(encoded(PHOTO))
-    written = upscale_files(model, 2, [tmp_path], tmp_path / "out", False).written
+    written = upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False).written
     assert [path.name for path in written] == ["a-x2.png", "z-x2.png"]
     assert re.fullmatch(r"skipped: the name of what n+\.png becomes is too long; .*", said[0])
 
@@ -586,7 +586,7 @@ def test_a_result_with_too_long_a_name_does_not_stop_the_others(
 def test_no_result_takes_the_place_of_another(model: ChosenModel, tmp_path: Path) -> None:
     for name in ("a.png", "a.bmp", "a.png.bmp", "a.png.bmp.png"):
         (tmp_path / name).write_bytes(encoded(PHOTO))
-    written = upscale_files(model, 2, [tmp_path], tmp_path / "out", False).written
+    written = upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False).written
     assert len(set(written)) == 4
 
 

@@ -56,7 +56,7 @@ def test_pictures_are_read_and_written_where_the_person_stands(
     result = upscale(project, called_from, input="a.png")
     assert result.returncode == 0, result.stderr
     assert f"wrote 1 file(s) to {called_from}/upscaled with" in result.stdout
-    result = upscale(project, called_from, input="../the user", output="deep/out")
+    result = upscale(project, called_from, input="../the user/a.png", output="deep/out")
     assert result.returncode == 0, result.stderr
     assert f"wrote 1 file(s) to {called_from}/deep/out with" in result.stdout
     for folder in ("upscaled", "deep/out"):

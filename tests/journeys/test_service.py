@@ -42,7 +42,7 @@ def served_pixels(folder: Path, picture: Path) -> np.ndarray:
 
 def upscaled_pixels(folder: Path, picture: Path) -> np.ndarray:
     """What `upscale` makes of it with the champion."""
-    upscale_files(choose_model("champion", 2), 2, [picture], folder / "out.png", False)
+    upscale_files(choose_model("champion", 2), 2, [str(picture)], folder / "out.png", False)
     return np.asarray(Image.open(folder / "out.png"))
 
 

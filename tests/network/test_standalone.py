@@ -85,7 +85,8 @@ def by_script(exported: ModuleType, photo: Path) -> Image.Image | str:
 
 def by_upscale(model: ChosenModel, photo: Path) -> Image.Image | None:
     try:
-        (written,) = upscale_files(model, 2, photo, photo.parent / "by upscale.png", False)
+        target = photo.parent / "by upscale.png"
+        (written,) = upscale_files(model, 2, [str(photo)], target, False).written
     except ImageError:
         return None
     return Image.open(written)
