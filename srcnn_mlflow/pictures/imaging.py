@@ -256,16 +256,22 @@ def enlarge(picture: Picture, scale: int, step: FloatPlane | None = None) -> Pic
     Returns:
         A picture of the same bands and depth, with the metadata and notes of the old.
     """
-    return assemble(picture, scale, (_add(plane, step) for plane in _colours(picture, scale)))
+    return assemble(picture, scale, _colours(picture, scale), step)
 
 
-def assemble(picture: Picture, scale: int, colours: Iterable[NDArray[Any]]) -> Picture:
+def assemble(
+    picture: Picture,
+    scale: int,
+    colours: Iterable[NDArray[Any]],
+    step: FloatPlane | None = None,
+) -> Picture:
     """Make an enlarged picture of its colours; transparency is enlarged by bicubic interpolation.
 
     Args:
         picture: of any depth.
         scale: how many times as wide and high it becomes.
         colours: its planes, enlarged, in units of 8-bit grey levels; rounded and clipped here.
+        step: added to each of them.
 
     Returns:
         A picture of the same bands and depth, with the metadata and notes of the old.
@@ -273,7 +279,7 @@ def assemble(picture: Picture, scale: int, colours: Iterable[NDArray[Any]]) -> P
     shape = (picture.height * scale, picture.width * scale, picture.bands)
     large = np.empty(shape, picture.pixels.dtype)
     for band, plane in enumerate(colours):
-        _round_into(large[..., band], plane)
+        _round_into(large[..., band], plane, step)
     if picture.colours < picture.bands:
         if picture.alpha is None:
             large[..., -1] = picture.pixels[0, 0, -1]
@@ -300,13 +306,10 @@ def _in_eight_bit_levels(samples: Pixels) -> FloatPlane:
     return levels
 
 
-def _add(plane: NDArray[Any], step: FloatPlane | None) -> NDArray[Any]:
-    return plane if step is None else plane + step
-
-
-def _round_into(target: Pixels, plane: NDArray[Any]) -> None:
+def _round_into(target: Pixels, plane: NDArray[Any], step: FloatPlane | None = None) -> None:
     """Round and clip 8-bit grey levels to the target's range, a strip of rows at a time."""
     white = np.iinfo(target.dtype).max
     for top in range(0, len(target), _ROWS):
         rows = slice(top, top + _ROWS)
-        target[rows] = np.clip(np.rint(plane[rows] * np.float32(white // 255)), 0, white)
+        levels = plane[rows] if step is None else plane[rows] + step[rows]
+        target[rows] = np.clip(np.rint(levels * np.float32(white // 255)), 0, white)
