@@ -120,6 +120,29 @@ def test_upscale_works_before_any_training(invoke: Invoke, tmp_path: Path) -> No
     assert Image.open("upscaled/photo-x3.png").size == (120, 90)
 
 
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["upscale", "--model", "shipped", "--input", "photo.png", "--output", "out"], "out"),
+        (["upscale", "--model", "shipped", "--input", "photo.png", "--output", "out/a.png"], "out"),
+        (["export", "--model", "shipped", "--output", "out"], "out"),
+        (["prepare"], "data"),
+        (["train"], "data"),
+        (["evaluate", "--model", "shipped"], "mlruns"),
+    ],
+)
+@pytest.mark.slow
+def test_a_dangling_link_where_a_command_writes_is_named(
+    invoke: Invoke, tmp_path: Path, command: list[str], place: str
+) -> None:
+    Image.fromarray(textured_pixels(30, 40, 1)).save(tmp_path / "photo.png")
+    (tmp_path / place).symlink_to("nowhere")
+    code, _, errors = invoke(*command)
+    assert code == 1
+    told = f"{tmp_path}/{place} is a link to nowhere, which does not exist; move it away"
+    assert told in errors.splitlines()[-1]
+
+
 def test_output_that_cannot_be_written_is_named(invoke: Invoke, tmp_path: Path) -> None:
     Image.fromarray(textured_pixels(30, 40, 1)).save(tmp_path / "photo.png")
     code, _, errors = invoke("upscale", "--input", "photo.png", "--output", "photo.png/deeper")

@@ -21,6 +21,7 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[Path]:
 
     Raises:
         WriteError: the system refused, as on a full disk or without permission.
+        OSError: what the block has to say of another file, such as one that it copies.
     """
     # Of the name only the beginning, because that may be as long as the system allows.
     partial = path.with_name(f"{path.name[:50]}.{os.getpid()}.partial")
@@ -32,6 +33,9 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[Path]:
         finally:
             _remove(partial)
     except OSError as error:
+        named = error.filename
+        if named is not None and Path(os.fsdecode(named)) not in (partial, path, *path.parents):
+            raise
         raise WriteError(f"cannot write {path}: {reason_of(error, path.parent, size)}") from error
 
 

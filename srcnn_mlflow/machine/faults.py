@@ -17,7 +17,11 @@ _REASONS = {
     errno.EACCES: "no permission; change that (chmod, chown), or work in another folder",
     errno.EPERM: "no permission; change that (chmod, chown), or work in another folder",
     errno.EIO: "the disk reports a fault; look at the system's log, or use another disk",
+    errno.EISDIR: "a folder has this name; move it away, or give another name",
+    errno.ENAMETOOLONG: "the name is too long; give a shorter one",
 }
+# What the system says where something else than a folder stands on the way to a file.
+_OBSTRUCTED = (errno.EEXIST, errno.ENOTDIR, errno.ELOOP, errno.ENOENT)
 # What SQLite says, and what to do about it.
 _SQLITE = {
     "database or disk is full": "its disk is full; make room, and start again",
@@ -64,14 +68,29 @@ def reason_of(error: OSError, folder: Path, needed: int | None = None) -> str:
 
     Args:
         error: what it raised.
-        folder: whose disk is meant.
+        folder: in which the file lies or is to lie.
         needed: bytes that the file would have taken, where that is known.
     """
     if error.errno == errno.ENOSPC:
         size = "" if needed is None else f"{readable_size(needed)} are needed, and "
         free = readable_size(free_bytes(folder))
         return f"the disk is full ({size}{free} are free); make room, and start again"
+    if error.errno in _OBSTRUCTED and (obstacle := _obstacle(folder)):
+        return f"{obstacle}; move it away, or give another folder"
     return _REASONS.get(error.errno or 0, error.strerror or str(error))
+
+
+def _obstacle(folder: Path) -> str | None:
+    """What stands on the way to a folder, or in its place, and is none; None for nothing."""
+    whole = folder.absolute()
+    for place in (*reversed(whole.parents), whole):
+        if place.is_dir():
+            continue
+        if place.is_symlink():
+            is_what = "is a file" if place.exists() else "does not exist"
+            return f"{place} is a link to {place.readlink()}, which {is_what}"
+        return f"{place} is a file, not a folder" if place.exists() else None
+    return None
 
 
 def _explain_file(error: OSError) -> str:
@@ -79,7 +98,9 @@ def _explain_file(error: OSError) -> str:
     name = error.filename2 or error.filename
     if name is None and error.errno == errno.ENOSPC:
         name = f"a file in {Path.cwd()} or {tempfile.gettempdir()}"
-    where = Path(os.fsdecode(name)).parent if isinstance(name, str | bytes) else Path()
+    where = Path(os.fsdecode(name)) if isinstance(name, str | bytes) else Path()
+    # A folder that cannot be made is itself what stands in the way.
+    where = where if error.errno == errno.EEXIST else where.parent
     return f"cannot read or write {name or 'a file'}: {reason_of(error, where)}"
 
 
