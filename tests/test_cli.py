@@ -70,7 +70,10 @@ def test_wrong_parameters_are_named_in_one_line(
     [
         (["train", "--dataset", "kodak"], "data set 'kodak' is not a folder that exists (/"),
         (["prepare", "--dataset", "../none"], "data set '../none' is not a folder that exists"),
-        (["prepare", "--patch-size", "5000"], "patch_size 5000 is larger than every training"),
+        (
+            ["prepare", "--patch-size", "5000"],
+            "data set samples holds a patch of 5000x5000",
+        ),
         (["train", "--patch-size", "16"], "with padding none and architecture 9-5-5; use at least"),
         (["train", "--device", "cuda"], "torch finds no GPU here; use device=cpu or auto"),
         (["train", "--resume", "abc"], "run abc cannot be resumed"),

@@ -6,7 +6,7 @@ from functools import partial
 from srcnn_mlflow.commands.prepare import prepare_dataset
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import Facts, TrainingState
-from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.machine.errors import DatasetError, TrainingError
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
 from srcnn_mlflow.pictures.store_writer import Prepared
@@ -24,10 +24,12 @@ def make_ready(request: TrainRequest) -> Prepared:
     request.check()
     prepared = prepare_dataset(request.dataset, request.store, request.train_images)
     scale = request.scale
-    # Fails at once where validation pictures cannot be scored.
     bicubic = partial(upscale_to_eight_bit, scale=scale)
     scored = score_photos(prepared.valid.photos, scale, scale, bicubic)
-    baseline = summarize(score for _, score in scored)
+    try:
+        baseline = summarize(score for _, score in scored)
+    except DatasetError as error:
+        raise DatasetError(f"{prepared.valid.label} is to choose the epoch, but {error}") from error
     logger.info(
         "validation: %d pictures, bicubic %.3f dB, SSIM %.4f",
         baseline.images,

@@ -75,12 +75,12 @@ def reason_of(error: OSError, folder: Path, needed: int | None = None) -> str:
         size = "" if needed is None else f"{readable_size(needed)} are needed, and "
         free = readable_size(free_bytes(folder))
         return f"the disk is full ({size}{free} are free); make room, and start again"
-    if error.errno in _OBSTRUCTED and (obstacle := _obstacle(folder)):
-        return f"{obstacle}; move it away, or give another folder"
+    if error.errno in _OBSTRUCTED and (found := obstacle(folder)):
+        return f"{found}; move it away, or give another folder"
     return _REASONS.get(error.errno or 0, error.strerror or str(error))
 
 
-def _obstacle(folder: Path) -> str | None:
+def obstacle(folder: Path) -> str | None:
     """What stands on the way to a folder, or in its place, and is none; None for nothing."""
     whole = folder.absolute()
     for place in (*reversed(whole.parents), whole):

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,14 @@ from srcnn_mlflow.pictures.photos import Photo, load_luma
 UpscaleLuma = Callable[[Plane], Plane]
 
 logger = logging.getLogger(__name__)
+
+
+class TooSmallError(ImageError):
+    """A picture with no room for an SSIM window inside the border."""
+
+
+class TooPlainError(ImageError):
+    """A picture that bicubic restores perfectly, so that its PSNR is infinite."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +95,12 @@ def make_comparable(
         The cropped original, the small plane, and bicubic's, all uint8.
 
     Raises:
-        ImageError: too small to compare, or so plain that bicubic restores it perfectly.
+        TooSmallError: there is no room for an SSIM window inside the border.
+        TooPlainError: bicubic restores it perfectly.
     """
     height, width = original.shape
     if min(height - height % scale, width - width % scale) < SSIM_WINDOW + 2 * border:
-        raise ImageError(
+        raise TooSmallError(
             f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
             f"border of {border}"
         )
@@ -98,7 +108,9 @@ def make_comparable(
     small = downscale(original, scale)
     bicubic = upscale_to_eight_bit(small, scale)
     if mse(original, bicubic, border) == 0:
-        raise ImageError(f"{name}: bicubic restores it perfectly, so there is nothing to compare")
+        raise TooPlainError(
+            f"{name}: bicubic restores it perfectly, so there is nothing to compare"
+        )
     return original, small, bicubic
 
 
@@ -176,20 +188,32 @@ def score_photos(
         DatasetError: none could be compared.
         ModelError: the model enlarges by another scale.
     """
-    scored = 0
+    refused: list[ImageError] = []
     for photo in progress(photos, total=len(photos), label="scoring"):
         try:
             score = score_plane(photo.name, load_luma(photo), scale, border, upscale_luma)
         except ImageError as error:
             logger.warning("left out: %s", error)
+            refused.append(error)
             continue
-        scored += 1
         yield photo, score
-    if not scored:
+    if len(refused) == len(photos):
         raise DatasetError(
             f"none of the {len(photos)} pictures can be compared at scale {scale} with a border of "
-            f"{border}; give larger pictures or a smaller border"
+            f"{border}: {_reasons(refused, scale, border)}"
         )
+
+
+def _reasons(refused: Sequence[ImageError], scale: int, border: int) -> str:
+    """Why pictures cannot be compared, how many for each reason, and what to do about it."""
+    smaller = " or a smaller border" if border > scale else ""
+    told = {
+        TooSmallError: f"too small for it (give larger ones{smaller})",
+        TooPlainError: "so plain that bicubic restores them perfectly (give some with detail)",
+        ImageError: "unreadable since they were looked at (mend them, or leave them out)",
+    }
+    counts = Counter(type(error) for error in refused)
+    return ", ".join(f"{counts[kind]} {reason}" for kind, reason in told.items() if counts[kind])
 
 
 def summarize(images: Iterable[ImageScore]) -> Summary:

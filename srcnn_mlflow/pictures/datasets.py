@@ -11,6 +11,7 @@ from pathlib import Path
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.faults import obstacle
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
 from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
@@ -75,9 +76,15 @@ class Dataset:
         names = SPLITS if split == "all" else (split,)
         photos = tuple(photo for name in names for photo in self.splits[name])
         if not photos:
+            left_out = (
+                f" ({len(self.skipped)} of its files cannot be used, the first because "
+                f"{self.skipped[0]})"
+                if self.skipped
+                else ""
+            )
             raise DatasetError(
-                f"data set {self.name} has no picture in its {split} split; add some, or choose "
-                "another data set or split"
+                f"data set {self.name} has no picture in its {split} split{left_out}; add some, or "
+                "choose another data set or split"
             )
         return photos
 
@@ -166,9 +173,10 @@ def _load_part(name: str, keep: Keep | None) -> Dataset:
         return _split_dataset(name, div2k_files(name, DIV2K_FOLDER), keep)
     folder = given_source(name)
     if not folder.is_dir():
-        what = "is a file, not a folder" if folder.is_file() else "is not a folder that exists"
+        instead = obstacle(folder)
+        what = f"is no folder ({instead})" if instead else f"is not a folder that exists ({folder})"
         raise DatasetError(
-            f"data set {name!r} {what} ({folder}); give samples, div2k, a folder of pictures, or "
+            f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or "
             "several of these joined by +"
         )
     folders = _split_folders(name, folder)

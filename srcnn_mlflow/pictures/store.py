@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.pictures.imaging import Plane
-from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file, damaged
+from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,10 @@ class Store:
         present = _identify(self.path)
         # A file that was replaced or deleted lives on for those who have mapped it.
         if present and present.inode == self.identity.inode and present != self.identity:
-            raise damaged(self.path, "it has changed since it was opened")
+            raise StoreError(
+                f"{self.path} has changed since it was opened: something else has written into it "
+                "or touched it, so what is trained on is uncertain; delete it, and start again"
+            )
 
 
 class _Identity(NamedTuple):

@@ -40,6 +40,7 @@ STORED_SPLITS = ("train", "valid")
 # The least that HDF5 allows for.
 USER_BLOCK = 512
 _CHUNK = 1 << 22
+_SEAL = f"srcnn-mlflow prepared file, format {FORMAT},"
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,8 @@ def check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettin
         raise StoreError(f"there is no prepared file {path}; run prepare first")
     with path.open("rb") as content:
         written = content.read(USER_BLOCK)
+    if not written.startswith(_SEAL.encode()):
+        raise damaged(path, "it does not begin as a prepared file of this version")
     if written != seal(path):
         raise damaged(path, "it is not as it was written")
     with h5py.File(path, "r") as file:
@@ -113,7 +116,7 @@ def seal(path: Path) -> bytes:
         content.seek(USER_BLOCK)
         while chunk := content.read(_CHUNK):
             checksum = zlib.crc32(chunk, checksum)
-    text = f"srcnn-mlflow prepared file, format {FORMAT}, CRC-32 of the rest {checksum:08x}\n"
+    text = f"{_SEAL} CRC-32 of the rest {checksum:08x}\n"
     return text.encode().ljust(USER_BLOCK, b"\0")
 
 

@@ -37,6 +37,7 @@ class SplitPlan:
 
     def __init__(self, photos: Sequence[Photo], settings: StoreSettings) -> None:
         scale = settings.scale
+        self.given = len(photos)
         self.photos = [p for p in photos if min(p.width, p.height) >= scale]
         self.shapes = np.array(
             [(p.height - p.height % scale, p.width - p.width % scale) for p in self.photos],
@@ -48,6 +49,14 @@ class SplitPlan:
         # Corners are listed picture by picture: a big set has hundreds of megabytes of them.
         steps = (self.shapes.astype(np.int64) - settings.patch_size) // settings.stride + 1
         self.patch_count = int(np.maximum(steps, 0).prod(axis=1).sum())
+
+    @property
+    def largest(self) -> str:
+        """The largest picture, as it is cropped to multiples of the scale; empty where none is."""
+        if not self.photos:
+            return ""
+        height, width = max(self.shapes.tolist(), key=lambda shape: (min(shape), max(shape)))
+        return f", the largest being {width}x{height} when cropped to multiples of the scale"
 
 
 Plan = Mapping[str, SplitPlan]
@@ -70,11 +79,15 @@ def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> 
     """
     if not plan["train"].patch_count:
         raise StoreError(
-            f"patch_size {settings.patch_size} is larger than every training picture of data set "
-            f"{name}; choose a smaller one"
+            f"none of the {plan['train'].given} training pictures of data set {name} holds a patch "
+            f"of {settings.patch_size}x{settings.patch_size} pixels{plan['train'].largest}; give "
+            "larger pictures, or a smaller patch_size"
         )
     if not plan["valid"].pixels:
-        raise StoreError(f"every validation picture of data set {name} is smaller than the scale")
+        raise StoreError(
+            f"all {plan['valid'].given} validation pictures of data set {name} have a side shorter "
+            f"than the scale, {settings.scale}; give larger ones"
+        )
     patches = plan["train"].patch_count
     if settings.materialize:
         size = 8 * patches * settings.patch_size**2

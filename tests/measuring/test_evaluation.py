@@ -136,8 +136,38 @@ def test_photos_that_cannot_be_scored_are_named_and_left_out(
     assert said == [
         "left out: plain.png: bicubic restores it perfectly, so there is nothing to compare"
     ]
-    with pytest.raises(DatasetError, match="none of the 1 pictures can be compared"):
-        list(score_photos(photos[:1], 2, 2, bicubic))
+
+
+@pytest.mark.parametrize(
+    ("kinds", "border", "told"),
+    [
+        ("plain", 2, "1 so plain that bicubic restores them perfectly (give some with detail)"),
+        ("small", 2, "1 too small for it (give larger ones)"),
+        ("small", 9, "1 too small for it (give larger ones or a smaller border)"),
+        ("gone", 2, "1 unreadable since they were looked at (mend them, or leave them out)"),
+        ("small plain plain2", 2, "1 too small for it (give larger ones), 2 so plain that "),
+    ],
+)
+def test_why_no_picture_can_be_compared_is_told_by_its_cause(
+    tmp_path: Path, kinds: str, border: int, told: str
+) -> None:
+    for kind in kinds.split():
+        shade = "navy" if kind == "plain" else "teal"
+        image = Image.new("RGB", (40, 40), shade)
+        if kind in ("small", "gone"):
+            image = Image.fromarray(textured_pixels(12, 12, 1))
+        image.save(tmp_path / f"{kind}.png")
+    photos = load_dataset(str(tmp_path)).photos("all")
+    (tmp_path / "gone.png").unlink(missing_ok=True)
+    with pytest.raises(DatasetError) as refused:
+        list(score_photos(photos, 2, border, bicubic))
+    text = str(refused.value)
+    assert text.startswith(f"none of the {len(photos)} pictures can be compared at scale 2 with")
+    assert f"a border of {border}: {told}" in text
+    # No other cause, and what does not help, is named.
+    assert ("give larger" in text) == ("small" in kinds)
+    assert ("smaller border" in text) == (border > 2)
+    assert ("detail" in text) == ("plain" in kinds)
 
 
 def test_the_difference_is_fifteen_fold_from_black_over_red_to_yellow() -> None:

@@ -178,6 +178,16 @@ def test_a_broken_file_is_named_and_skipped(photo_folder: Path, said: list[str])
     assert said[3] == "2 file(s) skipped"
 
 
+def test_a_split_whose_files_are_all_broken_is_not_called_one_without_files(
+    photo_folder: Path,
+) -> None:
+    for path in (photo_folder / "valid").iterdir():
+        path.write_bytes(b"broken")
+    told = r"its valid split \(2 of its files cannot be used, the first because valid0"
+    with pytest.raises(DatasetError, match=told):
+        load_dataset(str(photo_folder)).photos("valid")
+
+
 @pytest.mark.parametrize(
     ("name", "says"),
     [
@@ -203,6 +213,9 @@ def test_a_folder_without_usable_pictures_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.jpg").write_bytes(b"")
     with pytest.raises(DatasetError, match=r"none of its 1 pictures can be used.*broken\.jpg"):
         load_dataset(str(tmp_path))
+    (tmp_path / "link").symlink_to("nowhere")
+    with pytest.raises(DatasetError, match=r"no folder \(.*/link is a link to nowhere, which does"):
+        load_dataset(str(tmp_path / "link"))
     with pytest.raises(DatasetError, match="is a file, not a folder"):
         load_dataset(str(tmp_path / "broken.jpg"))
 

@@ -206,7 +206,7 @@ def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materializ
         for place in places:
             file.seek(place)
             file.write(bytes([whole[place] ^ (1 << int(generator.integers(8)))]))
-            with pytest.raises(StoreError, match="it is not as it was written"):
+            with pytest.raises(StoreError, match="is not as it was|does not begin"):
                 open_store(path)
             file.seek(place)
             file.write(whole[place : place + 1])
@@ -230,7 +230,7 @@ def test_a_change_of_the_open_file_is_noticed(dataset: Dataset, tmp_path: Path) 
         file.seek(3000)
         file.write(b"other pixels")
     os.utime(path, ns=(0, store.identity.modified + 1))  # clocks of file systems may be coarse
-    with pytest.raises(StoreError, match="it has changed since it was opened"):
+    with pytest.raises(StoreError, match="has changed since it was opened: something else"):
         store.check_unchanged()
 
 
@@ -267,19 +267,52 @@ def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
         open_store(tmp_path / "missing.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["lr"] = np.zeros(3)
-    with pytest.raises(StoreError, match="is damaged"):
+    with pytest.raises(StoreError, match=r"is damaged \(it does not begin as a prepared file"):
         open_store(tmp_path / "other.h5")
 
 
 def test_patches_larger_than_every_picture_are_refused(dataset: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="patch_size 500 is larger than every training picture"):
+    told = "none of the 4 training pictures .* holds a patch of 500x500 pixels, the largest being "
+    with pytest.raises(StoreError, match=told + "82x80 when cropped to multiples of the scale; "):
         prepare(dataset, StoreSettings(2, 500, 14), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "told"),
+    [
+        ([(33, 90)], "holds a patch of 33x33 pixels, the largest being 32x90 when cropped"),
+        ([(400, 9), (20, 21)], "holds a patch of 33x33 pixels, the largest being 20x20 when"),
+        (
+            [(1, 1)],
+            "none of the 1 training pictures .* holds a patch of 33x33 pixels; ",
+        ),
+    ],
+)
+def test_why_there_is_no_patch_is_told(
+    tmp_path: Path, sizes: list[tuple[int, int]], told: str
+) -> None:
+    for split, shapes in (("train", sizes), ("valid", [(60, 60)])):
+        (tmp_path / split).mkdir()
+        for number, (width, height) in enumerate(shapes):
+            pixels = textured_pixels(height, width, number)
+            Image.fromarray(pixels).save(tmp_path / split / f"{number}.png")
+    with pytest.raises(StoreError, match=told):
+        prepare(load_dataset(str(tmp_path)), StoreSettings(2, 33, 14), tmp_path)
+
+
+def test_validation_pictures_smaller_than_the_scale_are_told_with_it(tmp_path: Path) -> None:
+    for split, side in (("train", 60), ("valid", 3)):
+        (tmp_path / split).mkdir()
+        Image.fromarray(textured_pixels(side, side, side)).save(tmp_path / split / "a.png")
+    told = "all 1 validation pictures .* have a side shorter than the scale, 4; give larger ones"
+    with pytest.raises(StoreError, match=told):
+        prepare(load_dataset(str(tmp_path)), StoreSettings(4, 33, 14), tmp_path)
 
 
 def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path) -> None:
     for path in (photo_folder / "valid").iterdir():
         path.unlink()
-    with pytest.raises(DatasetError, match="no picture in its valid split"):
+    with pytest.raises(DatasetError, match="no picture in its valid split; add some, or choose"):
         prepare(load_dataset(str(photo_folder)), StoreSettings(2, 33, 14), tmp_path)
 
 
