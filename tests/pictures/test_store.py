@@ -206,7 +206,7 @@ def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materializ
         for place in places:
             file.seek(place)
             file.write(bytes([whole[place] ^ (1 << int(generator.integers(8)))]))
-            with pytest.raises(StoreError, match="is not as it was|does not begin"):
+            with pytest.raises(StoreError, match=r"is not as it was|does not begin"):
                 open_store(path)
             file.seek(place)
             file.write(whole[place : place + 1])
