@@ -18,7 +18,7 @@ from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_b
 from srcnn_mlflow.pictures.photos import Photo, load_luma
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
-from srcnn_mlflow.pictures.store_plan import patch_corners
+from srcnn_mlflow.pictures.store_plan import SplitPlan, check_plan, patch_corners
 from srcnn_mlflow.pictures.store_writer import prepare
 from tests.conftest import ROOT, largest_file, textured_pixels
 
@@ -298,6 +298,49 @@ def test_why_there_is_no_patch_is_told(
             Image.fromarray(pixels).save(tmp_path / split / f"{number}.png")
     with pytest.raises(StoreError, match=told):
         prepare(load_dataset(str(tmp_path)), StoreSettings(2, 33, 14), tmp_path)
+
+
+@pytest.mark.parametrize("materialize", [False, True])
+def test_a_byte_too_few_on_the_disk_is_one_too_few(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, materialize: bool
+) -> None:
+    settings = StoreSettings(2, 33, 14, materialize)
+    plan = {name: SplitPlan(dataset.photos(name), settings) for name in ("train", "valid")}
+    needed = check_plan(plan, settings, "photos", tmp_path)
+    # What is needed is what is written, but for HDF5's own few kilobytes.
+    written = prepare(dataset, settings, tmp_path).path.stat().st_size
+    assert needed < written < needed + 20_000
+    free = "srcnn_mlflow.pictures.store_plan.free_bytes"
+    monkeypatch.setattr(free, lambda _: needed)
+    assert check_plan(plan, settings, "photos", tmp_path) == needed
+    monkeypatch.setattr(free, lambda _: needed - 1)
+    told = r"preparing data set photos needs .* under .*, and .* are free; make room, or use fewer"
+    with pytest.raises(StoreError, match=told):
+        check_plan(plan, settings, "photos", tmp_path)
+
+
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_a_picture_exactly_as_small_as_the_scale_is_kept(
+    tmp_path: Path, scale: int, said: list[str]
+) -> None:
+    sides = {
+        "train": [(60, 60), (scale, scale), (scale - 1, 50), (50, scale - 1)],
+        "valid": [(scale, scale), (scale, 50), (scale - 1, 50)],
+    }
+    for split, sizes in sides.items():
+        (tmp_path / split).mkdir()
+        for number, (width, height) in enumerate(sizes):
+            pixels = textured_pixels(height, width, number + 10 * (split == "valid"))
+            Image.fromarray(pixels).save(tmp_path / split / f"{split}{number}.png")
+    dataset = load_dataset(str(tmp_path))
+    store = open_store(prepare(dataset, StoreSettings(scale, 33, 14), tmp_path).path)
+    assert store.train.shapes.tolist() == [
+        [60, 60],
+        [scale, scale],
+    ]
+    assert store.valid.shapes.tolist() == [[scale, scale], [50 - 50 % scale, scale]]
+    left_out = [line.split(":")[1].strip() for line in said if line.startswith("left out: valid")]
+    assert left_out == ["valid2.png"]
 
 
 def test_validation_pictures_smaller_than_the_scale_are_told_with_it(tmp_path: Path) -> None:

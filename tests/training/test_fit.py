@@ -21,8 +21,9 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.fit import LOOK_EVERY, EpochResult, Progress, fit
-from srcnn_mlflow.training.learner import computes_bfloat16
+from srcnn_mlflow.training.learner import Learner, computes_bfloat16
 from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.optimizers import Optimizer
 from srcnn_mlflow.training.plan import Plan, learning_rate, make_plan
@@ -92,6 +93,16 @@ def test_a_batch_depends_on_its_number_and_the_seed_alone(sampler: PatchSampler)
     assert not torch.equal(from_start[0], next(sampler.batches(4, 2, 0, 1)))
 
 
+def test_no_pass_of_a_seed_has_the_order_of_another_seeds(sampler: PatchSampler) -> None:
+    per_pass = sampler.batches_in_pass(7)
+    orders = {
+        tuple(torch.cat(list(sampler.batches(7, seed, number * per_pass, per_pass))).tolist())
+        for seed in range(6)
+        for number in range(6)
+    }
+    assert len(orders) == 36
+
+
 def test_the_eight_turns_are_the_symmetries_of_the_square() -> None:
     square = torch.arange(9.0).reshape(1, 1, 3, 3)
     turned = [augment(number, square)[0] for number in range(8)]
@@ -154,6 +165,100 @@ def test_the_cosine_rate_warms_up_and_falls(total: int, lr: float) -> None:
     assert learning_rate(settings, total - 1, total) <= rates[len(rates) // 2]
     constant = replace(settings, schedule="constant")
     assert {learning_rate(constant, step, total) for step in (0, total - 1)} == {lr}
+
+
+def rates_of_steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The rate of every step from here on, in a list that grows."""
+    rates: list[float] = []
+    step = Learner.step
+
+    def record(
+        learner: Learner, lr: torch.Tensor, hr: torch.Tensor, rate: float, weight: float = 1.0
+    ) -> torch.Tensor:
+        rates.append(rate)
+        return step(learner, lr, hr, rate, weight)
+
+    monkeypatch.setattr(Learner, "step", record)
+    return rates
+
+
+def test_the_rate_of_an_epoch_is_that_of_its_last_step(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates = rates_of_steps(monkeypatch)
+    results = run(sampler, QUICK)
+    assert rates == [learning_rate(QUICK, step, PLAN.total_steps) for step in range(18)]
+    assert [result.lr for result in results] == [rates[5], rates[11], rates[17]]
+    assert len(set(rates)) == 18
+
+
+def test_every_epoch_of_every_seed_turns_its_patches_in_its_own_way(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turned: list[int] = []
+
+    def record(number: int, *images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        turned.append(number)
+        return augment(number, *images)
+
+    monkeypatch.setattr("srcnn_mlflow.training.fit.augment", record)
+    whole = run(sampler, QUICK)
+    run(sampler, replace(QUICK, seed=1))
+    assert set(turned) <= set(range(8))
+    epochs = [tuple(turned[start : start + 6]) for start in range(0, 36, 6)]
+    assert len(set(epochs)) == 6
+    turned.clear()
+    stopped = whole[0]
+    progress = Progress(1, stopped.best_val_psnr, stopped.best_epoch, stopped.state)
+    run(sampler, QUICK, resume=progress)
+    assert turned == [turn for epoch in epochs[1:3] for turn in epoch]
+    turned.clear()
+    run(sampler, replace(QUICK, augment=False))
+    assert turned == []
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_a_gradient_is_followed_as_far_as_the_clip_says(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, optimizer: str
+) -> None:
+    def gradients(clip: float | None) -> list[torch.Tensor]:
+        settings = replace(QUICK, optimizer=optimizer, gradient_clip=clip, precondition=False)
+        learner = Learner(settings, sampler, alone(CPU))
+        seen: list[torch.Tensor] = []
+        follow = learner._optimizer.step
+
+        def spy(lr: float) -> None:
+            weights = list(learner._model.parameters())
+            seen.extend(one.grad.detach().clone() for one in weights if one.grad is not None)
+            follow(lr)
+
+        monkeypatch.setattr(learner._optimizer, "step", spy)
+        learner.step(*sampler.gather(torch.arange(4)), 1e-3)
+        return seen
+
+    def length(tensors: list[torch.Tensor]) -> float:
+        return float(torch.cat([one.flatten() for one in tensors]).norm())
+
+    free = gradients(None)
+    assert len(free) == 6
+    clipped = gradients(length(free) / 4)
+    assert length(clipped) == pytest.approx(length(free) / 4, rel=1e-3)
+    for one, other in zip(clipped, free, strict=True):
+        assert torch.allclose(4 * one, other, rtol=1e-3, atol=1e-9)
+    untouched = gradients(4 * length(free))
+    assert all(torch.equal(one, other) for one, other in zip(untouched, free, strict=True))
+
+
+@pytest.mark.parametrize(("loss", "ends"), [(0.99, False), (1.01, True), (1e8, True)])
+def test_the_most_that_two_pictures_can_differ_by_is_the_end(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, loss: float, ends: bool
+) -> None:
+    monkeypatch.setattr(Learner, "step", lambda *_: torch.tensor(loss))
+    if not ends:
+        assert [result.train_loss for result in run(sampler, QUICK)] == pytest.approx([loss] * 3)
+        return
+    with pytest.raises(TrainingError, match=r"the loss is 1\S* at step 6 of epoch 1, and there is"):
+        run(sampler, QUICK)
 
 
 def test_training_brings_the_loss_down(sampler: PatchSampler) -> None:
@@ -368,3 +473,42 @@ def test_a_plan_by_minutes_fits_the_time(sampler: PatchSampler, minutes: float) 
     least = plan.epochs * (plan.step_seconds + 0.01)  # one step an epoch
     assert planned <= max(60 * minutes, least) + 1e-6
     assert planned >= 0.7 * 60 * minutes
+
+
+@pytest.mark.parametrize(
+    ("seconds", "minutes", "validation", "epochs", "steps"),
+    [
+        # A pass takes ten minutes: a tenth of the time is an epoch all the same.
+        (600, 50, 0.0, 10, 0.5),
+        (600, 50, 30.0, 10, 0.45),
+        # Twelve whole passes, and a little time that is given to all of them.
+        (60, 12.5, 0.0, 12, 12.5 / 12),
+        # Validations alone would take longer than there is.
+        (600, 1, 30.0, 10, 0),
+    ],
+)
+def test_a_plan_by_minutes_is_laid_out_in_ten_epochs_or_more(
+    sampler: PatchSampler,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    minutes: float,
+    validation: float,
+    epochs: int,
+    steps: float,
+) -> None:
+    one_pass = sampler.batches_in_pass(QUICK.batch_size)
+    a_step = seconds / one_pass
+    monkeypatch.setattr("srcnn_mlflow.training.plan._time_step", lambda *_: a_step)
+    plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), validation)
+    assert plan.epochs == epochs
+    assert plan.steps == max(1, int(steps * one_pass + 1e-9))
+    assert plan.step_seconds == a_step
+
+
+@pytest.mark.parametrize("total", [1, 50, 5000])
+def test_the_rate_is_that_of_its_formula(total: int) -> None:
+    settings = replace(QUICK, lr=0.5)
+    for step in {0, total // 100, total // 50, total // 2, total - 1}:
+        cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / total))
+        warm = min(1.0, (step + 1) / (0.02 * total))
+        assert learning_rate(settings, step, total) == pytest.approx(0.5 * warm * cosine)
