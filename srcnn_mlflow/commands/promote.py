@@ -1,6 +1,7 @@
 """`promote`: make a version the champion, if it has earned it on the same test pictures."""
 
 import logging
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -93,16 +94,18 @@ def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] |
     active_run.log_split(split)
     challenger_scores = known or score_model(found, split.photos, scale, scale)
     _record_scores(scale, found.version, challenger_scores, split.label)
-    judgement = _judge_against(champion, challenger_scores, split.photos, scale)
+    on_more = _command_on_more(scale, found.version, dataset)
+    judgement = _judge_against(champion, challenger_scores, split.photos, scale, on_more)
     while not judgement.shortcomings:
         # Before the alias, so that no champion is without its reason if the process is killed.
-        _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}")
+        how = f". {judgement.rule}" if judgement.by_weaker_rule else ""
+        _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}{how}")
         if registry.replace_champion(scale, found.version, champion):
             return _accept(scale, found.version, champion, judgement)
         present = registry.version_with_alias(scale, CHAMPION)
         logger.info("version %s has become champion meanwhile; judging against it", present)
         champion = present
-        judgement = _judge_against(champion, challenger_scores, split.photos, scale)
+        judgement = _judge_against(champion, challenger_scores, split.photos, scale, on_more)
     return _refuse(scale, found.version, champion, judgement.shortcomings)
 
 
@@ -119,6 +122,7 @@ def _judge_against(
     challenger_scores: Sequence[ImageScore],
     photos: Sequence[Photo],
     scale: int,
+    on_more: str,
 ) -> Judgement:
     scores = None
     if champion is not None:
@@ -127,12 +131,21 @@ def _judge_against(
         active_run.log_metrics(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
-    judgement = judge(challenger_scores, scores, f"champion version {champion}")
+    judgement = judge(challenger_scores, scores, f"champion version {champion}", on_more)
     table = describe(judgement)
     logger.info(table)
     active_run.log_text(table, f"{ARTIFACTS}/verdict.md")
-    active_run.log_json(asdict(judgement), f"{ARTIFACTS}/verdict.json")
+    active_run.log_json({**asdict(judgement), "rule": judgement.rule}, f"{ARTIFACTS}/verdict.json")
     return judgement
+
+
+def _command_on_more(scale: int, version: int, dataset: str) -> str:
+    """The command that judges on more pictures: `samples` add 5, `div2k` 100."""
+    more = "div2k" if "samples" in dataset.split("+") else "samples"
+    return (
+        f"srcnn-mlflow promote --scale {scale} --version {version} "
+        f"--dataset {shlex.quote(f'{dataset}+{more}')}"
+    )
 
 
 def _named(champion: int | None) -> str:

@@ -4,13 +4,13 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, TileScores, compare, mse
+from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, compare, mse
 from srcnn_mlflow.pictures.imaging import (
     Plane,
     downscale,
@@ -37,8 +37,7 @@ class TooPlainError(ImageError):
 class ImageScore:
     """One picture by bicubic and by SRCNN: PSNR in dB, SSIM, MSE in squared grey levels.
 
-    The bias, in grey levels, is how much lighter the picture has become on average. The tiles are
-    what the gate of `promote` draws from.
+    The bias, in grey levels, is how much lighter the picture has become on average.
     """
 
     image: str
@@ -48,9 +47,6 @@ class ImageScore:
     srcnn_ssim: float
     bicubic_mse: float
     srcnn_mse: float
-    # Arrays can be neither hashed nor compared as a whole.
-    bicubic_tiles: TileScores = field(repr=False, compare=False)
-    srcnn_tiles: TileScores = field(repr=False, compare=False)
     bicubic_bias: float = math.nan
     srcnn_bias: float = math.nan
 
@@ -147,8 +143,6 @@ def score_plane(
         srcnn_ssim=with_srcnn.ssim,
         bicubic_mse=without.mse,
         srcnn_mse=with_srcnn.mse,
-        bicubic_tiles=without.tiles,
-        srcnn_tiles=with_srcnn.tiles,
         bicubic_bias=without.bias,
         srcnn_bias=with_srcnn.bias,
     )

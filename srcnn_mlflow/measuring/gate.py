@@ -1,43 +1,45 @@
 """Whether a challenger has earned its place: the statistics behind `promote`.
 
-Two networks that are equally good still differ on any set of pictures. A paired bootstrap (Efron
-and Tibshirani, 1993) says how much: it draws the pictures anew, with replacement, many times,
-and looks at how often the difference keeps its sign. Where there are few pictures it draws the
-tiles of each of them instead.
+Two networks that are equally good still differ on any set of pictures, and what differs from
+picture to picture is the noise. So pictures are what is drawn, and a lead counts when two tests at
+5 % both find it: sign flips, which are exact for differences that are symmetric about zero,
+however heavy their tails, at any number of pictures (Fisher, 1935; Pitman, 1937); and the t test
+with Hall's transformation (1992), which takes the skewness of differences out, as where a network
+gains a little on most pictures and loses much on some. docs/protocol.md has the rates at which
+equally good networks pass.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from srcnn_mlflow.measuring.evaluation import ImageScore
-from srcnn_mlflow.measuring.metrics import PEAK, TileScores
+from srcnn_mlflow.measuring.metrics import decibels
+from srcnn_mlflow.pictures.decoding import MAX_PIXELS
 
 CONFIDENCE = 0.95
-RESAMPLES = 4000
-# With fewer pictures than this, the tiles of each are drawn, not the pictures.
-FEW_PICTURES = 30
+# With fewer pictures, no arrangement of signs is as rare as CONFIDENCE asks: 1/16 for four.
+LEAST_PICTURES = 5
+# With fewer, skewness cannot be estimated, and sign flips decide alone.
+LEAST_FOR_SKEWNESS = 6
+# All subsets of twelve pictures, but for the empty one.
+SUBSETS = 2**12 - 1
 # How far a picture may fall below bicubic, in dB.
 RUIN_MARGIN = 0.1
 
 METRICS = ("PSNR", "SSIM")
 
+# Of a perfect picture, which would be infinitely good: one wrong pixel in the largest of all.
+_BEST_PSNR = decibels(1 / MAX_PIXELS)
 _SEED = 0
 _MOST_NAMED = 5
 
-# A contender's tiles in every picture.
-_Tiles = Sequence[TileScores]
-_Resample = Callable[[_Tiles, str], NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class _Standing:
-    """Where a contender stands in one metric: its mean, and the means of all resamples."""
-
-    mean: float
-    resampled: NDArray[np.float64]
+Leads = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,25 @@ class Contest:
         metric: `PSNR` or `SSIM`.
         challenger: the challenger's mean, in dB for PSNR.
         bar: the opponent's mean.
-        certain_lead: the lead that CONFIDENCE of all resamples reach or exceed.
+        certain_lead: what the lead is at least, by the rule of the judgement; None where there are
+            too few pictures to say.
     """
 
     opponent: str
     metric: str
     challenger: float
     bar: float
-    certain_lead: float
+    certain_lead: float | None
+
+    @property
+    def lead(self) -> float:
+        """The challenger's mean minus the opponent's."""
+        return self.challenger - self.bar
 
     @property
     def won(self) -> bool:
         """Whether the lead is more than noise."""
-        return self.certain_lead > 0
+        return self.certain_lead is not None and self.certain_lead > 0
 
 
 @dataclass(frozen=True)
@@ -71,17 +79,35 @@ class Judgement:
     Attributes:
         contests: one for each opponent and metric.
         ruined: names of pictures more than RUIN_MARGIN below bicubic, and how far, in dB.
-        drawn: what was resampled: `pictures` or `tiles`.
+        pictures: on how many it rests.
+        on_more: the command that judges on more of them.
     """
 
     contests: tuple[Contest, ...]
     ruined: tuple[tuple[str, float], ...]
-    drawn: str
+    pictures: int
+    on_more: str
+
+    @property
+    def too_few(self) -> bool:
+        """Whether no lead over a champion could be told from noise on these pictures."""
+        return any(contest.certain_lead is None for contest in self.contests)
+
+    @property
+    def by_weaker_rule(self) -> bool:
+        """Whether it rests on fewer pictures than a certain lead needs, against bicubic alone."""
+        return self.pictures < LEAST_PICTURES and not self.too_few
 
     @property
     def shortcomings(self) -> tuple[str, ...]:
         """One sentence for everything the challenger fell short of; empty when it passes."""
         found = [_describe_loss(contest) for contest in self.contests if not contest.won]
+        if self.too_few:
+            found.append(
+                f"{_count(self.pictures)} too few to tell a better network from an equally good "
+                f"one, which leads on all of them once in {2**self.pictures} times; at least "
+                f"{LEAST_PICTURES} are needed, as in {self.on_more}"
+            )
         if self.ruined:
             names = ", ".join(
                 f"{name} by {loss:.2f} dB" for name, loss in self.ruined[:_MOST_NAMED]
@@ -92,9 +118,36 @@ class Judgement:
             )
         return tuple(found)
 
+    @property
+    def rule(self) -> str:
+        """By which rule leads were told from noise, and how often it errs, in a sentence."""
+        if self.too_few:
+            return (
+                f"{_count(self.pictures)} too few for a certain lead over a champion; at least "
+                f"{LEAST_PICTURES} are needed, as in `{self.on_more}`."
+            )
+        if self.by_weaker_rule:
+            return (
+                f"The weaker rule for a first champion: it has to lead bicubic on every picture. "
+                f"{_count(self.pictures)} too few for more, and a network no better than bicubic "
+                f"passes once in {2**self.pictures} times."
+            )
+        tests = (
+            "sign flips"
+            if self.pictures < LEAST_FOR_SKEWNESS
+            else "both sign flips and Hall's t test"
+        )
+        return (
+            f"The certain lead is what the lead over {self.pictures} pictures is at least, with "
+            f"{CONFIDENCE:.0%} confidence, by {tests}; it has to be above zero."
+        )
+
 
 def judge(
-    challenger: Sequence[ImageScore], champion: Sequence[ImageScore] | None, champion_name: str
+    challenger: Sequence[ImageScore],
+    champion: Sequence[ImageScore] | None,
+    champion_name: str,
+    on_more: str = "a larger data set",
 ) -> Judgement:
     """Hold a challenger against bicubic and the champion on the same pictures.
 
@@ -102,121 +155,124 @@ def judge(
         challenger: its scores, at least one.
         champion: the champion's scores on the same pictures in the same order; None for none.
         champion_name: how messages call it.
+        on_more: the command that judges on more pictures, for messages.
     """
-    mine = [score.srcnn_tiles for score in challenger]
-    opponents = {"bicubic": [score.bicubic_tiles for score in challenger]}
+    opponents = {"bicubic": [(score.bicubic_psnr, score.bicubic_ssim) for score in challenger]}
     if champion is not None:
-        opponents[champion_name] = [score.srcnn_tiles for score in champion]
-    drawn = "tiles" if len(challenger) < FEW_PICTURES else "pictures"
-    resample = _resample_tiles if drawn == "tiles" else _resample_pictures
-    standing = {metric: _stand(mine, metric, resample) for metric in METRICS}
+        opponents[champion_name] = [(score.srcnn_psnr, score.srcnn_ssim) for score in champion]
+    mine = _as_scores([(score.srcnn_psnr, score.srcnn_ssim) for score in challenger])
+    # A first champion may come of fewer pictures, by a weaker rule.
+    bound = least_lead if champion is None and len(mine) < LEAST_PICTURES else certain_lead
     contests = [
-        _contest(name, metric, standing[metric], _stand(tiles, metric, resample))
-        for name, tiles in opponents.items()
-        for metric in METRICS
+        Contest(name, metric, float(np.mean(own)), float(np.mean(theirs)), bound(own - theirs))
+        for name, scores in opponents.items()
+        for metric, own, theirs in zip(METRICS, mine.T, _as_scores(scores).T, strict=True)
     ]
     losses = [(score.image, -score.psnr_gain) for score in challenger]
     ruined = sorted((loss for loss in losses if loss[1] > RUIN_MARGIN), key=lambda loss: -loss[1])
-    return Judgement(tuple(contests), tuple(ruined), drawn)
+    return Judgement(tuple(contests), tuple(ruined), len(mine), on_more)
+
+
+def certain_lead(leads: Leads) -> float | None:
+    """What the mean of leads is at least, with CONFIDENCE.
+
+    Args:
+        leads: the challenger's score minus the opponent's, for every picture; shape (pictures,).
+
+    Returns:
+        The lower of the bounds that sign flips and Hall's t test give; below LEAST_FOR_SKEWNESS
+        pictures that of sign flips, and below LEAST_PICTURES None.
+    """
+    if len(leads) < LEAST_PICTURES:
+        return None
+    if len(leads) < LEAST_FOR_SKEWNESS:
+        return _bound_of_sign_flips(leads)
+    return min(_bound_of_sign_flips(leads), _bound_of_t_test(leads))
+
+
+def least_lead(leads: Leads) -> float:
+    """The lead on the picture where it is least; noise is above zero on n once in 2**n times."""
+    return float(np.min(leads))
 
 
 def describe(judgement: Judgement) -> str:
-    """A judgement as a Markdown table, with what it was drawn from."""
+    """A judgement as a Markdown table, with the rule that it was decided by."""
     lines = [
         "| Against | Metric | Challenger | Opponent | Lead | Certain lead | |",
         "|---|---|--:|--:|--:|--:|---|",
     ]
     for contest in judgement.contests:
         digits = 3 if contest.metric == "PSNR" else 5
-        lead = contest.challenger - contest.bar
+        certain = contest.certain_lead
         lines.append(
             f"| {contest.opponent} | {contest.metric} | {contest.challenger:.{digits}f} "
-            f"| {contest.bar:.{digits}f} | {lead:+.{digits}f} | {contest.certain_lead:+.{digits}f} "
+            f"| {contest.bar:.{digits}f} | {contest.lead:+.{digits}f} "
+            f"| {'unknown' if certain is None else f'{certain:+.{digits}f}'} "
             f"| {'won' if contest.won else 'not won'} |"
         )
     return "\n".join(lines) + (
-        f"\n\nThe certain lead is what {CONFIDENCE:.0%} of {RESAMPLES} paired resamples of "
-        f"{judgement.drawn} reach; it has to be above zero. "
-        f"{len(judgement.ruined)} picture(s) fall more than {RUIN_MARGIN} dB below bicubic.\n"
+        f"\n\n{judgement.rule} {len(judgement.ruined)} picture(s) fall more than {RUIN_MARGIN} dB "
+        "below bicubic.\n"
     )
 
 
-def _contest(opponent: str, metric: str, mine: _Standing, theirs: _Standing) -> Contest:
-    leads = mine.resampled - theirs.resampled
-    return Contest(
-        opponent,
-        metric,
-        challenger=mine.mean,
-        bar=theirs.mean,
-        certain_lead=float(np.quantile(leads, 1 - CONFIDENCE)),
-    )
+def _as_scores(scores: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
+    """PSNR and SSIM of every picture, all finite; shape (pictures, 2)."""
+    return np.minimum(np.array(scores, np.float64), _BEST_PSNR)
 
 
-def _stand(pictures: _Tiles, metric: str, resample: _Resample) -> _Standing:
-    return _Standing(float(np.mean(_whole_scores(pictures, metric))), resample(pictures, metric))
+def _bound_of_sign_flips(leads: Leads) -> float:
+    """The largest mean that an exact test of sign flips would reject, from below.
 
-
-def _whole_scores(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
-    """Every picture's score, each tile once; shape (pictures,)."""
-    return np.array(
-        [_scores(tiles, metric, np.ones((1, len(tiles.pixels))))[0] for tiles in pictures]
-    )
-
-
-def _scores(tiles: TileScores, metric: str, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Score a picture in which tiles occur as often as the weights say.
-
-    Args:
-        tiles: of the picture.
-        metric: `PSNR` or `SSIM`.
-        weights: shape (resamples, tiles).
-
-    Returns:
-        float64 of shape (resamples,).
+    Flipping the signs of some leads around a mean leaves their sum as large as it is exactly where
+    the flipped ones average to no more than that mean. So the bound is an order statistic of the
+    means of subsets (Hartigan, 1969), which with a random sample of them stays exact (Dwass, 1957).
     """
-    if metric == "SSIM":
-        # Drawn without any window, a picture says nothing; it then counts as it is.
-        windows = weights @ tiles.windows
-        empty = windows == 0
-        sums = np.where(empty, tiles.ssim.sum(), weights @ tiles.ssim)
-        ssim: NDArray[np.float64] = sums / np.where(empty, tiles.windows.sum(), windows)
-        return ssim
-    errors = (weights @ tiles.squared_error) / (weights @ tiles.pixels)
-    # A perfect picture would be infinitely good; no 8-bit plane can tell it from this one.
-    least = 1 / tiles.pixels.sum()
-    psnr: NDArray[np.float64] = 10 * np.log10(PEAK**2 / np.maximum(errors, least))
-    return psnr
+    subsets = _subsets(len(leads))
+    sizes = subsets.sum(axis=1)
+    # No flip at all leaves every sum as it is.
+    means = np.where(sizes == 0, -np.inf, subsets @ leads / np.maximum(sizes, 1))
+    rank = int((1 - CONFIDENCE) * (len(subsets) + 1) + 1e-9)
+    return float(np.partition(means, rank - 1)[rank - 1])
 
 
-def _resample_tiles(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
-    """The mean over the pictures, each put together of tiles drawn from itself."""
-    generator = np.random.default_rng(_SEED)
-    total = np.zeros(RESAMPLES)
-    for tiles in pictures:
-        count = len(tiles.pixels)
-        weights = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-        total += _scores(tiles, metric, weights.astype(np.float64))
-    return total / len(pictures)
+@lru_cache(maxsize=1)
+def _subsets(count: int) -> NDArray[np.float64]:
+    """Every subset but the empty one, or SUBSETS random ones; ones in (subsets, count)."""
+    if 2**count - 1 <= SUBSETS:
+        return ((np.arange(1, 2**count)[:, None] >> np.arange(count)) & 1).astype(np.float64)
+    return np.random.default_rng(_SEED).integers(0, 2, (SUBSETS, count)).astype(np.float64)
 
 
-def _resample_pictures(pictures: _Tiles, metric: str) -> NDArray[np.float64]:
-    """The mean over pictures drawn from all of them."""
-    scores = _whole_scores(pictures, metric)
-    count = len(scores)
-    generator = np.random.default_rng(_SEED)
-    weights = generator.multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    means: NDArray[np.float64] = weights @ scores / count
-    return means
+def _bound_of_t_test(leads: Leads) -> float:
+    """The largest mean that the t test rejects once skewness is taken out (Hall, 1992).
+
+    Of W, the distance of the mean in standard deviations, and the skewness g of n leads,
+    W + g W^2 / 3 + g^2 W^3 / 27 + g / 6n is nearly free of skewness; this solves it for the mean.
+    """
+    count, mean, spread = len(leads), float(np.mean(leads)), float(np.std(leads))
+    if spread == 0:
+        return mean
+    skewness = float(np.mean(((leads - mean) / spread) ** 3))
+    quantile = float(stdtrit(count - 1, CONFIDENCE))
+    limit = quantile / math.sqrt(count) - skewness / (6 * count)
+    if abs(skewness) > 1e-6:
+        limit = 3 / skewness * float(np.cbrt(1 + skewness * limit) - 1)
+    return mean - spread * limit
+
+
+def _count(pictures: int) -> str:
+    return "1 picture is" if pictures == 1 else f"{pictures} pictures are"
 
 
 def _describe_loss(contest: Contest) -> str:
     unit, digits = (" dB", 3) if contest.metric == "PSNR" else ("", 5)
-    lead = contest.challenger - contest.bar
-    reason = (
-        f"leads by {lead:.{digits}f}{unit}, which is within the noise"
-        if lead > 0
-        else "does not beat it"
-    )
+    if contest.lead <= 0:
+        reason = "does not beat it"
+    elif contest.certain_lead is None:
+        reason = f"leads by {contest.lead:.{digits}f}{unit}, which may be noise"
+    else:
+        reason = f"leads by {contest.lead:.{digits}f}{unit}, which is within the noise"
     return (
         f"its {contest.metric} of {contest.challenger:.{digits}f}{unit} against "
         f"{contest.opponent}'s {contest.bar:.{digits}f}{unit} {reason}"

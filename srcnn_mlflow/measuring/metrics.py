@@ -9,27 +9,8 @@ from skimage.metrics import structural_similarity
 
 PEAK = 255.0
 SSIM_WINDOW = 11
-# Sides of the tiles of `compare`: far wider than the network looks, but many to a picture.
-_LARGEST_TILE, _SMALLEST_TILE, _TILES_A_SIDE = 64, 16, 4
 
 Plane = NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class TileScores:
-    """How two planes differ, tile by tile; every field has the shape (tiles,).
-
-    Attributes:
-        squared_error: float64, the sum over a tile, in squared grey levels.
-        pixels: int64, how many the tile has.
-        ssim: float64, the sum over the SSIM windows with their centre in the tile.
-        windows: int64, how many these are.
-    """
-
-    squared_error: NDArray[np.float64]
-    pixels: NDArray[np.int64]
-    ssim: NDArray[np.float64]
-    windows: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -41,14 +22,12 @@ class Comparison:
         psnr: in dB; infinite for equal planes.
         ssim: 1 for equal planes.
         bias: in grey levels; above 0 where the plane is lighter than its original.
-        tiles: squared error and SSIM, tile by tile.
     """
 
     mse: float
     psnr: float
     ssim: float
     bias: float
-    tiles: TileScores
 
 
 def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -118,32 +97,13 @@ def bias(target: Plane, prediction: Plane, border: int = 0) -> float:
 
 
 def compare(target: Plane, prediction: Plane, border: int = 0) -> Comparison:
-    """Score a plane by `mse`, `psnr`, `ssim`, `bias`, and tile by tile.
-
-    Tiles are squares of 64 pixels, or of 16 where the plane is small. Summed over all tiles, and
-    divided by the number of pixels or windows, their fields give `mse` and `ssim` again.
-    Arguments and errors are theirs.
-    """
-    error, shift = mse(target, prediction, border), bias(target, prediction, border)
-    target, prediction = _inside(target, border), _inside(prediction, border)
-    similarity = _ssim_map(target, prediction)
+    """Score a plane by `mse`, `psnr`, `ssim` and `bias`, whose arguments and errors are its own."""
+    error = mse(target, prediction, border)
     return Comparison(
-        mse=error,
-        psnr=decibels(error),
-        ssim=float(np.mean(similarity)),
-        bias=shift,
-        tiles=_score_tiles(target.astype(np.float64) - prediction, similarity),
-    )
-
-
-def _score_tiles(difference: NDArray[np.float64], ssim_inside: NDArray[np.float64]) -> TileScores:
-    tile = min(_LARGEST_TILE, max(_SMALLEST_TILE, min(difference.shape) // _TILES_A_SIDE))
-    margin = SSIM_WINDOW // 2
-    return TileScores(
-        squared_error=_tile_sums(difference**2, tile),
-        pixels=_tile_sums(np.ones(difference.shape), tile).astype(np.int64),
-        ssim=_tile_sums(np.pad(ssim_inside, margin), tile),
-        windows=_tile_sums(np.pad(np.ones(ssim_inside.shape), margin), tile).astype(np.int64),
+        error,
+        decibels(error),
+        ssim(target, prediction, border),
+        bias(target, prediction, border),
     )
 
 
@@ -161,12 +121,6 @@ def _ssim_map(target: Plane, prediction: Plane) -> NDArray[np.float64]:
     margin = SSIM_WINDOW // 2
     inside: NDArray[np.float64] = similarity[margin:-margin, margin:-margin]
     return inside
-
-
-def _tile_sums(values: NDArray[np.float64], tile: int) -> NDArray[np.float64]:
-    for axis in (0, 1):
-        values = np.add.reduceat(values, range(0, values.shape[axis], tile), axis=axis)
-    return values.ravel()
 
 
 def _difference(target: Plane, prediction: Plane, border: int) -> NDArray[np.int32]:

@@ -43,12 +43,15 @@ def network(source: Path, strength: float, folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
-    """A folder with photographs to test on, and a registry of five versions."""
+    """Folders with five and three photographs to test on, and a registry of five versions."""
     folder = tmp_path_factory.mktemp("registry")
-    (folder / "photos" / "test").mkdir(parents=True)
-    for photo in load_dataset("samples").photos("test")[:3]:
-        middle = Image.open(photo.path).crop((150, 100, 290, 230))
+    for name in ("photos", "few"):
+        (folder / name / "test").mkdir(parents=True)
+    for number, photo in enumerate(load_dataset("samples").photos("test")):
+        middle = Image.open(photo.path).crop((40, 100, 180, 230))
         middle.save(folder / "photos" / "test" / f"{photo.path.stem}.png")
+        if number < 3:
+            middle.save(folder / "few" / "test" / f"{photo.path.stem}.png")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
@@ -136,6 +139,29 @@ def test_worse_and_equal_versions_are_refused_with_the_reason() -> None:
             assert f"against champion version {MIDDLE}'s" in shortcoming
             assert shortcoming.endswith(reason)
         assert aliases() == (MIDDLE, WEAK)
+
+
+@pytest.mark.usefixtures("start_with")
+def test_too_few_pictures_replace_no_champion_and_the_command_that_decides_is_told() -> None:
+    verdict = promote(2, str(GOOD), "few")
+    assert not verdict.promoted
+    assert "3 pictures are too few to tell a better network" in verdict.shortcomings[-1]
+    command = f"srcnn-mlflow promote --scale 2 --version {GOOD} --dataset few+samples"
+    assert verdict.shortcomings[-1].endswith(f"at least 5 are needed, as in {command}")
+    assert MlflowClient().get_model_version("srcnn-x2", str(GOOD)).tags["verdict"] == (
+        f"refused: {'; '.join(verdict.shortcomings)}"
+    )
+    assert promote(2, str(GOOD), "few+samples").promoted
+    assert aliases() == (GOOD, WEAK)
+
+
+@pytest.mark.usefixtures("start_with")
+def test_a_first_champion_on_few_pictures_says_by_which_rule() -> None:
+    MlflowClient().delete_registered_model_alias("srcnn-x2", "champion")
+    assert promote(2, str(WEAK), "few").promoted
+    verdict = MlflowClient().get_model_version("srcnn-x2", str(WEAK)).tags["verdict"]
+    assert verdict.startswith("promoted: better than bicubic. The weaker rule for a first champion")
+    assert "passes once in 8 times" in verdict
 
 
 @pytest.mark.usefixtures("start_with")

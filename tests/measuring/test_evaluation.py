@@ -14,7 +14,7 @@ from srcnn_mlflow.measuring.evaluation import (
     self_ensemble,
     summarize,
 )
-from srcnn_mlflow.measuring.metrics import TileScores, psnr, ssim
+from srcnn_mlflow.measuring.metrics import psnr, ssim
 from srcnn_mlflow.measuring.tables import TableRow, describe_bias, markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
@@ -22,8 +22,6 @@ from srcnn_mlflow.pictures.photos import load_luma
 from srcnn_mlflow.showing.exhibits import Exhibit
 from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference, draw_exhibits
 from tests.conftest import textured_pixels
-
-NO_TILES = TileScores(*(np.zeros(0) for _ in range(4)))  # type: ignore[arg-type]
 
 
 def bicubic(plane: Plane) -> Plane:
@@ -70,8 +68,8 @@ def test_a_model_of_another_scale_is_refused() -> None:
 
 
 def test_summaries_average_and_subtract_unrounded_means() -> None:
-    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, NO_TILES, NO_TILES, 0.5, -4.0)
-    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, NO_TILES, NO_TILES, 0.1, 3.0)
+    first = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0, 0.5, -4.0)
+    second = ImageScore("b", 20.0, 20.5, 0.5, 0.56, 300.0, 200.0, 0.1, 3.0)
     summary = summarize([first, second])
     assert summary.bicubic_psnr == 25
     assert summary.srcnn_psnr == 25.75
@@ -89,7 +87,7 @@ def test_summaries_average_and_subtract_unrounded_means() -> None:
 
 
 def test_the_table_is_the_reports() -> None:
-    score = ImageScore("a", 28.206, 29.443, 0.78821, 0.8252, 1.0, 0.7, NO_TILES, NO_TILES)
+    score = ImageScore("a", 28.206, 29.443, 0.78821, 0.8252, 1.0, 0.7)
     summary = summarize([score])
     rows = table_rows(4, summary)
     lines = markdown_table(rows).splitlines()
@@ -194,7 +192,7 @@ def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> 
     original = Image.open(photo.path)
     plane = load_luma(photo)
     exhibit = Exhibit(
-        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7, NO_TILES, NO_TILES),
+        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7),
         original,
         original.resize((40, 33)),
         original,

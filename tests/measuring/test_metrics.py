@@ -2,11 +2,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from skimage.metrics import peak_signal_noise_ratio
 
 from srcnn_mlflow.measuring.metrics import bias, compare, mse, psnr, ssim
 
@@ -95,72 +95,6 @@ def test_planes_of_other_shapes_are_refused() -> None:
         mse(np.zeros((10, 10), np.uint8), np.zeros((10, 11), np.uint8))
     with pytest.raises(ValueError, match="cannot compare"):
         mse(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), border=2)
-
-
-@given(
-    st.tuples(st.integers(13, 150), st.integers(13, 150)),
-    st.integers(0, 2**32 - 1),
-    st.integers(0, 1),
-)
-@settings(max_examples=30, deadline=None)
-def test_tiles_add_up_to_the_whole(shape: tuple[int, int], seed: int, border: int) -> None:
-    generator = np.random.default_rng(seed)
-    plane = generator.integers(0, 256, shape, np.uint8)
-    noise = generator.integers(-20, 21, shape)
-    other = np.clip(plane + noise, 0, 255).astype(np.uint8)
-    tiles = compare(plane, other, border).tiles
-    assert tiles.squared_error.sum() / tiles.pixels.sum() == mse(plane, other, border)
-    assert tiles.ssim.sum() / tiles.windows.sum() == pytest.approx(ssim(plane, other, border))
-    assert tiles.pixels.min() > 0
-
-
-def test_tiles_show_where_the_error_is() -> None:
-    plane = np.full((128, 128), 100, np.uint8)
-    spoilt = plane.copy()
-    spoilt[:32, 96:] += 10
-    tiles = compare(plane, spoilt).tiles
-    assert len(tiles.pixels) == 16
-    assert np.flatnonzero(tiles.squared_error).tolist() == [3]
-    assert tiles.squared_error[3] == 32 * 32 * 100
-    assert tiles.pixels.tolist() == [1024] * 16
-
-
-@pytest.mark.parametrize("shape", [(64, 64), (100, 131), (30, 200), (300, 280)])
-def test_tiles_hold_the_windows_whose_centre_they_have(shape: tuple[int, int]) -> None:
-    generator = np.random.default_rng(5)
-    plane = generator.integers(0, 256, shape, np.uint8)
-    other = np.clip(plane + generator.integers(-40, 41, shape), 0, 255).astype(np.uint8)
-    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        plane,
-        other,
-        data_range=255,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
-    side = min(64, max(16, min(shape) // 4))
-    tiles = compare(plane, other).tiles
-    number = 0
-    for top in range(0, shape[0], side):
-        for left in range(0, shape[1], side):
-            rows = range(top, min(top + side, shape[0]))
-            columns = range(left, min(left + side, shape[1]))
-            error = (plane[np.ix_(rows, columns)].astype(float) - other[np.ix_(rows, columns)]) ** 2
-            assert tiles.squared_error[number] == error.sum()
-            assert tiles.pixels[number] == error.size
-            # A window of 11 reaches 5 pixels to each side of its centre.
-            inside = np.ix_(
-                *(
-                    [one for one in axis if 5 <= one < end - 5]
-                    for axis, end in zip((rows, columns), shape, strict=True)
-                )
-            )
-            expected = similarity[inside]
-            assert tiles.windows[number] == expected.size
-            assert tiles.ssim[number] == pytest.approx(expected.sum(), abs=1e-9)
-            number += 1
-    assert number == len(tiles.pixels)
 
 
 def test_a_comparison_has_the_numbers_of_the_single_functions() -> None:

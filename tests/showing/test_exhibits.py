@@ -17,7 +17,6 @@ from srcnn_mlflow.pictures.imaging import (
 )
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import choose_exhibits
-from tests.measuring.test_evaluation import NO_TILES
 
 
 class Bicubic:
@@ -31,7 +30,7 @@ class Bicubic:
 
 
 def scored(photo: Photo, psnr: float) -> tuple[Photo, ImageScore]:
-    return photo, ImageScore(photo.name, 30.0, psnr, 0.9, 0.9, 1.0, 1.0, NO_TILES, NO_TILES)
+    return photo, ImageScore(photo.name, 30.0, psnr, 0.9, 0.9, 1.0, 1.0)
 
 
 def names(exhibits: tuple[object, ...]) -> list[str]:

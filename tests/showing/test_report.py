@@ -15,7 +15,6 @@ from PIL import Image
 from srcnn_mlflow.measuring.evaluation import ImageScore
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
 from srcnn_mlflow.showing.report import About, render_report
-from tests.measuring.test_evaluation import NO_TILES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Frame, Page
@@ -40,9 +39,7 @@ ABOUT: About = {
 
 
 def score(name: str, gain: float, bicubic: float = 30.0) -> ImageScore:
-    return ImageScore(
-        *(name, bicubic, bicubic + gain, 0.85, 0.8625, 100.0, 80.0, NO_TILES, NO_TILES)
-    )
+    return ImageScore(*(name, bicubic, bicubic + gain, 0.85, 0.8625, 100.0, 80.0))
 
 
 def exhibit(name: str, gain: float = 1.0) -> Exhibit:
