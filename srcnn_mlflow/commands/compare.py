@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from srcnn_mlflow.commands.evaluate import load_split
+from srcnn_mlflow.commands.evaluate import load_split, tell_seen
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
@@ -110,6 +110,8 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         active_run.set_tags({"model_uri": "+".join(version.found.uri for version in versions)})
         pictures = load_split(dataset, split)
         active_run.log_split(pictures)
+        for version in versions:
+            tell_seen(version.found, pictures)
         with ExitStack() as stack:
             # All at once, so that they can be timed in turn.
             judges = [

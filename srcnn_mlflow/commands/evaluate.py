@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,8 +25,10 @@ from srcnn_mlflow.showing.report import About, render_report
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
+from srcnn_mlflow.tracking.seen_pictures import find_seen, recognize
 
 ARTIFACTS = "evaluation"
+MOST_NAMED = 5
 PER_IMAGE = (
     *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
     *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
@@ -90,6 +93,7 @@ def evaluate(
         )
         pictures = load_split(dataset, split)
         active_run.log_split(pictures)
+        tell_seen(found, pictures)
         width = scale if border is None else border
         evaluation = _judge(found, pictures, scale, width)
         if ensemble:
@@ -98,10 +102,34 @@ def evaluate(
 
 
 def load_split(dataset: str, split: str) -> Split:
-    """The photographs of a split, after telling what the data set holds."""
+    """The photographs of a split, each once, after telling what the data set holds."""
     loaded = load_dataset(dataset)
     describe(loaded, SPLITS if split == "all" else (split,))
-    return loaded.split(split)
+    return loaded.measured(split)
+
+
+def tell_seen(found: FoundModel, split: Split) -> None:
+    """Tell which pictures of a split a model has seen in its training, and tag the active run."""
+    seen = find_seen(found)
+    if seen is None:
+        logger.info(
+            "which pictures %s was trained on is not known; it may have seen some of these",
+            found.label,
+        )
+        return
+    known = recognize(seen, split.photos)
+    if not known:
+        return
+    pairs = [f"{photo.name} ({one.name} of {one.split})" for photo, one in known.items()]
+    names = ", ".join(pairs[:MOST_NAMED]) + (", ..." if len(pairs) > MOST_NAMED else "")
+    share = f"{len(known)} of {len(split.photos)}"
+    logger.warning(
+        "%s has seen %s of these pictures in its training, or copies of them: %s; what it scores "
+        "on them says nothing about others",
+        *(found.label, share, names),
+    )
+    tag = re.sub(r"[^\w.-]", "_", found.label)
+    active_run.set_tags({f"seen_in_training/{tag}": f"{share}: {names}"})
 
 
 def score_model(

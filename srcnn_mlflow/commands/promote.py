@@ -5,12 +5,12 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from srcnn_mlflow.commands.evaluate import load_split, score_model
+from srcnn_mlflow.commands.evaluate import load_split, score_model, tell_seen
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
-from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
 
@@ -92,10 +92,11 @@ def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] |
         return _tell_refusal(champion, champion, (reason,))
     split = load_split(dataset, SPLIT)
     active_run.log_split(split)
+    tell_seen(found, split)
     challenger_scores = known or score_model(found, split.photos, scale, scale)
     _record_scores(scale, found.version, challenger_scores, split.label)
     on_more = _command_on_more(scale, found.version, dataset)
-    judgement = _judge_against(champion, challenger_scores, split.photos, scale, on_more)
+    judgement = _judge_against(champion, challenger_scores, split, scale, on_more)
     while not judgement.shortcomings:
         # Before the alias, so that no champion is without its reason if the process is killed.
         how = f". {judgement.rule}" if judgement.by_weaker_rule else ""
@@ -105,7 +106,7 @@ def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] |
         present = registry.version_with_alias(scale, CHAMPION)
         logger.info("version %s has become champion meanwhile; judging against it", present)
         champion = present
-        judgement = _judge_against(champion, challenger_scores, split.photos, scale, on_more)
+        judgement = _judge_against(champion, challenger_scores, split, scale, on_more)
     return _refuse(scale, found.version, champion, judgement.shortcomings)
 
 
@@ -120,13 +121,15 @@ def _record_scores(
 def _judge_against(
     champion: int | None,
     challenger_scores: Sequence[ImageScore],
-    photos: Sequence[Photo],
+    split: Split,
     scale: int,
     on_more: str,
 ) -> Judgement:
     scores = None
     if champion is not None:
-        scores = score_model(registry.find_model(str(champion), scale), photos, scale, scale)
+        found = registry.find_model(str(champion), scale)
+        tell_seen(found, split)
+        scores = score_model(found, split.photos, scale, scale)
         summary = summarize(scores)
         active_run.log_metrics(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}

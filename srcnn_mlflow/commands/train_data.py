@@ -11,6 +11,7 @@ from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run
+from srcnn_mlflow.tracking.seen_pictures import log_seen
 
 logger = logging.getLogger(__name__)
 
@@ -58,4 +59,5 @@ def log_pictures(
         )
     for split in (prepared.train, prepared.valid):
         active_run.log_split(split)
+    log_seen((prepared.train, prepared.valid))
     return facts

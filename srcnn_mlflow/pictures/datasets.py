@@ -14,6 +14,7 @@ from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.faults import obstacle
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
+from srcnn_mlflow.pictures.leaks import once, refuse_same, tell_alike, tell_doubles
 from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
 from srcnn_mlflow.pictures.picture_files import list_files, split_joined
 from srcnn_mlflow.pictures.samples import sample_files
@@ -27,6 +28,8 @@ _SPLIT_NAMES = {
     **{"valid": "valid", "val": "valid", "validation": "valid"},
     **{"test": "test", "testing": "test"},
 }
+# Those in which every picture counts as much as any other.
+MEASURED = ("valid", "test")
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class Dataset:
         splits: photographs of `train`, `valid` and `test`; a split may be empty.
         skipped: one sentence for every file that could not be used.
         notes: what a person should know about how the splits came about.
+        warnings: one sentence for every picture that stands there twice, or looks like another.
     """
 
     name: str
     splits: Mapping[str, tuple[Photo, ...]]
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def photos(self, split: str) -> tuple[Photo, ...]:
         """The photographs of a split, or of all of them for `all`.
@@ -97,6 +102,15 @@ class Dataset:
         photos = self.photos(name)
         return Split(self.name, name, photos, digest(photos))
 
+    def measured(self, name: str) -> Split:
+        """A split as it is measured on, where the same picture counts once.
+
+        Raises:
+            DatasetError: it has no photograph.
+        """
+        photos = once(self.photos(name))
+        return Split(self.name, name, photos, digest(photos))
+
     def with_train_images(self, count: int) -> "Dataset":
         """Keep only `count` training photographs, those with the lowest digests."""
         chosen = sorted(self.splits["train"], key=lambda photo: photo.digest)[:count]
@@ -111,8 +125,8 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
         keep: given the luma of every picture that no earlier command has decoded.
 
     Raises:
-        DatasetError: a part is unknown, missing or holds no usable picture, or the same pixels
-            stand in two splits.
+        DatasetError: a part is unknown, missing or holds no usable picture, or the same picture
+            stands in two splits.
     """
     parts = [_load_part(part, keep) for part in _parts(name)]
     dataset = Dataset(
@@ -121,8 +135,8 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
         skipped=tuple(line for part in parts for line in part.skipped),
         notes=tuple(line for part in parts for line in part.notes),
     )
-    _refuse_leaks(dataset)
-    return _without_repeats(dataset)
+    refuse_same(name, dataset.splits)
+    return _with_warnings(_without_repeats(dataset))
 
 
 def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
@@ -260,16 +274,15 @@ def _without_repeats(dataset: Dataset) -> Dataset:
     return replace(dataset, splits=splits, notes=(*dataset.notes, *([note] if repeats else [])))
 
 
-def _refuse_leaks(dataset: Dataset) -> None:
-    seen: dict[str, tuple[str, Photo]] = {}
-    for split in SPLITS:
-        for photo in dataset.splits[split]:
-            other_split, other = seen.setdefault(photo.digest, (split, photo))
-            if other_split != split:
-                raise DatasetError(
-                    f"data set {dataset.name} has the same pixels in two splits: {other.path} in "
-                    f"{other_split} and {photo.path} in {split}; remove one of them"
-                )
+def _with_warnings(dataset: Dataset) -> Dataset:
+    """Count a picture once that is measured on, and tell doubles and pictures that look alike.
+
+    In training a double stays: it weighs twice there, as it did in all runs before, but spoils no
+    measurement.
+    """
+    warnings = (*tell_doubles(dataset.splits, MEASURED), *tell_alike(dataset.splits))
+    measured = {split: once(dataset.splits[split]) for split in MEASURED}
+    return replace(dataset, splits={**dataset.splits, **measured}, warnings=warnings)
 
 
 def describe(dataset: Dataset, splits: Sequence[str]) -> None:
@@ -279,6 +292,8 @@ def describe(dataset: Dataset, splits: Sequence[str]) -> None:
     if set(splits) != set(SPLITS):  # how pictures are split says nothing about all of them
         for note in dataset.notes:
             logger.info(note)
+    for line in dataset.warnings:
+        logger.warning(line)
     for line in dataset.skipped:
         logger.warning("skipped: %s", line)
     if dataset.skipped:

@@ -8,17 +8,28 @@ from typing import Any, NamedTuple
 
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import WriteError
+from srcnn_mlflow.pictures.likeness import Likeness
 
 # To be raised whenever the same file would give other pixels.
 FORMAT = 3
 
 
 class Pixels(NamedTuple):
-    """Size of a picture, in pixels, and the SHA-256 of those pixels."""
+    """What a picture's pixels are.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        digest: SHA-256 of the pixels and their mode, which decides what a network learns from them.
+        identity: the same for a picture in grey and in colour; else the digest.
+        likeness: perceptual hashes.
+    """
 
     width: int
     height: int
     digest: str
+    identity: str
+    likeness: Likeness
 
 
 class DigestCache:
@@ -36,7 +47,7 @@ class DigestCache:
             content = json.loads(path.read_text())
             if content["format"] == FORMAT and content["sha256"] == _checksum(content["pictures"]):
                 self._entries = {
-                    key: (signature, Pixels(*pixels))
+                    key: (signature, Pixels(*pixels)._replace(likeness=tuple(pixels[-1])))
                     for key, (signature, pixels) in content["pictures"].items()
                 }
         except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError
@@ -16,6 +17,7 @@ from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.pictures.imaging import Plane, flatten, luma, strips
+from srcnn_mlflow.pictures.likeness import Likeness, likeness
 from srcnn_mlflow.pictures.picture import Picture
 
 logger = logging.getLogger(__name__)
@@ -27,12 +29,14 @@ Keep = Callable[[str, Plane], None]
 
 @dataclass(frozen=True)
 class Photo:
-    """One usable picture: its file, its size in pixels, and the SHA-256 of those pixels."""
+    """One usable picture: its file, and what `Pixels` says of it."""
 
     path: Path
     width: int
     height: int
     digest: str
+    identity: str
+    likeness: Likeness
 
     @property
     def name(self) -> str:
@@ -104,7 +108,7 @@ def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str
             picture = open_picture(path)
             _tell_notes(path, picture)
             image = flatten(picture.image())
-            pixels = Pixels(image.width, image.height, _pixel_digest(image))
+            pixels = Pixels(image.width, image.height, *_pixel_digests(image), likeness(image))
             cache.add(path, before, pixels)
             if keep is not None:
                 keep(pixels.digest, luma(image))
@@ -124,8 +128,17 @@ def _tell_notes(path: Path, picture: Picture) -> None:
         logger.info("note: of %s, %s", printable(path.name), note)
 
 
-def _pixel_digest(image: Image.Image) -> str:
-    pixels = hashlib.sha256(f"{image.mode} {image.width}x{image.height} ".encode())
+def _pixel_digests(image: Image.Image) -> tuple[str, str]:
+    """The digest of a picture, and its identity: what the digest is of the same in grey."""
+    size = f"{image.width}x{image.height} "
+    pixels = hashlib.sha256(f"{image.mode} {size}".encode())
+    grey = hashlib.sha256(f"L {size}".encode())
+    coloured = False
     for _, rows in strips(image):
         pixels.update(rows.data)
-    return pixels.hexdigest()
+        level = rows if image.mode == "L" else rows[..., 0]
+        coloured = coloured or (image.mode != "L" and bool((rows != level[..., None]).any()))
+        if not coloured:
+            grey.update(np.ascontiguousarray(level).data)
+    digest = pixels.hexdigest()
+    return digest, digest if coloured else grey.hexdigest()

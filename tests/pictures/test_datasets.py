@@ -21,7 +21,8 @@ def save(path: Path, seed: int) -> None:
 
 
 def photo(number: int) -> Photo:
-    return Photo(Path(f"{number}.png"), 1, 1, hashlib.sha256(bytes([number])).hexdigest())
+    digest = hashlib.sha256(bytes([number])).hexdigest()
+    return Photo(Path(f"{number}.png"), 1, 1, digest, digest, ())
 
 
 def test_samples_are_split_without_twins() -> None:

@@ -62,7 +62,7 @@ def test_a_damaged_cache_counts_as_empty(photo_folder: Path, content: str) -> No
 def test_a_flipped_bit_never_gives_another_digest(tmp_path: Path) -> None:
     picture, path = tmp_path / "picture", tmp_path / "digests.json"
     picture.touch()
-    known = Pixels(640, 480, "0123456789abcdef" * 4)
+    known = Pixels(640, 480, "0123456789abcdef" * 4, "fedcba9876543210" * 4, ("0f", "f0"))
     cache = DigestCache(path)
     cache.add(picture, signature(picture), known)
     cache.save()
@@ -91,9 +91,9 @@ def test_a_cache_that_cannot_be_written_is_not_kept(tmp_path: Path) -> None:
     picture = tmp_path / "picture"
     picture.touch()
     cache = DigestCache(tmp_path / "file" / "digests.json")
-    cache.add(picture, signature(picture), Pixels(1, 1, "00"))
+    cache.add(picture, signature(picture), Pixels(1, 1, "00", "00", ()))
     cache.save()
-    assert cache.find(picture, signature(picture)) == Pixels(1, 1, "00")
+    assert cache.find(picture, signature(picture)) == Pixels(1, 1, "00", "00", ())
 
 
 def test_files_that_are_gone_are_forgotten(photo_folder: Path) -> None:

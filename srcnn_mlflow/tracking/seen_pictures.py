@@ -1,0 +1,75 @@
+"""Which pictures a model has seen in its training: kept with its run, asked when it is judged."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from mlflow.models import Model
+
+from srcnn_mlflow.pictures.datasets import Split
+from srcnn_mlflow.pictures.likeness import Likeness, find_alike
+from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.tracking import active_run
+from srcnn_mlflow.tracking.registry import FoundModel
+
+_FOLDER, _FILE = "pictures", "pictures/seen.json"
+
+
+@dataclass(frozen=True)
+class SeenPicture:
+    """A picture of a training.
+
+    Attributes:
+        split: `train`, or `valid` where it chose the epoch.
+        name: of its file.
+        identity: of its pixels, in any mode.
+        likeness: its perceptual hashes.
+    """
+
+    split: str
+    name: str
+    identity: str
+    likeness: Likeness
+
+
+def log_seen(splits: Iterable[Split]) -> None:
+    """Keep with the active run which pictures it learns from."""
+    pictures = [
+        asdict(SeenPicture(split.name, photo.name, photo.identity, photo.likeness))
+        for split in splits
+        for photo in split.photos
+    ]
+    active_run.log_json(pictures, _FILE)
+
+
+def find_seen(found: FoundModel) -> tuple[SeenPicture, ...] | None:
+    """The pictures that a model was trained on, or None where its run has not kept them."""
+    run_id = Model.load(str(found.folder)).run_id
+    if run_id is None or not _has_kept(run_id):
+        return None
+    pictures = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{_FILE}"))
+    return tuple(
+        SeenPicture(**{**picture, "likeness": tuple(picture["likeness"])}) for picture in pictures
+    )
+
+
+def recognize(seen: Sequence[SeenPicture], photos: Sequence[Photo]) -> dict[Photo, SeenPicture]:
+    """Those of the photographs that were seen, as they are or as a copy, each with what it is."""
+    alike = find_alike([one.likeness for one in seen], [photo.likeness for photo in photos])
+    known = {photos[place]: seen[one] for one, place in alike}
+    same = {one.identity: one for one in seen}
+    return known | {photo: same[photo.identity] for photo in photos if photo.identity in same}
+
+
+def _has_kept(run_id: str) -> bool:
+    try:
+        files = MlflowClient().list_artifacts(run_id, _FOLDER)
+    except MlflowException as error:
+        # A model may come from another store than its run.
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return any(file.path == _FILE for file in files)
