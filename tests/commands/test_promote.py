@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 from onnx import numpy_helper
 from PIL import Image
 
-from srcnn_mlflow.commands.promote import promote
+from srcnn_mlflow.commands.promote import _command_on_more, promote
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network import shipped
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -91,7 +91,7 @@ def command(version: int, before: str = "") -> subprocess.Popen[str]:
         f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from srcnn_mlflow.tracking import registry\n"
         f"{before}\n"
-        "from srcnn_mlflow.commands.promote import promote\n"
+        "from srcnn_mlflow.commands.promote import _command_on_more, promote\n"
         f"sys.exit(not promote(2, '{version}', 'photos').promoted)\n"
     )
     return subprocess.Popen(
@@ -153,6 +153,19 @@ def test_too_few_pictures_replace_no_champion_and_the_command_that_decides_is_to
     )
     assert promote(2, str(GOOD), "few+samples").promoted
     assert aliases() == (GOOD, WEAK)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "more"),
+    [
+        ("photos", "photos+samples"),
+        ("samples", "samples+div2k"),
+        ("my photos/x", "'my photos/x+samples'"),
+    ],
+)
+def test_the_command_that_judges_on_more_pictures_can_be_pasted(dataset: str, more: str) -> None:
+    command = f"srcnn-mlflow promote --scale 4 --version 7 --dataset {more}"
+    assert _command_on_more(4, 7, dataset) == command
 
 
 @pytest.mark.usefixtures("start_with")
