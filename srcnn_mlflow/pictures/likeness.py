@@ -101,7 +101,10 @@ def _hash_windows(half: Image.Image) -> list[str]:
         return []
     reach = _WINDOW // 2
     inside = tuple(slice(reach, side - reach + 1) for side in pixels.shape)
-    contrast = np.abs(_blur(pixels, _BLOB) - _blur(pixels, 2 * _BLOB + 1))[inside]
+    # In place, because pictures may be large.
+    contrast = _blur(pixels, _BLOB)
+    contrast -= _blur(pixels, 2 * _BLOB + 1)
+    contrast = np.abs(contrast, out=contrast)[inside]
     peaks = (contrast == maximum_filter(contrast, _APART)) & (contrast > _LEAST_CONTRAST)
     rows, columns = np.nonzero(peaks)
     strongest = np.argsort(-contrast[rows, columns], kind="stable")[:_MOST_WINDOWS]
