@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
-import requests
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.machine.faults import reason_of
 from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.tracking.reachability import is_away
 from srcnn_mlflow.tracking.runs import log_file
 
 OUTBOX_FOLDER = Path("data") / "outbox"
@@ -122,7 +121,7 @@ class Outbox:
                 try:
                     _send(parcel, self._run_id)
                 except Exception as error:
-                    if not _is_away(error):
+                    if not is_away(error):
                         raise self._refused(error) from error
                     self._reason = first_line(error)
                     raise self._away() from error
@@ -141,7 +140,7 @@ class Outbox:
                 _send(parcel, self._run_id)
                 pause = 0.0
             except Exception as error:
-                if not _is_away(error):
+                if not is_away(error):
                     with self._changed:
                         self._refusal = error
                         self._changed.notify_all()
@@ -284,13 +283,3 @@ def _send(parcel: Path, run_id: str) -> None:
     rest = parcel.with_suffix(".partial")
     parcel.replace(rest)
     shutil.rmtree(rest)
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether asking again may help."""
-    if isinstance(error, MlflowException):
-        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
-        return status >= 500
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return error.response.status_code >= 500
-    return isinstance(error, requests.RequestException)
