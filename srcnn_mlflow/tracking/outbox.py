@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -64,6 +65,8 @@ class Outbox:
         self._reason = ""
         self._refusal: Exception | None = None
         self._closing = False
+        # When the last parcel was put, in milliseconds since 1970.
+        self._latest = 0
 
     def put(self, parcel: Parcel) -> None:
         """Keep a parcel, and have it sent.
@@ -74,7 +77,9 @@ class Outbox:
         """
         self._check_refusal()
         with self._changed:
-            _write(parcel, self._folder)
+            # The server puts a metric's values in the order of their times.
+            self._latest = max(int(time.time() * 1000), self._latest + 1)
+            _write(parcel, self._folder, self._latest)
             self._changed.notify_all()
 
     @contextmanager
@@ -220,14 +225,20 @@ def _parcels(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix != ".partial")
 
 
-def _write(parcel: Parcel, folder: Path) -> None:
+def _next_number(folder: Path) -> int:
+    """The place of a new parcel, behind all that wait; no clock, which may go back, has a say."""
+    numbers = [re.match(r"\d+", path.name) for path in folder.glob("*")]
+    return 1 + max((int(number[0]) for number in numbers if number), default=0)
+
+
+def _write(parcel: Parcel, folder: Path, timestamp: int) -> None:
     """Put a parcel on disk; it has its final name only when it is whole."""
-    timestamp = int(time.time() * 1000)
-    partial = folder / f"{timestamp}.partial"
+    number = _next_number(folder)
+    partial = folder / f"{number}.partial"
     try:
         (partial / _FILES).mkdir(parents=True)
         _fill(partial, parcel, timestamp)
-        partial.replace(folder / f"{timestamp:015d}-{parcel.step:06d}")
+        partial.replace(folder / f"{number:015d}-{parcel.step:06d}")
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         size = sum(file.stat().st_size for file in parcel.files)
