@@ -118,7 +118,7 @@ def sweep(request: SweepRequest) -> None:
         prepared = make_ready(request.training())
         store = open_store(prepared.path)
         study = SharedStudy(place, _terms(request, prepared, store))
-        changes = study.changes(surroundings(request.training(), world))
+        changes = study.changes(_may_change(request, prepared, world))
         if changes:
             logger.warning(
                 "study %s goes on with what it did not begin with: %s", place.name, changes
@@ -150,6 +150,12 @@ def _terms(request: SweepRequest, prepared: Prepared, store: Store) -> dict[str,
         "search_space": list(ranges),
         "ranges": ranges,
     }
+
+
+def _may_change(request: SweepRequest, prepared: Prepared, world: World) -> dict[str, str]:
+    """What a study may go on without, and what is told of then."""
+    test = {"test_digest": prepared.test.digest} if prepared.test else {}
+    return {**surroundings(request.training(), world), **test}
 
 
 @dataclass(frozen=True)

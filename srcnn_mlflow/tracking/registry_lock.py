@@ -11,7 +11,7 @@ import logging
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple
 
 from mlflow import MlflowClient
@@ -21,7 +21,7 @@ from srcnn_mlflow.machine.processes import ProcessSign
 
 logger = logging.getLogger(__name__)
 
-_TAG = "queue-"
+_TAG = "promotion-queue-"
 # Of a process that is still choosing its number.
 _CHOOSING = 0
 SECONDS_BETWEEN_LOOKS = 0.25
@@ -63,7 +63,7 @@ def alone_in_registry(name: str) -> Iterator[None]:
 
     try:
         show(_CHOOSING)
-        number = 1 + max(ticket.number for ticket in _queue(name))
+        number = 1 + max((ticket.number for ticket in _queue(name)), default=_CHOOSING)
         show(number)
         _wait_for_turn(name, (number, key))
         yield
@@ -101,13 +101,14 @@ def _wait_for_turn(name: str, own: tuple[int, str]) -> None:
 
 
 def _queue(name: str) -> list[_Ticket]:
-    tags = MlflowClient().get_registered_model(name).tags
-    return [_ticket(key, text) for key, text in tags.items() if key.startswith(_TAG)]
-
-
-def _ticket(key: str, text: str) -> _Ticket:
-    facts = json.loads(text)
-    return _Ticket(facts["number"], key, ProcessSign.from_tags(facts))
+    queue = []
+    for key, text in MlflowClient().get_registered_model(name).tags.items():
+        # Tags that people have written are no tickets.
+        with suppress(ValueError, KeyError, TypeError):
+            if key.startswith(_TAG):
+                facts = json.loads(text)
+                queue.append(_Ticket(int(facts["number"]), key, ProcessSign.from_tags(facts)))
+    return queue
 
 
 def _owner(ticket: _Ticket) -> str:

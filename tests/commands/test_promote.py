@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from srcnn_mlflow.commands.promote import promote
-from srcnn_mlflow.tracking import champions
+from srcnn_mlflow.tracking import champions, registry
 from tests.conftest import listener
 from tests.versions import (
     EQUAL,
@@ -19,6 +19,7 @@ from tests.versions import (
     aliases,
     begin_with,
     make_champion,
+    network,
     nobody_waits,
     promotion,
     registered,
@@ -111,6 +112,23 @@ def test_a_champion_who_changes_meanwhile_is_judged_against(said: list[str]) -> 
     assert not verdict.promoted
     assert verdict.champion == GOOD
     assert aliases() == (GOOD, WEAK)
+
+
+def test_of_two_trainings_that_end_at_once_the_newer_version_is_challenger(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tag, newer = registry.tag_version, []
+
+    def slow(scale: int, version: int, tags: dict[str, str]) -> None:
+        monkeypatch.setattr(registry, "tag_version", tag)
+        newer.append(registry.register(2, network(2, 0.5, store), {}))
+        tag(scale, version, tags)
+
+    monkeypatch.setattr(registry, "tag_version", slow)
+    with mlflow.start_run():
+        older = registry.register(2, network(2, 0.5, store), {})
+    assert newer == [older + 1]
+    assert registry.version_with_alias(2, "challenger") == newer[0]
 
 
 @pytest.mark.usefixtures("start_with")

@@ -50,7 +50,9 @@ def client(
     assert not client.get_registered_model(NAME).tags
 
 
-def put_ticket(client: MlflowClient, number: int, sign: ProcessSign, key: str = "queue-0") -> None:
+def put_ticket(
+    client: MlflowClient, number: int, sign: ProcessSign, key: str = "promotion-queue-0"
+) -> None:
     text = json.dumps({"number": number, **sign.tags()})
     client.set_registered_model_tag(NAME, key, text)
 
@@ -60,6 +62,13 @@ def test_whoever_is_alone_goes_at_once(client: MlflowClient, said: list[str]) ->
         (tag,) = client.get_registered_model(NAME).tags.values()
         assert json.loads(tag)["number"] == 1
     assert said == []
+
+
+@pytest.mark.parametrize("text", ["", "mine", "1", "{}", '{"number": "x"}', "[]"])
+def test_a_tag_that_a_person_has_written_is_no_place(client: MlflowClient, text: str) -> None:
+    client.set_registered_model_tag(NAME, "promotion-queue-x", text)
+    with alone_in_registry(NAME):
+        client.delete_registered_model_tag(NAME, "promotion-queue-x")
 
 
 def test_a_place_is_given_back_after_an_error(client: MlflowClient) -> None:
@@ -133,12 +142,12 @@ def test_whoever_comes_later_is_not_waited_for(client: MlflowClient) -> None:
         time.sleep(0.01)
     time.sleep(0.2)
     # Still choosing, with a key that comes first.
-    put_ticket(client, 0, ELSEWHERE, "queue-00")
+    put_ticket(client, 0, ELSEWHERE, "promotion-queue-00")
     assert not entered.is_set()
-    client.delete_registered_model_tag(NAME, "queue-0")
+    client.delete_registered_model_tag(NAME, "promotion-queue-0")
     thread.join(timeout=10)
     assert entered.is_set()
-    client.delete_registered_model_tag(NAME, "queue-00")
+    client.delete_registered_model_tag(NAME, "promotion-queue-00")
 
 
 def test_whoever_was_taken_for_lost_does_not_go_on(client: MlflowClient) -> None:
@@ -158,11 +167,11 @@ def test_whoever_was_taken_for_lost_does_not_go_on(client: MlflowClient) -> None
         time.sleep(0.01)
     time.sleep(0.2)
     for key in tags:
-        if key != "queue-0":
+        if key != "promotion-queue-0":
             client.delete_registered_model_tag(NAME, key)
     thread.join(timeout=10)
     assert "taken it for lost, and may have moved an alias of srcnn-x2; start again" in failed[0]
-    client.delete_registered_model_tag(NAME, "queue-0")
+    client.delete_registered_model_tag(NAME, "promotion-queue-0")
 
 
 @pytest.mark.slow
