@@ -116,7 +116,7 @@ def _judge(scale: int, version: str, dataset: str, scores: Sequence[ImageScore] 
         return _refuse(scale, found.version, known.present, (reason,))
     _record_scores(scale, found.version, scores, split.label)
     while known.present != found.version:
-        opponent = _find_opponent(known, split.photos, scale)
+        opponent = _find_opponent(known, found.version, split.photos, scale)
         judgement = _judge_against(opponent, scores, scale)
         if judgement.shortcomings:
             return _refuse(scale, found.version, opponent.version, judgement.shortcomings)
@@ -169,11 +169,14 @@ def _record_scores(
     registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
 
 
-def _find_opponent(known: Champions, photos: Sequence[Photo], scale: int) -> _Opponent:
+def _find_opponent(
+    known: Champions, challenger: int, photos: Sequence[Photo], scale: int
+) -> _Opponent:
     if known.present is None:
         return _Opponent(None, None, known.line, ())
+    # A challenger that was champion before is not held against itself.
     line, scores, broken = newest_that_runs(
-        scale, known.line, lambda found: _score(found, photos, scale)
+        scale, known.line, lambda found: _score(found, photos, scale), beside=challenger
     )
     return _Opponent(line[-1] if line else None, scores, line, broken)
 

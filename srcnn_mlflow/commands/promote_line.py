@@ -22,9 +22,18 @@ class Broken(NamedTuple):
 
 
 def newest_that_runs(
-    scale: int, line: Sequence[int], run: Callable[[FoundModel], _Given]
+    scale: int,
+    line: Sequence[int],
+    run: Callable[[FoundModel], _Given],
+    beside: int | None = None,
 ) -> tuple[tuple[int, ...], _Given | None, tuple[Broken, ...]]:
     """Walk a line of champions back to one that can be run.
+
+    Args:
+        scale: 2, 3 or 4.
+        line: the versions, the newest last.
+        run: loads and runs a model.
+        beside: a version that is not wanted, should it stand in the line.
 
     Returns:
         The line up to that one, what running it gave, and those that cannot be run.
@@ -32,6 +41,8 @@ def newest_that_runs(
     broken: list[Broken] = []
     for place in range(len(line), 0, -1):
         version = line[place - 1]
+        if version == beside:
+            continue
         try:
             given = run(registry.find_model(str(version), scale))
         except DamagedModelError as error:

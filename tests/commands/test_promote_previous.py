@@ -205,6 +205,14 @@ def test_a_broken_champion_keeps_its_place_against_what_does_not_pass(tmp_path: 
     assert aliases() == (MIDDLE, GOOD)
 
 
+def test_a_former_champion_is_not_held_against_itself(tmp_path: Path) -> None:
+    begin_with(WEAK, GOOD, MIDDLE)
+    with damaged(MIDDLE, "cut short", tmp_path):
+        verdict = promote(2, str(GOOD), "photos")
+    assert (verdict.promoted, verdict.champion) == (True, WEAK)
+    assert champions.champions(2).line == (WEAK, GOOD)
+
+
 def test_a_model_that_was_ended_from_outside_is_not_called_damaged() -> None:
     found = registry.find_model(str(GOOD), 2)
     with JudgedModel(found.folder, found.name) as judged:

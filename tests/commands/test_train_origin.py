@@ -19,13 +19,14 @@ from PIL import Image
 
 from srcnn_mlflow.commands import train_origin
 from srcnn_mlflow.commands.train import resume, train
+from srcnn_mlflow.commands.train_followers import _check_brief
 from srcnn_mlflow.commands.train_origin import check_origin, tell_changes
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import find_interrupted
 from srcnn_mlflow.machine.errors import DatasetError, TrainingError
 from srcnn_mlflow.machine.git import code_digest
 from srcnn_mlflow.pictures.store_file import STORE_FOLDER, seal
-from srcnn_mlflow.training.distributed import alone
+from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.settings import TrainingSettings
 from tests.conftest import ROOT, listener, put_store, textured_pixels
 
@@ -323,6 +324,16 @@ def test_another_number_of_processes_is_told(said: list[str]) -> None:
     other = facts(surroundings={"processes": "2", "code": "x"})
     assert tell_changes(facts(), other, "run 1") == "processes 2, not 1"
     assert said == ["run 1 goes on with what it did not begin with: processes 2, not 1"]
+
+
+def test_a_process_that_finds_other_pictures_does_not_train_along(said: list[str]) -> None:
+    world = World(1, 2, CPU)
+    leader = facts(surroundings={"code": "a", "host": "one"})
+    own = facts(surroundings={"code": "b", "host": "two"})
+    _check_brief(leader, own, world)
+    assert said == ["process 1 goes on with what it did not begin with: code b, not a"]
+    with pytest.raises(TrainingError, match=r"planes .* give every machine the same"):
+        _check_brief(leader, {**own, "planes": "11111111"}, world)
 
 
 def test_uncommitted_code_has_another_digest(
