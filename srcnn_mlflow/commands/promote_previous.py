@@ -59,11 +59,14 @@ def _why_none(scale: int, known: Champions, broken: Sequence[Broken]) -> str:
     """Why there is no roll back, and what to do."""
     name = model_name(scale)
     if not known.line:
-        return f"{name} has had no champion yet; promote a version first"
+        return (
+            f"{name} has had no earlier champion, so there is none to return to; promote a version "
+            "first"
+        )
     if broken:
         found = f"no former champion is left to return to: {describe_broken(scale, broken)}"
     else:
-        found = f"{name} has had no champion before version {known.present}"
+        found = f"{name} has had no earlier champion than version {known.present}"
     return f"{found}; give the number of another version, which is then judged"
 
 

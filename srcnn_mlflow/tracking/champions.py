@@ -2,7 +2,7 @@
 
 It is a tag of the registered model, a list of versions of which the last is champion. The alias
 decides: where the two differ, as after a kill or when someone has moved the alias by hand, the line
-ends where the alias points.
+ends where the alias points; and a `previous-champion` that somebody has chosen is returned to first.
 """
 
 import json
@@ -55,7 +55,7 @@ def promote(scale: int, version: int, former: tuple[int, ...]) -> None:
     """
     _note(scale, (*former, version))
     _move(scale, version)
-    _mend(scale)
+    _point_back(scale, former)
 
 
 def roll_back(scale: int, version: int, former: tuple[int, ...]) -> None:
@@ -65,24 +65,27 @@ def roll_back(scale: int, version: int, former: tuple[int, ...]) -> None:
     """
     _move(scale, version)
     _note(scale, (*former, version))
-    _mend(scale)
+    _point_back(scale, former)
 
 
 def mend_aliases(scale: int) -> None:
     """Let `previous-champion` be whom a roll back returns to, should a kill have left another."""
     model = _registered(scale)
-    if model is not None and _number(model, PREVIOUS_CHAMPION) != _newest_left(scale, model):
+    if model is None:
+        return
+    former = _champions(scale, model).former
+    if _number(model, PREVIOUS_CHAMPION) != _newest_left(scale, former):
         with alone_in_registry(model.name):
-            _mend(scale)
+            _point_back(scale, champions(scale).former)
 
 
-def _mend(scale: int) -> None:
-    client, model = MlflowClient(), MlflowClient().get_registered_model(model_name(scale))
-    wanted = _newest_left(scale, model)
-    if wanted is not None:
-        client.set_registered_model_alias(model.name, PREVIOUS_CHAMPION, str(wanted))
-    elif PREVIOUS_CHAMPION in model.aliases:
-        client.delete_registered_model_alias(model.name, PREVIOUS_CHAMPION)
+def _point_back(scale: int, former: tuple[int, ...]) -> None:
+    """Let `previous-champion` be the newest former champion."""
+    client, name, wanted = MlflowClient(), model_name(scale), _newest_left(scale, former)
+    if wanted is None:
+        client.delete_registered_model_alias(name, PREVIOUS_CHAMPION)
+    else:
+        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, str(wanted))
 
 
 def _note(scale: int, line: tuple[int, ...]) -> None:
@@ -105,10 +108,13 @@ def _registered(scale: int) -> RegisteredModel | None:
 
 def _champions(scale: int, model: RegisteredModel) -> Champions:
     present, line = _number(model, CHAMPION), _noted(scale, model)
+    previous = _number(model, PREVIOUS_CHAMPION)
+    # A kill leaves it at one of the line; any other was chosen by hand.
+    chosen = [] if previous is None or previous in (*line, present) else [previous]
     if present in line:
         # From the back: a version may have been champion twice.
         line = line[: len(line) - 1 - line[::-1].index(present)]
-    return Champions(present, tuple(line))
+    return Champions(present, (*line, *chosen))
 
 
 def _number(model: RegisteredModel, alias: str) -> int | None:
@@ -116,9 +122,9 @@ def _number(model: RegisteredModel, alias: str) -> int | None:
     return None if number is None else int(number)
 
 
-def _newest_left(scale: int, model: RegisteredModel) -> int | None:
+def _newest_left(scale: int, former: tuple[int, ...]) -> int | None:
     """The newest former champion that was not deleted."""
-    for version in reversed(_champions(scale, model).former):
+    for version in reversed(former):
         if version_tags(scale, version) is not None:
             return version
     return None

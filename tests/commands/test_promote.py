@@ -146,7 +146,7 @@ def test_a_promotion_killed_before_it_decides_changes_nothing() -> None:
 @pytest.mark.usefixtures("start_with")
 def test_a_promotion_killed_after_it_decided_is_completed_by_the_next() -> None:
     make_champion(MIDDLE)
-    process = promotion(GOOD, "champions._mend = lambda *_: os.kill(os.getpid(), 9)")
+    process = promotion(GOOD, "champions._point_back = lambda *_: os.kill(os.getpid(), 9)")
     process.communicate()
     assert process.returncode == -9
     assert aliases() == (GOOD, WEAK)

@@ -103,7 +103,7 @@ def test_three_promotions_are_walked_back_step_by_step() -> None:
     assert f"version 2, champion again: version 4 was rolled back; before: {judged}" in page
     assert promote(2, "previous", "nowhere").version == WEAK
     assert aliases() == (WEAK, None)
-    with pytest.raises(ModelError, match="srcnn-x2 has had no champion before version 1; give the"):
+    with pytest.raises(ModelError, match="no earlier champion than version 1; give the"):
         promote(2, "previous", "nowhere")
     assert aliases() == (WEAK, None)
 

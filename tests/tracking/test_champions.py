@@ -78,6 +78,20 @@ def test_an_alias_that_was_moved_by_hand_decides(client: MlflowClient) -> None:
     assert previous(client) is None
 
 
+def test_a_previous_champion_that_was_chosen_by_hand_is_returned_to_first(
+    client: MlflowClient,
+) -> None:
+    promoted(1, 2, 3)
+    client.set_registered_model_alias(NAME, "previous-champion", "5")
+    champions.mend_aliases(2)
+    assert champions.champions(2) == Champions(3, (1, 2, 5))
+    # One of the line is what a kill has left.
+    client.set_registered_model_alias(NAME, "previous-champion", "1")
+    champions.mend_aliases(2)
+    assert champions.champions(2) == Champions(3, (1, 2))
+    assert previous(client) == 2
+
+
 def test_the_former_ones_are_known_where_the_champion_was_deleted(client: MlflowClient) -> None:
     promoted(1, 2, 3)
     client.delete_model_version(NAME, "3")
