@@ -2,7 +2,7 @@
 
 It is a tag of the registered model, a list of versions of which the last is champion. The alias
 decides: where the two differ, as after a kill or when someone has moved the alias by hand, the line
-ends where the alias points; and a `previous-champion` that somebody has chosen is returned to first.
+ends where the alias points. A `previous-champion` that somebody has chosen is returned to first.
 """
 
 import json
