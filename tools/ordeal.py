@@ -3,12 +3,14 @@
     python tools/ordeal.py kills      30 kills at random moments of four commands, each recovered
     python tools/ordeal.py writers    8 trainings at once into one SQLite store
     python tools/ordeal.py outage     a tracking server that is away for a minute of a training
+    python tools/ordeal.py promotions 20 promotions, two at a time, as if of two machines
 
 Everything happens in a folder of its own. What does not hold ends the program with an error.
 """
 
 import hashlib
 import itertools
+import json
 import os
 import random
 import signal
@@ -23,12 +25,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import click
+import mlflow
+import numpy as np
+import onnx
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from onnx import numpy_helper
 
 from srcnn_mlflow.commands.train_epochs import is_shown
+from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
+from srcnn_mlflow.tracking import registry
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("--dataset", "photos")
@@ -130,6 +138,73 @@ def outage(seconds: int) -> None:
             (run,) = client.search_runs(["0"])
             _check_complete(client, run, epochs)
         click.echo(f"{epochs} epochs, all of them with their metrics and checkpoints; none twice")
+
+
+@ordeal.command()
+@click.option("--number", default=20, show_default=True, help="An even number of promotions.")
+@click.option("--seed", default=20, show_default=True)
+def promotions(number: int, seed: int) -> None:
+    """Promote versions two at a time through one server; the best is champion in the end."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder, port = Path(temporary) / "client", _free_port()
+        os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
+        (folder / "photos" / "test").mkdir(parents=True)
+        for picture in load_dataset("samples").photos("all")[:10]:
+            cropped = open_image(picture.path).crop((0, 0, 200, 160))
+            cropped.save(folder / "photos" / "test" / f"{Path(picture.name).stem}.png")
+        with _server(Path(temporary) / "server", port):
+            strengths = _register_versions(folder)
+            order = [1 + index % len(strengths) for index in range(number)]
+            random.Random(seed).shuffle(order)
+            start, codes = time.monotonic(), []
+            for pair in zip(order[::2], order[1::2], strict=True):
+                processes = [_promote(version, place, folder) for place, version in enumerate(pair)]
+                codes += [process.wait() for process in processes]
+            _demand(set(codes) == {0, 1}, f"exit codes {codes}")
+            model = MlflowClient().get_registered_model("srcnn-x2")
+            line = json.loads(model.tags["champions"])
+            _demand(model.aliases["champion"] == str(line[-1]), f"{model.aliases}, {line}")
+            better = [strengths[version - 1] for version in line]
+            _demand(better == sorted(set(better)), f"the line {line} went down: {better}")
+            _demand(better[-1] == max(strengths), f"the champion is version {line[-1]}")
+            _demand(list(model.tags) == ["champions"], f"left behind: {model.tags}")
+        click.echo(
+            f"{number} promotions of {len(strengths)} versions, two at a time, in "
+            f"{time.monotonic() - start:.0f} s: {codes.count(0)} passed, each better than the one "
+            f"it replaced (versions {line}), and the best is champion"
+        )
+
+
+def _register_versions(folder: Path) -> list[float]:
+    """Register shipped networks by how much of their correction they make."""
+    # Far enough apart for the gate to tell neighbours.
+    strengths = [0.2, 0.65, 0.15, 0.35, 0.3, 0.5, 0.25, 0.1, 0.4, 0.05]
+    with mlflow.start_run():
+        for strength in strengths:
+            network = onnx.load(shipped_network(2))
+            for constant in network.graph.initializer:
+                if constant.name.startswith("conv3."):
+                    scaled = numpy_helper.to_array(constant) * np.float32(strength)
+                    constant.CopyFrom(numpy_helper.from_array(scaled, constant.name))
+            onnx.save(network, folder / registry.NETWORK_FILE)
+            registry.register(2, folder / registry.NETWORK_FILE, {}, alias=None)
+    return strengths
+
+
+def _promote(version: int, place: int, folder: Path) -> subprocess.Popen[bytes]:
+    """Promote on a machine of its own, for all that the process can see."""
+    own = folder / f"machine {place}"
+    own.mkdir(exist_ok=True)
+    code = (
+        f"import socket; socket.gethostname = lambda: 'machine {place}'\n"
+        "from srcnn_mlflow.cli import main; main()"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "promote", *PHOTOS, "--version", str(version)],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(own)},
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def _folder(parent: str, name: str) -> Path:

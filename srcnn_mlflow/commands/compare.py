@@ -115,7 +115,8 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         with ExitStack() as stack:
             # All at once, so that they can be timed in turn.
             judges = [
-                stack.enter_context(JudgedModel(version.found.folder)) for version in versions
+                stack.enter_context(JudgedModel(version.found.folder, version.found.name))
+                for version in versions
             ]
             shared, scores = _score_all(versions, judges, pictures.photos)
             timed = _photograph_to_time(shared, versions)

@@ -136,13 +136,13 @@ def score_model(
     found: FoundModel, photos: Sequence[Photo], scale: int, border: int
 ) -> tuple[ImageScore, ...]:
     """Score a logged model picture by picture, run as it was logged."""
-    with JudgedModel(found.folder) as judged:
+    with JudgedModel(found.folder, found.name) as judged:
         scored = score_photos(photos, scale, border, judged.upscale_luma)
         return tuple(score for _, score in scored)
 
 
 def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluation:
-    with JudgedModel(found.folder) as judged:
+    with JudgedModel(found.folder, found.name) as judged:
         scored = list(score_photos(split.photos, scale, border, judged.upscale_luma))
         extremes = choose_exhibits(scored, scale, judged)
     evaluation = Evaluation(found, tuple(score for _, score in scored))
@@ -180,7 +180,7 @@ def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -
 
 
 def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, border: int) -> None:
-    with JudgedModel(found.folder) as judged:
+    with JudgedModel(found.folder, found.name) as judged:
         enlarge = self_ensemble(judged.upscale_luma)
         scored = score_photos(photos, scale, border, enlarge)
         summary = summarize(score for _, score in scored)

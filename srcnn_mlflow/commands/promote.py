@@ -6,16 +6,27 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from srcnn_mlflow.commands.evaluate import load_split, score_model, tell_seen
-from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.commands.promote_line import (
+    ARTIFACTS,
+    Broken,
+    describe_broken,
+    newest_that_runs,
+    reason_of,
+    record_verdict,
+)
+from srcnn_mlflow.commands.promote_previous import ROLLED_BACK, roll_back
+from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.tracking import active_run, registry, runs
-from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from srcnn_mlflow.tracking import active_run, champions, registry, runs
+from srcnn_mlflow.tracking.champions import Champions
+from srcnn_mlflow.tracking.judge import check_model
+from srcnn_mlflow.tracking.registry import CHALLENGER, FoundModel, model_name
+from srcnn_mlflow.tracking.registry_lock import alone_in_registry
 
 SPLIT = "test"
-ARTIFACTS = "promotion"
 
 logger = logging.getLogger(__name__)
 
@@ -26,7 +37,7 @@ class Verdict:
 
     Attributes:
         version: the version that was judged.
-        champion: the champion it was judged against; None where there was none.
+        champion: the champion it was judged against, or that was rolled back; None for none.
         shortcomings: one sentence for everything it fell short of; empty when it was promoted.
     """
 
@@ -38,6 +49,28 @@ class Verdict:
     def promoted(self) -> bool:
         """Whether the version is champion now."""
         return not self.shortcomings
+
+
+@dataclass(frozen=True)
+class _Opponent:
+    """Whom a challenger has to beat beside bicubic.
+
+    Attributes:
+        version: the champion, or the newest before it that can be run; None where there is none.
+        scores: its scores.
+        line: the champions up to it, which stay in the line.
+        broken: the champion and those before it that cannot be run.
+    """
+
+    version: int | None
+    scores: Sequence[ImageScore] | None
+    line: tuple[int, ...]
+    broken: tuple[Broken, ...]
+
+    @property
+    def name(self) -> str:
+        """How tables and sentences call it."""
+        return f"{'former ' if self.broken else ''}champion version {self.version}"
 
 
 def promote(
@@ -59,55 +92,76 @@ def promote(
     """
     parameters = {"scale": scale, "version": version, "dataset": dataset}
     with runs.track("promote", scale, parameters, f"promote x{scale} {version}"):
-        registry.mend_aliases(scale)
+        champions.mend_aliases(scale)
         if version == "previous":
-            return _roll_back(scale)
+            return Verdict(*roll_back(scale), ())
         return _judge(scale, version, dataset, known)
 
 
-def _roll_back(scale: int) -> Verdict:
-    former = registry.find_model(PREVIOUS_CHAMPION, scale)
-    assert former.version is not None
-    champion = registry.version_with_alias(scale, CHAMPION)
-    registry.promote(scale, former.version)
-    logger.info(
-        "rolled back: version %d is champion of %s again",
-        former.version,
-        registry.model_name(scale),
-    )
-    return Verdict(former.version, champion, ())
-
-
-def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] | None) -> Verdict:
+def _judge(scale: int, version: str, dataset: str, scores: Sequence[ImageScore] | None) -> Verdict:
     if version != CHALLENGER and not is_number(version):
         raise ModelError(f"version {version!r} is not challenger, a number or previous")
     found = registry.find_model(version, scale)
     assert found.version is not None
     active_run.set_tags({"model_uri": found.uri})
-    champion = registry.version_with_alias(scale, CHAMPION)
-    if champion == found.version:
-        reason = f"it is the champion of {registry.model_name(scale)} already"
-        # Of the run alone; the version keeps the verdict that made it champion.
-        active_run.set_tags({"verdict": f"refused: {reason}"})
-        return _tell_refusal(champion, champion, (reason,))
+    known = champions.champions(scale)
+    if known.present == found.version:
+        return _refuse_champion(scale, found)
+    _warn_of_roll_back(scale, found.version)
     split = load_split(dataset, SPLIT)
     active_run.log_split(split)
     tell_seen(found, split)
-    challenger_scores = known or score_model(found, split.photos, scale, scale)
-    _record_scores(scale, found.version, challenger_scores, split.label)
+    try:
+        scores = scores or _score(found, split, scale)
+    except DamagedModelError as error:
+        reason = f"it cannot be run: {reason_of(scale, found.version, error)}"
+        return _refuse(scale, found.version, known.present, (reason,))
+    _record_scores(scale, found.version, scores, split.label)
     on_more = _command_on_more(scale, found.version, dataset)
-    judgement = _judge_against(champion, challenger_scores, split, scale, on_more)
-    while not judgement.shortcomings:
-        # Before the alias, so that no champion is without its reason if the process is killed.
-        how = f". {judgement.rule}" if judgement.by_weaker_rule else ""
-        _record_verdict(scale, found.version, f"promoted: better than {_named(champion)}{how}")
-        if registry.replace_champion(scale, found.version, champion):
-            return _accept(scale, found.version, champion, judgement)
-        present = registry.version_with_alias(scale, CHAMPION)
-        logger.info("version %s has become champion meanwhile; judging against it", present)
-        champion = present
-        judgement = _judge_against(champion, challenger_scores, split, scale, on_more)
-    return _refuse(scale, found.version, champion, judgement.shortcomings)
+    while known.present != found.version:
+        opponent = _find_opponent(known, found.version, split, scale)
+        judgement = _judge_against(opponent, scores, scale, on_more)
+        if judgement.shortcomings:
+            return _refuse(scale, found.version, opponent.version, judgement.shortcomings)
+        with alone_in_registry(model_name(scale)):
+            present = champions.champions(scale)
+            if present == known:
+                _record_promotion(scale, found.version, opponent, judgement)
+                champions.promote(scale, found.version, opponent.line)
+                return _accept(scale, found.version, opponent, judgement)
+        logger.info("version %s has become champion meanwhile; judging against it", present.present)
+        known = present
+    return _refuse_champion(scale, found)
+
+
+def _refuse_champion(scale: int, found: FoundModel) -> Verdict:
+    """Refuse to judge the champion against itself; a broken one is named."""
+    check_model(found, scale)
+    assert found.version is not None
+    reason = f"it is the champion of {model_name(scale)} already"
+    # Of the run alone; the version keeps the verdict that made it champion.
+    active_run.set_tags({"verdict": f"refused: {reason}"})
+    return _tell_refusal(found.version, found.version, (reason,))
+
+
+def _warn_of_roll_back(scale: int, version: int) -> None:
+    verdict = (registry.version_tags(scale, version) or {}).get("verdict", "")
+    if verdict.startswith(ROLLED_BACK):
+        logger.warning("version %d is judged anew, though it was %s", version, verdict)
+
+
+def _score(found: FoundModel, split: Split, scale: int) -> tuple[ImageScore, ...]:
+    """Score a model; where that fails, find out whether the model is to blame.
+
+    Raises:
+        DamagedModelError: it cannot be run on a small picture either.
+        ModelError: it can; so it may be the picture, or the machine.
+    """
+    try:
+        return score_model(found, split.photos, scale, scale)
+    except ModelError as error:
+        check_model(found, scale)
+        raise ModelError(str(error)) from error
 
 
 def _record_scores(
@@ -118,24 +172,31 @@ def _record_scores(
     registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
 
 
-def _judge_against(
-    champion: int | None,
-    challenger_scores: Sequence[ImageScore],
-    split: Split,
-    scale: int,
-    on_more: str,
-) -> Judgement:
-    scores = None
-    if champion is not None:
-        found = registry.find_model(str(champion), scale)
+def _find_opponent(known: Champions, challenger: int, split: Split, scale: int) -> _Opponent:
+    if known.present is None:
+        return _Opponent(None, None, known.line, ())
+
+    def judged(found: FoundModel) -> tuple[ImageScore, ...]:
         tell_seen(found, split)
-        scores = score_model(found, split.photos, scale, scale)
-        summary = summarize(scores)
+        return _score(found, split, scale)
+
+    # A challenger that was champion before is not held against itself.
+    line, scores, broken = newest_that_runs(scale, known.line, judged, beside=challenger)
+    return _Opponent(line[-1] if line else None, scores, line, broken)
+
+
+def _judge_against(
+    opponent: _Opponent, challenger_scores: Sequence[ImageScore], scale: int, on_more: str
+) -> Judgement:
+    if opponent.scores is not None:
+        summary = summarize(opponent.scores)
         active_run.log_metrics(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
-    judgement = judge(challenger_scores, scores, f"champion version {champion}", on_more)
+    judgement = judge(challenger_scores, opponent.scores, opponent.name, on_more)
     table = describe(judgement)
+    if opponent.broken:
+        table += f"\nPassed over: {describe_broken(scale, opponent.broken)}.\n"
     logger.info(table)
     active_run.log_text(table, f"{ARTIFACTS}/verdict.md")
     active_run.log_json({**asdict(judgement), "rule": judgement.rule}, f"{ARTIFACTS}/verdict.json")
@@ -151,36 +212,45 @@ def _command_on_more(scale: int, version: int, dataset: str) -> str:
     )
 
 
-def _named(champion: int | None) -> str:
+def _named(opponent: _Opponent) -> str:
     """What a version has to be better than."""
-    return "bicubic" if champion is None else f"bicubic and version {champion}"
+    return "bicubic" if opponent.version is None else f"bicubic and version {opponent.version}"
 
 
-def _accept(scale: int, version: int, champion: int | None, judgement: Judgement) -> Verdict:
+def _record_promotion(scale: int, version: int, opponent: _Opponent, judgement: Judgement) -> None:
+    """Before the alias moves, so that no champion is without its reason after a kill."""
+    text = f"promoted: better than {_named(opponent)}"
+    if judgement.by_weaker_rule:
+        text += f". {judgement.rule}"
+    if opponent.broken:
+        text += f", in place of a broken champion: {describe_broken(scale, opponent.broken)}"
+    for one in opponent.broken:
+        if registry.version_tags(scale, one.version) is not None:
+            lost = f"lost its place to version {version}: cannot be run ({one.reason})"
+            record_verdict(scale, one.version, lost)
+    record_verdict(scale, version, text)
+
+
+def _accept(scale: int, version: int, opponent: _Opponent, judgement: Judgement) -> Verdict:
     psnr, ssim = judgement.contests[0].challenger, judgement.contests[1].challenger
     logger.info(
         "version %d is champion of %s: %.3f dB and SSIM %.5f, better than %s",
         version,
-        registry.model_name(scale),
+        model_name(scale),
         psnr,
         ssim,
-        _named(champion),
+        _named(opponent),
     )
-    return Verdict(version, champion, ())
+    return Verdict(version, opponent.version, ())
 
 
 def _refuse(
     scale: int, version: int, champion: int | None, shortcomings: tuple[str, ...]
 ) -> Verdict:
-    _record_verdict(scale, version, f"refused: {'; '.join(shortcomings)}")
+    record_verdict(scale, version, f"refused: {'; '.join(shortcomings)}")
     return _tell_refusal(version, champion, shortcomings)
 
 
 def _tell_refusal(version: int, champion: int | None, shortcomings: tuple[str, ...]) -> Verdict:
     logger.info("version %s is not promoted: %s", version, "; ".join(shortcomings))
     return Verdict(version, champion, shortcomings)
-
-
-def _record_verdict(scale: int, version: int, verdict: str) -> None:
-    active_run.set_tags({"verdict": verdict})
-    registry.tag_version(scale, version, {"judged_by": active_run.run_id(), "verdict": verdict})

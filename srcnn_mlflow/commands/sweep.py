@@ -11,8 +11,9 @@ from optuna.trial import Trial
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.commands.train import train
-from srcnn_mlflow.commands.train_data import log_pictures, make_ready
+from srcnn_mlflow.commands.train_data import log_origin, make_ready
 from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
+from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
@@ -115,7 +116,13 @@ def sweep(request: SweepRequest) -> None:
         active_run.set_tags({"study": place.name, "storage": str(place)})
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
-        study = SharedStudy(place, _terms(request, prepared))
+        store = open_store(prepared.path)
+        study = SharedStudy(place, _terms(request, prepared, store))
+        changes = study.changes(_may_change(request, prepared, world))
+        if changes:
+            logger.warning(
+                "study %s goes on with what it did not begin with: %s", place.name, changes
+            )
         logger.info(
             "study %s in %s: %d of %d trials",
             place.name,
@@ -123,25 +130,32 @@ def sweep(request: SweepRequest) -> None:
             len(study.finished()),
             request.trials,
         )
-        store = open_store(prepared.path)
         _run_trials(_Bench(request, place, prepared, store, world, study))
         _report(study)
         if request.train_best:
             _train_best(request, study)
 
 
-def _terms(request: SweepRequest, prepared: Prepared) -> dict[str, Any]:
+def _terms(request: SweepRequest, prepared: Prepared, store: Store) -> dict[str, Any]:
     """What trials have to share, so that their validation PSNR can be compared."""
+    ranges = search_space.ranges()
+    settings = asdict(request.training().settings)
     return {
         "scale": request.scale,
-        "architecture": request.architecture,
-        "epochs": request.epochs,
-        "max_minutes": request.max_minutes,
-        "seed": request.seed,
+        # One by one, so that a study goes on when a later version has settings more.
+        **{name: value for name, value in settings.items() if name not in ranges},
         "train_digest": prepared.train.digest,
         "valid_digest": prepared.valid.digest,
-        "search_space": [row.name for row in search_space.SEARCH_SPACE],
+        "planes": store.checksum(),
+        "search_space": list(ranges),
+        "ranges": ranges,
     }
+
+
+def _may_change(request: SweepRequest, prepared: Prepared, world: World) -> dict[str, str]:
+    """What a study may go on without, and what is told of then."""
+    test = {"test_digest": prepared.test.digest} if prepared.test else {}
+    return {**surroundings(request.training(), world), **test}
 
 
 @dataclass(frozen=True)
@@ -214,7 +228,7 @@ def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) ->
     except TrainingError:
         # None was written yet, or none that is whole.
         state = None
-    facts = log_pictures(run_id, training, bench.prepared, state)
+    facts = log_origin(run_id, training, bench.prepared, bench.store, bench.world, state)
     fit = state.fit if state else None
     planned = plan_fit(bench.store, training.settings, bench.world, fit)
     record_epochs(run_id, planned, facts, state.best if state else {}, watch)

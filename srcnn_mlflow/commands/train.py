@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from srcnn_mlflow.commands.project import under_project
-from srcnn_mlflow.commands.train_data import log_pictures, make_ready
+from srcnn_mlflow.commands.train_data import log_origin, make_ready
 from srcnn_mlflow.commands.train_epochs import record_epochs, tell_epoch
 from srcnn_mlflow.commands.train_followers import brief_followers, follow
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
+from srcnn_mlflow.machine.text import differences
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
@@ -39,7 +40,7 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
         if run_id is None:
             train(request, device, world)
         else:
-            resume(run_id, world)
+            resume(run_id, world, request)
 
 
 def train(request: TrainRequest, device: str, world: World | None = None) -> Trained:
@@ -60,7 +61,7 @@ def train(request: TrainRequest, device: str, world: World | None = None) -> Tra
         return _lead(run.info.run_id, request, world, None)
 
 
-def resume(run_id: str, world: World) -> Trained:
+def resume(run_id: str, world: World, asked: TrainRequest | None = None) -> Trained:
     """Go on with an interrupted training, in its own run and with its own settings.
 
     Under `mlflow run`, the run that MLflow itself has opened says which one that is, in the tag
@@ -69,6 +70,7 @@ def resume(run_id: str, world: World) -> Trained:
     Args:
         run_id: of the interrupted run.
         world: the processes that train together, which this one leads.
+        asked: what the command was given beside the run; it is told where it differs.
 
     Raises:
         TrainingError: there is no such run, or it has no state to go on from.
@@ -81,18 +83,22 @@ def resume(run_id: str, world: World) -> Trained:
             state.fit.progress.epoch,
             state.fit.plan.epochs,
         )
+        own = state.request.parameters()
+        others = differences(asked.parameters(), own) if asked else ""
+        if others:
+            logger.info("its own settings hold, and not those of this command: %s", others)
         with runs.go_on(run_id):
             return _lead(run_id, state.request, world, state)
 
 
 def _lead(run_id: str, request: TrainRequest, world: World, state: TrainingState | None) -> Trained:
     prepared = make_ready(request)
-    facts = log_pictures(run_id, request, prepared, state)
+    # Opening reads the whole file, to hold it against its checksums.
+    store = open_store(prepared.path)
+    facts = log_origin(run_id, request, prepared, store, world, state)
     active_run.set_tags({"processes": world.size})
     with world.together():
         brief_followers(world, run_id, facts, state)
-    # Opening reads the whole file, to hold it against its checksums.
-    store = open_store(prepared.path)
     with world.together():
         planned = plan_fit(store, request.settings, world, state.fit if state else None)
         logger.info("training %s %s", registry.model_name(request.scale), planned.describe())

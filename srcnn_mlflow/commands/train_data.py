@@ -4,14 +4,20 @@ import logging
 from functools import partial
 
 from srcnn_mlflow.commands.prepare import prepare_dataset
+from srcnn_mlflow.commands.train_origin import Facts, check_origin, facts_of, tell_changes
 from srcnn_mlflow.commands.train_request import TrainRequest
-from srcnn_mlflow.commands.train_state import Facts, TrainingState
-from srcnn_mlflow.machine.errors import DatasetError, TrainingError
+from srcnn_mlflow.commands.train_state import TrainingState
+from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
+from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run
 from srcnn_mlflow.tracking.seen_pictures import log_seen
+from srcnn_mlflow.training.distributed import World
+
+# The tag of a resumed run that says what it did not begin with.
+RESUMED_WITH = "resumed_with"
 
 logger = logging.getLogger(__name__)
 
@@ -40,23 +46,29 @@ def make_ready(request: TrainRequest) -> Prepared:
     return prepared
 
 
-def log_pictures(
-    run_id: str, request: TrainRequest, prepared: Prepared, state: TrainingState | None
+def log_origin(
+    run_id: str,
+    request: TrainRequest,
+    prepared: Prepared,
+    store: Store,
+    world: World,
+    state: TrainingState | None,
 ) -> Facts:
-    """Log the pictures in the active run, if they are those it began with.
+    """Log what the active run is trained on, if that is what it began with.
 
     Returns:
         What every checkpoint says of its training.
 
     Raises:
-        TrainingError: an interrupted training began with others.
+        TrainingError: an interrupted training began with other pictures.
     """
-    facts = {"parameters": request.parameters(), "train_digest": prepared.train.digest}
-    if state and state.facts["train_digest"] != facts["train_digest"]:
-        raise TrainingError(
-            f"data set {request.dataset} has changed since run {run_id} was interrupted; bring its "
-            "pictures back, or train anew"
-        )
+    facts = facts_of(request, prepared, store, world)
+    if state:
+        who = f"run {run_id}"
+        check_origin(state.facts, facts, who, "bring them back, or train anew with resume=none")
+        changes = tell_changes(state.facts, facts, who)
+        if changes:
+            active_run.set_tags({RESUMED_WITH: changes})
     for split in (prepared.train, prepared.valid):
         active_run.log_split(split)
     log_seen((prepared.train, prepared.valid))

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
-from srcnn_mlflow.commands.train_state import CHECKPOINTS, Facts, write_checkpoints
+from srcnn_mlflow.commands.train_origin import Facts
+from srcnn_mlflow.commands.train_state import CHECKPOINTS, write_checkpoints
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.showing.specimen import choose_specimen, draw_specimen
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel

@@ -3,9 +3,10 @@
 import json
 
 from srcnn_mlflow.commands.prepare import prepare_dataset
+from srcnn_mlflow.commands.train_origin import Facts, check_origin, facts_of, tell_changes
 from srcnn_mlflow.commands.train_request import TrainRequest
-from srcnn_mlflow.commands.train_state import Facts, TrainingState
-from srcnn_mlflow.machine.errors import SrcnnError, TrainingError
+from srcnn_mlflow.commands.train_state import TrainingState
+from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking.run_search import mark_failed
 from srcnn_mlflow.training.distributed import World
@@ -31,12 +32,8 @@ def follow(world: World) -> None:
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
         prepared = prepare_dataset(request.dataset, request.store, request.train_images)
-        if prepared.train.digest != brief["train_digest"]:
-            raise TrainingError(
-                f"process {world.rank} finds other pictures in data set {request.dataset} than the "
-                "process that leads; give every machine the same"
-            )
         store = open_store(prepared.path)
+        _check_brief(brief, facts_of(request, prepared, store, world), world)
         with world.together():
             planned = plan_fit(store, request.settings, world, state.fit if state else None)
             for _ in planned.epochs():
@@ -46,3 +43,20 @@ def follow(world: World) -> None:
         if world.beside_leader:
             mark_failed(brief["run_id"], str(error) or "interrupted")
         raise
+
+
+def _check_brief(brief: Facts, found: Facts, world: World) -> None:
+    """Make sure that this process, perhaps of another machine, trains on what the leader does.
+
+    Raises:
+        TrainingError: it finds other pictures, or prepares other planes.
+    """
+    check_origin(
+        brief,
+        found,
+        "the process that leads",
+        f"they are process {world.rank}'s; give every machine the same",
+    )
+    # Every machine has a name of its own.
+    known = {name: one for name, one in brief["surroundings"].items() if name != "host"}
+    tell_changes({**brief, "surroundings": known}, found, f"process {world.rank}")

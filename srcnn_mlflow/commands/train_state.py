@@ -2,13 +2,14 @@
 
 import logging
 import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from srcnn_mlflow.commands.train_origin import Facts
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.errors import TrackingError, TrainingError
+from srcnn_mlflow.machine.text import differences
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.tracking import run_search
 from srcnn_mlflow.tracking.outbox import Outbox
@@ -23,8 +24,6 @@ BEST = "best.safetensors"
 STATES = ("state-even.safetensors", "state-odd.safetensors")
 # In a state, the weights of the best epoch stand under names that begin so.
 _BEST_PREFIX = "best:"
-# What every checkpoint says of its training.
-Facts = Mapping[str, Any]
 
 logger = logging.getLogger(__name__)
 
@@ -166,12 +165,17 @@ def _check_resumable(run_id: str) -> None:
 
 def find_interrupted(request: TrainRequest) -> str | None:
     """The newest run that was to train the same, and was interrupted after an epoch or later."""
+    others = []
     for run in run_search.interrupted_runs("train", request.scale):
         try:
             state = newest_state(run.info.run_id)
         except TrainingError as error:
             logger.warning("passing over an interrupted run: %s", error)
             continue
-        if state.facts["parameters"] == request.parameters():
+        if state.request == request:
             return str(run.info.run_id)
+        changes = differences(request.parameters(), state.request.parameters())
+        others.append(f"run {run.info.run_id} was interrupted with other settings ({changes})")
+    if others:
+        logger.info("beginning anew; the newest other one, %s", others[0])
     return None

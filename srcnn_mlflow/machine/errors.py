@@ -29,6 +29,10 @@ class ModelError(SrcnnError):
     """A trained model that is missing, unreadable, or made for another scale."""
 
 
+class DamagedModelError(ModelError):
+    """A model that cannot be loaded or run, now or at any other time."""
+
+
 class TrackingError(SrcnnError):
     """A tracking server that is away, or does not take what it is given."""
 

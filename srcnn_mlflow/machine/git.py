@@ -1,16 +1,18 @@
 """Which commit the code is of."""
 
+import hashlib
 import subprocess
 from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
 
 
 def git_commit() -> str:
     """The commit of the code that runs, with `-dirty` where files differ from it."""
-    folder = Path(__file__).parents[1]
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(_PACKAGE), *arguments], capture_output=True, text=True, check=True
         ).stdout.strip()
 
     try:
@@ -21,3 +23,12 @@ def git_commit() -> str:
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{commit}-dirty" if changed else commit
+
+
+def code_digest() -> str:
+    """The first 12 hex digits of a SHA-256 over the package's source files, committed or not."""
+    together = hashlib.sha256()
+    for file in sorted(_PACKAGE.glob("**/*.py")):
+        together.update(f"{file.relative_to(_PACKAGE)}\0".encode())
+        together.update(file.read_bytes())
+    return together.hexdigest()[:12]

@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
@@ -18,23 +19,28 @@ class ProcessSign:
     Attributes:
         host: the machine's name.
         number: the process id.
-        start: when it began, in seconds since 1970.
+        start: when it began, in seconds since 1970 by the clock of then.
+        ticks: which boot of the machine it began in, and when, as the kernel counts, which no
+            change of the clock touches; None where the system does not say.
     """
 
     host: str
     number: int
     start: float
+    ticks: str | None = None
 
     @classmethod
     def own(cls) -> "ProcessSign":
         """The process that asks."""
-        return cls(socket.gethostname(), os.getpid(), psutil.Process().create_time())
+        number = os.getpid()
+        return cls(socket.gethostname(), number, psutil.Process().create_time(), _ticks(number))
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> "ProcessSign | None":
         """The inverse of `tags`; None where they are missing or damaged."""
         try:
-            return cls(tags["host"], int(tags["process_id"]), float(tags["process_start"]))
+            number, start = int(tags["process_id"]), float(tags["process_start"])
+            return cls(tags["host"], number, start, tags.get("process_ticks"))
         except (KeyError, ValueError):
             return None
 
@@ -44,6 +50,7 @@ class ProcessSign:
             "host": self.host,
             "process_id": str(self.number),
             "process_start": f"{self.start:.2f}",
+            **({} if self.ticks is None else {"process_ticks": self.ticks}),
         }
 
     def is_alive_here(self) -> bool:
@@ -52,12 +59,27 @@ class ProcessSign:
             return False
         try:
             process = psutil.Process(self.number)
-            if abs(process.create_time() - self.start) > _SAME_START:
-                return False
-            return bool(process.status() != psutil.STATUS_ZOMBIE)
+            return self._is(process) and bool(process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
             return False
+
+    def _is(self, process: psutil.Process) -> bool:
+        """Whether a process that has this number is this process."""
+        if self.ticks is not None:
+            return _ticks(self.number) == self.ticks
+        return bool(abs(process.create_time() - self.start) <= _SAME_START)
 
     def is_dead_here(self) -> bool:
         """Whether it was a process of this machine, and has ended."""
         return self.host == socket.gethostname() and not self.is_alive_here()
+
+
+def _ticks(number: int) -> str | None:
+    """When a living process began, as Linux counts; None on other systems, and for a dead one."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()
+        about = Path(f"/proc/{number}/stat").read_text(errors="replace")
+    except OSError:
+        return None
+    # The program's name, in brackets, may hold anything; the start is the 22nd field.
+    return f"{boot.strip()} {about.rpartition(')')[2].split()[19]}"

@@ -1,5 +1,6 @@
 """How values, names and other libraries' words are written for a person."""
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -14,6 +15,19 @@ def as_text(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def differences(former: Mapping[str, Any], present: Mapping[str, Any]) -> str:
+    """What has another value than before, in words; what was not known before is left out.
+
+    >>> differences({"lr": 0.001, "seed": 0}, {"lr": 0.01, "seed": 0, "device": "cpu"})
+    'lr 0.01, not 0.001'
+    """
+    return ", ".join(
+        f"{name} {as_text(value)}, not {as_text(former[name])}"
+        for name, value in present.items()
+        if name in former and former[name] != value
+    )
 
 
 def is_number(text: str) -> bool:

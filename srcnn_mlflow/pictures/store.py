@@ -1,5 +1,6 @@
 """A prepared file, open for reading: all its planes mapped into memory."""
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,17 @@ class Store:
         lr, hr = self.train.pair(picture)
         window = slice(top, top + size), slice(left, left + size)
         return lr[window], hr[window]
+
+    def checksum(self) -> str:
+        """The CRC-32 of all planes and of where patches lie, as 8 hex digits.
+
+        Unlike that of the file, it is the same whatever made the file and whenever.
+        """
+        checksum = 0
+        for planes in (self.train, self.valid):
+            for array in (planes.lr, planes.hr, planes.shapes, planes.offsets):
+                checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
+        return f"{zlib.crc32(np.ascontiguousarray(self.patches).data, checksum):08x}"
 
     def check_unchanged(self) -> None:
         """Make sure that the mapped file is what it was when it was opened.

@@ -83,11 +83,14 @@ def provenance(settings: StoreSettings, splits: Sequence[Split]) -> dict[str, st
     }
 
 
-def check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettings:
+def check_file(
+    path: Path, expected: StoreSettings | None = None, splits: Sequence[Split] = ()
+) -> StoreSettings:
     """Check every byte of a prepared file; gives how it was made.
 
     Raises:
-        StoreError: it is missing, damaged, or was made with other settings than expected.
+        StoreError: it is missing, damaged, or was made with other settings or of other pictures
+            than expected.
     """
     if not path.is_file():
         raise StoreError(f"there is no prepared file {path}; run prepare first")
@@ -104,8 +107,11 @@ def check_file(path: Path, expected: StoreSettings | None = None) -> StoreSettin
             stride=int(file.attrs["stride"]),
             materialize=bool(file.attrs["materialize"]),
         )
+        made_of = {split.name: file.attrs.get(f"{split.name}_digest") for split in splits}
     if expected and settings != expected:
         raise damaged(path, "it was made with other settings")
+    if made_of != {split.name: split.digest for split in splits}:
+        raise damaged(path, "it was made of other pictures")
     return settings
 
 

@@ -46,11 +46,13 @@ class Prepared:
         path: the file.
         train: what it was made of to train on.
         valid: what it was made of to validate on.
+        test: what it was not made of; None where the data set has no test pictures.
     """
 
     path: Path
     train: Split
     valid: Split
+    test: Split | None
 
 
 def prepare(
@@ -76,20 +78,22 @@ def prepare(
         DatasetError: a split is empty.
     """
     train, valid = (dataset.split(name) for name in STORED_SPLITS)
+    test = dataset.split("test") if dataset.splits.get("test") else None
     path = folder.absolute() / file_name(settings, (train, valid))
-    prepared = Prepared(path, train, valid)
-    if not _is_whole(prepared.path, settings):
+    prepared = Prepared(path, train, valid, test)
+    if not _is_whole(prepared, settings):
         with one_at_a_time(prepared.path.with_suffix(".lock"), f"prepares {prepared.path}"):
-            if not _is_whole(prepared.path, settings):
+            if not _is_whole(prepared, settings):
                 _make(prepared, settings, read_luma)
     return prepared
 
 
-def _is_whole(path: Path, settings: StoreSettings) -> bool:
+def _is_whole(prepared: Prepared, settings: StoreSettings) -> bool:
+    path = prepared.path
     if not path.exists():
         return False
     try:
-        check_file(path, settings)
+        check_file(path, settings, (prepared.train, prepared.valid))
     except StoreError:
         logger.warning("%s is damaged, so it is made again", path)
         return False

@@ -8,6 +8,7 @@ import base64
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,19 @@ from types import TracebackType
 import numpy as np
 from PIL import Image
 
-from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
+from srcnn_mlflow.measuring.metrics import psnr
+from srcnn_mlflow.pictures.imaging import Plane, upscale_to_eight_bit
+from srcnn_mlflow.tracking.registry import FoundModel
 
 # Limits are for strangers; pictures that are judged come from this machine.
 _NO_LIMITS = {f"SRCNN_MAX_{what}": "1e6" for what in ("IMAGES", "MEGABYTES", "MEGAPIXELS")}
+
+# How a process ends that others have ended, as when memory runs short; the model is not to blame.
+_ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
+
+# No network that has ever beaten bicubic is further from it than this, in dB, on a smooth picture.
+LEAST_LIKENESS = 20.0
 
 _SCRIPT = Path(__file__).with_name("judge_process.py").absolute()
 
@@ -30,9 +39,15 @@ _SCRIPT = Path(__file__).with_name("judge_process.py").absolute()
 class JudgedModel:
     """A logged model in a process of its own; use it in a `with` statement."""
 
-    def __init__(self, folder: Path) -> None:
-        """Take the local folder of an MLflow model; the process starts with the `with` block."""
+    def __init__(self, folder: Path, name: str | None = None) -> None:
+        """Take a model; its process starts with the `with` block.
+
+        Args:
+            folder: the local folder of an MLflow model.
+            name: how messages call it; None for its folder.
+        """
         self._folder = folder.absolute()
+        self._name = name or f"the model in {self._folder}"
 
     def __enter__(self) -> "JudgedModel":
         self._stack = ExitStack()
@@ -67,7 +82,8 @@ class JudgedModel:
         """Send a picture through the model.
 
         Raises:
-            ModelError: the model cannot be loaded, or fails on this picture.
+            DamagedModelError: the model cannot be loaded, or fails on this picture.
+            ModelError: its process was ended from outside.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -81,18 +97,48 @@ class JudgedModel:
         except BrokenPipeError:
             answer = ""
         if not answer:
-            raise ModelError(f"the model in {self._folder} cannot be run: {self._last_words()}")
+            raise self._ended()
         return Image.open(io.BytesIO(base64.b64decode(json.loads(answer)["image"])))
 
     def upscale_luma(self, plane: Plane) -> Plane:
         """Send a luma plane through the model as a grey picture; uint8 in, uint8 out."""
         return np.asarray(self.upscale_image(Image.fromarray(plane)))
 
-    def _last_words(self) -> str:
+    def _ended(self) -> ModelError:
         code = self._process.wait()
+        if code in _ENDED_FROM_OUTSIDE:
+            return ModelError(
+                f"{self._name} cannot be run: its process was ended by signal {-code}, as the "
+                "system does where memory is short; close other programs, and start again"
+            )
         self._errors.seek(0)
         lines = [line.strip() for line in self._errors if line.strip()]
-        return lines[-1] if lines else f"its process ended with exit code {code}"
+        said = lines[-1] if lines else f"its process ended with exit code {code}"
+        return DamagedModelError(f"{self._name} cannot be run: {said}")
+
+
+def check_model(found: FoundModel, scale: int) -> None:
+    """Load a model in a process of its own, and run it on a small smooth picture.
+
+    Raises:
+        DamagedModelError: it cannot be loaded or run, or gives something else than the picture.
+        ModelError: its process was ended from outside.
+    """
+    small = np.asarray(Image.radial_gradient("L").resize((48, 40)))
+    with JudgedModel(found.folder, found.name) as judged:
+        result = judged.upscale_luma(small)
+    expected = upscale_to_eight_bit(small, scale)
+    if result.shape != expected.shape:
+        raise DamagedModelError(
+            f"{found.name} enlarges a picture of {small.shape[1]}x{small.shape[0]} pixels to "
+            f"{result.shape[1]}x{result.shape[0]}, which is not scale {scale}"
+        )
+    likeness = psnr(expected, result, scale)
+    if likeness < LEAST_LIKENESS:
+        raise DamagedModelError(
+            f"{found.name} gives something else than the picture it is to enlarge: its result on a "
+            f"smooth picture is {likeness:.1f} dB from bicubic's"
+        )
 
 
 def _environment() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import threading
 import time
@@ -12,16 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import mlflow
-import requests
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric
-from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.machine.faults import reason_of
 from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.tracking.reachability import is_away
 from srcnn_mlflow.tracking.runs import log_file
 
 OUTBOX_FOLDER = Path("data") / "outbox"
@@ -65,6 +65,8 @@ class Outbox:
         self._reason = ""
         self._refusal: Exception | None = None
         self._closing = False
+        # When the last parcel was put, in milliseconds since 1970.
+        self._latest = 0
 
     def put(self, parcel: Parcel) -> None:
         """Keep a parcel, and have it sent.
@@ -75,7 +77,9 @@ class Outbox:
         """
         self._check_refusal()
         with self._changed:
-            _write(parcel, self._folder)
+            # The server puts a metric's values in the order of their times.
+            self._latest = max(int(time.time() * 1000), self._latest + 1)
+            _write(parcel, self._folder, self._latest)
             self._changed.notify_all()
 
     @contextmanager
@@ -122,7 +126,7 @@ class Outbox:
                 try:
                     _send(parcel, self._run_id)
                 except Exception as error:
-                    if not _is_away(error):
+                    if not is_away(error):
                         raise self._refused(error) from error
                     self._reason = first_line(error)
                     raise self._away() from error
@@ -141,7 +145,7 @@ class Outbox:
                 _send(parcel, self._run_id)
                 pause = 0.0
             except Exception as error:
-                if not _is_away(error):
+                if not is_away(error):
                     with self._changed:
                         self._refusal = error
                         self._changed.notify_all()
@@ -221,14 +225,20 @@ def _parcels(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.suffix != ".partial")
 
 
-def _write(parcel: Parcel, folder: Path) -> None:
+def _next_number(folder: Path) -> int:
+    """The place of a new parcel, behind all that wait; no clock, which may go back, has a say."""
+    numbers = [re.match(r"\d+", path.name) for path in folder.glob("*")]
+    return 1 + max((int(number[0]) for number in numbers if number), default=0)
+
+
+def _write(parcel: Parcel, folder: Path, timestamp: int) -> None:
     """Put a parcel on disk; it has its final name only when it is whole."""
-    timestamp = int(time.time() * 1000)
-    partial = folder / f"{timestamp}.partial"
+    number = _next_number(folder)
+    partial = folder / f"{number}.partial"
     try:
         (partial / _FILES).mkdir(parents=True)
         _fill(partial, parcel, timestamp)
-        partial.replace(folder / f"{timestamp:015d}-{parcel.step:06d}")
+        partial.replace(folder / f"{number:015d}-{parcel.step:06d}")
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
         size = sum(file.stat().st_size for file in parcel.files)
@@ -284,13 +294,3 @@ def _send(parcel: Path, run_id: str) -> None:
     rest = parcel.with_suffix(".partial")
     parcel.replace(rest)
     shutil.rmtree(rest)
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether asking again may help."""
-    if isinstance(error, MlflowException):
-        status: int = error.get_http_status_code()  # type: ignore[no-untyped-call]
-        return status >= 500
-    if isinstance(error, requests.HTTPError) and error.response is not None:
-        return error.response.status_code >= 500
-    return isinstance(error, requests.RequestException)

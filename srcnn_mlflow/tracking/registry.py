@@ -22,12 +22,13 @@ from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
 
 from srcnn_mlflow.machine.callers_folder import given_source
-from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.faults import is_fault_of_disk
-from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking.reachability import is_away
+from srcnn_mlflow.tracking.registry_lock import alone_in_registry
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
@@ -35,8 +36,6 @@ CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-ch
 SHIPPED = "shipped"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
 NETWORK_FILE = "network.onnx"
-# A champion's tag: the version that was champion before it.
-_REPLACED = "replaced"
 
 # A version as MLflow writes it, with or without the start of a URI.
 _REFERENCE = re.compile(r"(?:models:/)?srcnn-x([234])(?:/([0-9]+)|@([A-Za-z][\w-]*))")
@@ -78,8 +77,15 @@ class FoundModel:
         """
         files = sorted(self.folder.glob(f"**/{NETWORK_FILE}"))
         if not files:
-            raise ModelError(f"model {self.uri} holds no {NETWORK_FILE}; srcnn-mlflow made others")
+            raise DamagedModelError(
+                f"model {self.uri} holds no {NETWORK_FILE}; srcnn-mlflow made others"
+            )
         return files[0]
+
+    @property
+    def name(self) -> str:
+        """How a sentence calls it."""
+        return self.uri if self.version is None else self.label.replace("/", " version ")
 
     @property
     def label(self) -> str:
@@ -101,7 +107,7 @@ def register(
         scale: decides the registered model.
         network: an ONNX file.
         tags: of the new version.
-        alias: moved to the new version; None for no alias.
+        alias: moved to the new version, unless it has a newer one; None for no alias.
 
     Returns:
         The number of the version.
@@ -115,7 +121,9 @@ def register(
     number = int(info.registered_model_version)
     tag_version(scale, number, tags)
     if alias is not None:
-        MlflowClient().set_registered_model_alias(model_name(scale), alias, str(number))
+        with alone_in_registry(model_name(scale)):
+            if number > (version_with_alias(scale, alias) or 0):
+                MlflowClient().set_registered_model_alias(model_name(scale), alias, str(number))
     return number
 
 
@@ -145,6 +153,16 @@ def tag_version(scale: int, version: int, tags: Mapping[str, str]) -> None:
     """Set tags of a registered version."""
     for key, value in tags.items():
         MlflowClient().set_model_version_tag(model_name(scale), str(version), key, value)
+
+
+def version_tags(scale: int, version: int) -> dict[str, str] | None:
+    """Tags of a registered version; None where there is none of that number, or it was deleted."""
+    try:
+        return dict(MlflowClient().get_model_version(model_name(scale), str(version)).tags)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
 
 
 def version_with_alias(scale: int, alias: str) -> int | None:
@@ -228,51 +246,6 @@ def parse_reference(reference: str) -> tuple[int, str]:
     return int(scale), number or alias
 
 
-def replace_champion(scale: int, version: int, expected: int | None) -> bool:
-    """Make a version the champion, if the present one is the one that is expected.
-
-    Between the look and the move, no other process of this machine moves the alias.
-
-    Args:
-        scale: 2, 3 or 4.
-        version: the new champion.
-        expected: the champion that it was judged against; None for none.
-
-    Returns:
-        Whether it is champion now.
-    """
-    lock = temporary_lock("promotion", f"{mlflow.get_registry_uri()} {model_name(scale)}")
-    with one_at_a_time(lock, f"promotes a version of {model_name(scale)}"):
-        if version_with_alias(scale, CHAMPION) != expected:
-            return False
-        promote(scale, version)
-        return True
-
-
-def promote(scale: int, version: int) -> None:
-    """Make a version the champion, and remember the present one as the previous champion.
-
-    Moving the alias `champion` decides. What comes after it is repaired by `mend_aliases`, should
-    the process be killed in between.
-    """
-    present = version_with_alias(scale, CHAMPION)
-    if present is not None:
-        tag_version(scale, version, {_REPLACED: str(present)})
-    MlflowClient().set_registered_model_alias(model_name(scale), CHAMPION, str(version))
-    mend_aliases(scale)
-
-
-def mend_aliases(scale: int) -> None:
-    """Point `previous-champion` at the version that the champion replaced."""
-    champion = version_with_alias(scale, CHAMPION)
-    if champion is None:
-        return
-    client, name = MlflowClient(), model_name(scale)
-    replaced = client.get_model_version(name, str(champion)).tags.get(_REPLACED)
-    if replaced is not None and version_with_alias(scale, PREVIOUS_CHAMPION) != int(replaced):
-        client.set_registered_model_alias(name, PREVIOUS_CHAMPION, replaced)
-
-
 def _newest_version(scale: int) -> int | None:
     versions: list[ModelVersion] = MlflowClient().search_model_versions(
         f"name = '{model_name(scale)}'"
@@ -284,14 +257,16 @@ def _fetch(uri: str) -> Path:
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        if is_fault_of_disk(error):
+        if is_fault_of_disk(error) or is_away(error):
             raise
-        raise ModelError(
+        raise DamagedModelError(
             f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
             "number, or a URI such as models:/srcnn-x2/1"
         ) from error
     if not (folder / "MLmodel").is_file():
-        raise ModelError(f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model")
+        raise DamagedModelError(
+            f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model"
+        )
     return folder
 
 

@@ -13,12 +13,16 @@ from mlflow.exceptions import MlflowException
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.processes import ProcessSign
-from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.machine.text import first_line, is_number
 
 # The tag of a run that has failed: the reason, as the person at the keyboard was told it.
 FAILURE = "failure"
 # The tag of a run whose process has ended without a word.
 TIDIED = "tidied"
+# The tag of a run that is one more than that of every run which its store had when it began (after
+# Lamport, "Time, Clocks, and the Ordering of Events", 1978): clocks go back, and machines' differ.
+SEQUENCE = "sequence"
+_NEWEST_FIRST = [f"tags.{SEQUENCE} DESC", "attributes.start_time DESC"]
 # The tag of the run that holds the best trial of a study.
 BEST_TRIAL = "best_trial"
 
@@ -104,7 +108,7 @@ def interrupted_runs(entry_point: str, scale: int) -> list[Run]:
     runs = _search_runs(
         f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
         "and attributes.status != 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
+        order_by=_NEWEST_FIRST,
     )
     return [run for run in runs if run.info.status != "RUNNING" or _is_dead(run)]
 
@@ -128,10 +132,18 @@ def newest_run(entry_point: str, scale: int) -> Run | None:
     runs = _search_runs(
         f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
         "and attributes.status = 'FINISHED'",
-        order_by=["attributes.start_time DESC"],
+        order_by=_NEWEST_FIRST,
         max_results=1,
     )
     return runs[0] if runs else None
+
+
+def next_in_sequence() -> str:
+    """The place of a new run in the order in which a store's runs were begun."""
+    newest = _search_runs("tags.entry_point != ''", order_by=_NEWEST_FIRST, max_results=1)
+    place = newest[0].data.tags.get(SEQUENCE, "") if newest else ""
+    # Tags are texts, and ordered as such; a person may have written into one.
+    return f"{int(place) + 1 if is_number(place) else 1:012d}"
 
 
 def _search_runs(wanted: str, **how: Any) -> list[Run]:

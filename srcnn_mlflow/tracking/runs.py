@@ -22,7 +22,7 @@ from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import as_text
-from srcnn_mlflow.tracking.run_search import FAILURE, TIDIED
+from srcnn_mlflow.tracking.run_search import FAILURE, SEQUENCE, TIDIED, next_in_sequence
 
 
 @contextmanager
@@ -45,12 +45,14 @@ def track(
         system_metrics: log what the machine is doing every ten seconds.
     """
     _create_store()
+    place = next_in_sequence()
     with _run(log_system_metrics=system_metrics) as run:
         mlflow.set_tags(
             {
                 "mlflow.runName": name,
                 "entry_point": entry_point,
                 "git_commit": git_commit(),
+                SEQUENCE: place,
                 **ProcessSign.own().tags(),
                 **({} if scale is None else {"scale": str(scale)}),
             }

@@ -20,7 +20,7 @@ from srcnn_mlflow.machine.errors import SweepError
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.messages import undisturbed_logging
 from srcnn_mlflow.machine.processes import ProcessSign
-from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.machine.text import differences, first_line
 from srcnn_mlflow.training.search_space import recipe, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -151,6 +151,18 @@ class SharedStudy:
                         f"study {place.name} in {place} was begun with {name} {former[name]}, and "
                         f"not {value}; give the same, or another name in study"
                     )
+
+    def changes(self, facts: Mapping[str, str]) -> str:
+        """What differs from when the study was begun, in words; empty for nothing.
+
+        Args:
+            facts: what may differ, by name.
+        """
+        with self.alone():
+            former = self._study.user_attrs
+            for name in facts.keys() - former.keys():
+                self._study.set_user_attr(name, facts[name])
+        return differences(former, facts)
 
     @property
     def optuna(self) -> optuna.Study:

@@ -30,6 +30,13 @@ def computes_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and any(capabilities.get(name, False) for name in names)
 
 
+def precision_used(settings: TrainingSettings, device: torch.device) -> str:
+    """What convolutions compute in on a device: `float32` or `bfloat16`."""
+    if settings.precision != "auto":
+        return settings.precision
+    return "bfloat16" if computes_bfloat16(device) else "float32"
+
+
 class Learner:
     """A network under training, with everything that changes from step to step."""
 
@@ -51,11 +58,10 @@ class Learner:
         self._shared = world.wrap(self._model)
         self._optimizer = Optimizer(self._model, settings.optimizer, settings.last_layer_lr_factor)
         self._gradient_clip = settings.gradient_clip
-        precision = settings.precision
         self._autocast = torch.autocast(
             device.type,
             torch.bfloat16,
-            enabled=precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device)),
+            enabled=precision_used(settings, device) == "bfloat16",
         )
         self._average: AveragedModel | None = None
         if settings.ema_decay is not None:

@@ -53,6 +53,14 @@ def suggest(trial: BaseTrial) -> dict[str, Any]:
     return {row.name: row.suggest(trial) for row in SEARCH_SPACE}
 
 
+def ranges() -> dict[str, list[Any]]:
+    """What every row may be: the lowest and the highest number, or all values."""
+    return {
+        row.name: [row.low, row.high] if isinstance(row, LogRange) else list(row.values)
+        for row in SEARCH_SPACE
+    }
+
+
 def recipe() -> dict[str, Any]:
     """The values that `train` has without a sweep, by name."""
     return {row.name: getattr(TrainingSettings(), row.name) for row in SEARCH_SPACE}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
@@ -15,13 +16,14 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
+from PIL import Image
 
 from srcnn_mlflow.commands.sweep import SweepRequest, sweep
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
 from srcnn_mlflow.tracking.study import SharedStudy
-from srcnn_mlflow.training.search_space import recipe
-from tests.conftest import ROOT, put_store
+from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe
+from tests.conftest import ROOT, put_store, textured_pixels
 
 pytestmark = pytest.mark.slow
 
@@ -225,6 +227,36 @@ def test_a_trial_that_was_trained_but_not_told_is_not_trained_again(
     monkeypatch.setattr("srcnn_mlflow.commands.sweep.try_out", interrupt)
     sweep(request())
     check_complete(workspace, 1)
+
+
+def test_a_study_is_not_continued_in_another_world(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    sweep(request())
+    for name in ("train", "valid"):
+        picture = workspace / "photos" / name / "more.png"
+        Image.fromarray(textured_pixels(70, 70, 50)).save(picture)
+        with pytest.raises(SweepError, match=f"begun with {name}_digest .*give the same, or"):
+            sweep(request())
+        picture.unlink()
+    with pytest.raises(SweepError, match="begun with seed 0, and not 1"):
+        sweep(request(seed=1))
+    with monkeypatch.context() as patch:
+        patch.setattr("srcnn_mlflow.training.search_space.SEARCH_SPACE", SEARCH_SPACE[:-1])
+        with pytest.raises(SweepError, match=r"begun with ema_decay|begun with search_space"):
+            sweep(request())
+    with monkeypatch.context() as patch:
+        narrow = replace(SEARCH_SPACE[0], low=5e-4)
+        space = (narrow, *SEARCH_SPACE[1:])
+        patch.setattr("srcnn_mlflow.training.search_space.SEARCH_SPACE", space)
+        with pytest.raises(SweepError, match="begun with ranges"):
+            sweep(request())
+    (workspace / "photos" / "test" / "test0.png").unlink()
+    monkeypatch.setattr("srcnn_mlflow.commands.train_origin.code_digest", lambda: "other")
+    sweep(request())
+    (line,) = [line for line in said if "goes on with what it did not begin with" in line]
+    assert "code other, not " in line
+    assert "test_digest " in line
 
 
 def test_a_sweep_whose_trials_all_fail_ends_and_says_why(

@@ -36,6 +36,7 @@ from srcnn_mlflow.commands.upscale import ChosenModel, shipped_model, upscale_fi
 from srcnn_mlflow.machine.errors import DatasetError, ImageError
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.measuring.evaluation import ImageScore, score_photos, score_plane
+from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import Plane, flatten, luma, to_eight_bit, upscale
@@ -46,7 +47,6 @@ from srcnn_mlflow.showing.exhibits import Exhibit
 from srcnn_mlflow.showing.figures import draw_exhibits
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.served_model import ServedUpscaler
-from tests.commands.test_promote import WEIGHTS
 from tests.conftest import BIN, http_server, put_store, run_command, run_here, textured_pixels
 from tests.corpus import FILES, KINDS, NAMES, NO_FILES, PHOTO, Kind, encoded, write_corpus
 
@@ -263,7 +263,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> I
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
         with mlflow.start_run():
-            registry.register(2, WEIGHTS / "srcnn-x2.onnx", {}, alias="champion")
+            registry.register(2, shipped_network(2), {}, alias="champion")
         yield folder
 
 
@@ -634,7 +634,7 @@ def test_no_damage_gives_anything_but_a_picture_or_an_image_error(contents: byte
 @functools.cache
 def served() -> ServedUpscaler:
     model = ServedUpscaler()
-    network = {"network": str(WEIGHTS / "srcnn-x2.onnx")}
+    network = {"network": str(shipped_network(2))}
     model.load_context(SimpleNamespace(artifacts=network))  # type: ignore[arg-type]
     return model
 

@@ -15,8 +15,9 @@ from PIL import Image
 
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.commands.upscale import choose_model, upscale_files
-from tests.commands.test_promote import GOOD, WEAK, store
+from tests.commands.test_promote import store
 from tests.conftest import BIN, http_server, textured_pixels
+from tests.versions import GOOD, WEAK
 
 __all__ = ["store"]
 

@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -61,6 +62,28 @@ def test_parcels_arrive_in_their_order_and_leave_the_disk(run_id: str, tmp_path:
     assert [sum(f"+step+{step}+" in path for path in images) for step in (1, 2, 3)] == [2, 2, 2]
     assert waiting_runs() == []
     assert list(Path("data/outbox").iterdir()) == []
+
+
+def test_a_clock_that_goes_back_changes_no_order(
+    run_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox, folder = Outbox(run_id), Path("data/outbox") / run_id
+    hours = chain((3, 2), repeat(1))
+    monkeypatch.setattr("time.time", lambda: 1.7e9 + 3600 * next(hours))
+    outbox.put(parcel(1, tmp_path))
+    # As programs of before have called it.
+    (first,) = folder.iterdir()
+    first.rename(folder / "001700010800000-000001")
+    for step in (2, 3, 5):
+        outbox.put(parcel(step, tmp_path))
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
+    assert [path.name[-1] for path in sorted(folder.iterdir())] == ["1", "2", "3", "5"]
+    assert outbox.send() == 4
+    assert steps(run_id) == [1, 2, 3, 5]
+    assert mlflow.get_run(run_id).data.metrics["val_psnr"] == 35.0
+    assert mlflow.artifacts.load_text(f"runs:/{run_id}/checkpoint/state-1.txt") == "5"
 
 
 def test_what_a_killed_process_has_left_is_sent_by_the_next(run_id: str) -> None:

@@ -4,12 +4,15 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import mlflow
 import pytest
 
-from tests.conftest import ROOT
+from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_run, next_in_sequence
+from srcnn_mlflow.tracking.runs import track
+from tests.conftest import ROOT, put_store
 
 pytestmark = pytest.mark.slow
 
@@ -43,3 +46,42 @@ def test_processes_that_start_together_create_one_store(
     runs = mlflow.search_runs(output_format="list")
     assert {run.data.params["seed"] for run in runs} == {"0", "1", "2", "3"}
     assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_the_newest_run_is_the_one_that_was_begun_last_whatever_clocks_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    now, begun = time.time(), []
+    for hours in (0, 3, 1, 2):
+        with monkeypatch.context() as patch:
+            patch.setattr("time.time", lambda: now - 3600 * hours)  # noqa: B023
+            with suppress(KeyError), track("evaluate", 2, {}, "one") as run:
+                begun.append(run.info.run_id)
+            with suppress(KeyError), track("train", 2, {}, "broken off"):
+                raise KeyError
+    newest = newest_run("evaluate", 2)
+    assert newest is not None
+    assert newest.info.run_id == begun[-1]
+    assert newest.info.start_time < mlflow.get_run(begun[0]).info.start_time
+    interrupted = interrupted_runs("train", 2)
+    places = [run.data.tags["sequence"] for run in interrupted]
+    assert places == [f"{place:012d}" for place in (8, 6, 4, 2)]
+
+
+def test_a_run_of_before_or_with_a_spoilt_place_comes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    with track("evaluate", 2, {}, "former") as run:
+        mlflow.delete_tag("sequence")
+    assert next_in_sequence() == "000000000001"
+    with track("evaluate", 2, {}, "present") as present:
+        pass
+    newest = newest_run("evaluate", 2)
+    assert newest is not None
+    assert newest.info.run_id == present.info.run_id
+    mlflow.MlflowClient().set_tag(run.info.run_id, "sequence", "no number")
+    assert next_in_sequence() == "000000000001"

@@ -179,6 +179,19 @@ def test_a_study_is_not_continued_on_other_terms(place: Place) -> None:
         SharedStudy(place, {"epochs": 3})
 
 
+def test_what_may_change_is_told_and_what_is_new_is_kept(place: Place) -> None:
+    assert joined(place).changes({"code": "a"}) == ""
+    assert joined(place).changes({"code": "b", "device": "cpu"}) == "code b, not a"
+    assert joined(place).changes({"code": "a", "device": "cuda"}) == "device cuda, not cpu"
+
+
+def test_a_study_of_before_takes_up_terms_that_it_did_not_know(place: Place) -> None:
+    joined(place)
+    SharedStudy(place, {**TERMS, "padding": "none"})
+    with pytest.raises(SweepError, match="begun with padding none, and not zero"):
+        SharedStudy(place, {**TERMS, "padding": "zero"})
+
+
 @pytest.mark.parametrize(
     "url",
     [

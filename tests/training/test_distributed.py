@@ -220,6 +220,9 @@ def test_an_interrupted_training_goes_on_in_two_processes(workplace: Path) -> No
     assert finished < 12
     output = train_together("--resume", run.info.run_id, cwd=workplace)
     assert f"resuming run {run.info.run_id} after epoch" in output
+    told = f"run {run.info.run_id} goes on with what it did not begin with: processes 2, not 1"
+    # Which of two processes tells it is the one that leads.
+    assert output.count(told) == 1
     assert len(curve(workplace)) == 12
     assert only_run(workplace).info.status == "FINISHED"
 
