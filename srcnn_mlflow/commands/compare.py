@@ -14,7 +14,7 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.machine.text import is_number
+from srcnn_mlflow.machine.text import as_markdown, is_number
 from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
@@ -289,6 +289,10 @@ def _write(
     values = [model.values() for model in compared]
     columns = {key: [value[key] for value in values] for key in values[0]}
     active_run.log_table(columns, f"{ARTIFACTS}/table.json")
+    about = (
+        f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
+        f"{timed.footnote()} Commit {git_commit()}."
+    )
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_comparison(
             compared,
@@ -297,10 +301,8 @@ def _write(
             folder / "figure.png",
         )
         (folder / "table.md").write_text(
-            f"{models_table(compared)}\n\n"
-            f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
-            f"{timed.footnote()} Commit {git_commit()}.\n\n"
-            f"![{in_words(compared)}](figure.png)\n",
+            f"{models_table(compared)}\n\n{as_markdown(about)}\n\n"
+            f"![{as_markdown(in_words(compared))}](figure.png)\n",
             encoding="utf-8",
         )
         (folder / "images.md").write_text(findings_page(findings), encoding="utf-8")

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
@@ -129,7 +130,7 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     _log(evaluation, extremes, scale, about)
     heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
-    active_run.describe(f"{heading}\n\n{table}")
+    active_run.describe(f"{as_markdown(heading)}\n\n{table}")
     logger.info(heading)
     logger.info(table)
     address = active_run.artifacts_address(ARTIFACTS)
@@ -167,13 +168,14 @@ def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, bord
 
 def _write_tables(folder: Path, scale: int, summary: Summary, about: About) -> None:
     rows = table_rows(scale, summary)
-    (folder / "table.md").write_text(
-        f"{markdown_table(rows)}\n\n"
+    sentences = (
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
         f"{about['split']} (digest {about['digest']}). {describe_protocol(int(about['border']))} "
         f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. Commit "
-        f"{about['commit']}.\n",
-        encoding="utf-8",
+        f"{about['commit']}."
+    )
+    (folder / "table.md").write_text(
+        f"{markdown_table(rows)}\n\n{as_markdown(sentences)}\n", encoding="utf-8"
     )
     table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}
     (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")

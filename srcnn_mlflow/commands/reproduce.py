@@ -1,12 +1,13 @@
 """`reproduce`: the report's experiment with the report's settings, beside the report's numbers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
 from srcnn_mlflow.tracking import active_run, runs
@@ -87,15 +88,21 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
             test = evaluate(scale, version, request.dataset, "test", None).summary
             found.append(Reproduction(scale, validation, test))
             active_run.log_metrics({f"optimism_x{scale}": found[-1].optimism})
-        text = describe(found, request.dataset)
-        active_run.log_text(text, f"{ARTIFACTS}/table.md")
+        page = describe(found, request.dataset, write=as_markdown)
+        active_run.log_text(page, f"{ARTIFACTS}/table.md")
         active_run.log_json(_as_json(found), f"{ARTIFACTS}/table.json")
-        logger.info(text)
+        logger.info(describe(found, request.dataset))
     return found
 
 
-def describe(found: Sequence[Reproduction], dataset: str) -> str:
-    """The report's table three times: as reported, on validation, and on test pictures."""
+def describe(found: Sequence[Reproduction], dataset: str, write: Callable[[str], str] = str) -> str:
+    """The report's table three times: as reported, on validation, and on test pictures.
+
+    Args:
+        found: at every scale.
+        dataset: names the photographs.
+        write: puts a sentence into the language of whoever shows it.
+    """
 
     def table(summaries: Sequence[tuple[int, Summary]]) -> str:
         rows: list[TableRow] = []
@@ -104,17 +111,21 @@ def describe(found: Sequence[Reproduction], dataset: str) -> str:
         return markdown_table(rows)
 
     optimism = ", ".join(f"{one.optimism:+.3f} dB at x{one.scale}" for one in found)
-    images, report_dataset = found[0], REPORT_SPLITS.get(dataset, dataset)
+    pictures, report_dataset = found[0], REPORT_SPLITS.get(dataset, dataset)
     again = "" if report_dataset == dataset else f" of a training on the split of {dataset}"
     return "\n\n".join(
         [
             "The report (DIV2K, 100 pictures, which also chose the best epoch):",
             table([(one.scale, REPORTED[one.scale]) for one in found]),
-            f"Here, on the {images.validation.images} validation pictures of {report_dataset}, "
-            "which chose the best epoch:",
+            write(
+                f"Here, on the {pictures.validation.images} validation pictures of "
+                f"{report_dataset}, which chose the best epoch:"
+            ),
             table([(one.scale, one.validation) for one in found]),
-            f"Here, on the {images.test.images} test pictures of {dataset}, which chose "
-            f"nothing{again}:",
+            write(
+                f"Here, on the {pictures.test.images} test pictures of {dataset}, which chose "
+                f"nothing{again}:"
+            ),
             table([(one.scale, one.test) for one in found]),
             f"The gain in PSNR is larger where the epoch was chosen by {optimism}.",
         ]

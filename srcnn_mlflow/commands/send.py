@@ -1,6 +1,7 @@
 """`send`: give the tracking server what trainings have kept on disk while it was away."""
 
 import logging
+import shlex
 
 from srcnn_mlflow.commands.train import resume
 from srcnn_mlflow.commands.train_state import newest_state
@@ -30,6 +31,7 @@ def send() -> None:
         if newest_state(run_id).is_complete:
             resume(run_id, alone(choose_device("auto")))
         else:
-            logger.info("the training was interrupted; `train --resume %s` goes on with it", run_id)
+            resume_it = shlex.join(["train", "--resume", run_id])
+            logger.info("the training was interrupted; `%s` goes on with it", resume_it)
     if not waiting:
         logger.info("nothing waits to be sent to %s", tracking_address())

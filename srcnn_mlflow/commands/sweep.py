@@ -16,7 +16,7 @@ from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
-from srcnn_mlflow.machine.text import local_path
+from srcnn_mlflow.machine.text import as_file_name, local_path
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
@@ -37,6 +37,8 @@ ARTIFACTS = "sweep"
 PRUNED = "pruned"
 FAILURES_IN_A_ROW = 3
 SHOWN = 5
+# Of the study's name, in bytes: its file's name has an ending, and SQLite's own files another.
+LONGEST_STUDY = 240
 
 
 @dataclass(frozen=True)
@@ -74,11 +76,12 @@ class SweepRequest:
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        made = re.sub(r"[^\w.-]+", "-", f"x{self.scale}-{self.architecture}-{self.dataset}")
-        name = made if self.study is None else self.study
-        if not re.fullmatch(r"[\w.-]+", name):
+        asked = f"x{self.scale}-{self.architecture}-{self.dataset}"
+        name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
+        if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
-                f"study {name!r} is not a name; use letters, digits, dots, dashes and underscores"
+                f"study {name!r} is not a name; use letters, digits, dots, dashes and underscores, "
+                f"at most {LONGEST_STUDY} bytes"
             )
         return Place(name, self.storage)
 

@@ -1,5 +1,6 @@
 """A study in Optuna: where it is kept, who runs which trial, and what to try next."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -216,11 +217,10 @@ class SharedStudy:
                 who = f"process {process.number} on {process.host}"
             line = f"trial {trial.number} is still run by {who}"
             if process is None or not process.is_alive_here():
-                line += (
-                    f"; if that is lost, optuna tell --storage {self._place} --study-name "
-                    f"{self._place.name} --trial-number {trial.number} --state fail lets the next "
-                    "sweep replace it"
-                )
+                named = ("--storage", str(self._place), "--study-name", self._place.name)
+                number = ("--trial-number", str(trial.number))
+                tell = shlex.join(["optuna", "tell", *named, *number, "--state", "fail"])
+                line += f"; if that is lost, {tell} lets the next sweep replace it"
             lines.append(line)
         return lines
 
