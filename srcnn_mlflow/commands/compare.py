@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from srcnn_mlflow.commands.evaluate import load_split
+from srcnn_mlflow.commands.evaluate import load_comparable
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
@@ -25,11 +25,17 @@ from srcnn_mlflow.measuring.comparison import (
     findings_page,
     models_table,
 )
-from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, score_photos, summarize
+from srcnn_mlflow.measuring.evaluation import (
+    ImageScore,
+    describe_protocol,
+    score_photos,
+    summarize,
+)
 from srcnn_mlflow.measuring.spectrum import high_frequencies
 from srcnn_mlflow.measuring.timing import ROUNDS, median_seconds
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.network.onnx_export import read_layers
+from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
@@ -105,10 +111,17 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"models": models, "dataset": dataset, "split": split}
-    with runs.track("compare", None, parameters, f"compare {dataset}"):
+
+    def check() -> tuple[list[Version], Split]:
         versions = find_versions(models)
+        largest = max(version.scale for version in versions)
+        return versions, load_comparable(dataset, split, largest, largest)
+
+    with runs.track_after(check, "compare", None, parameters, f"compare {dataset}") as (
+        versions,
+        pictures,
+    ):
         active_run.set_tags({"model_uri": "+".join(version.found.uri for version in versions)})
-        pictures = load_split(dataset, split)
         active_run.log_split(pictures)
         with ExitStack() as stack:
             # All at once, so that they can be timed in turn.

@@ -4,14 +4,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from srcnn_mlflow.commands.evaluate import load_split, score_model
+from srcnn_mlflow.commands.evaluate import load_comparable, score_model
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
+from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.tracking import active_run, registry, runs
-from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION
+from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, PREVIOUS_CHAMPION, FoundModel
 
 SPLIT = "test"
 ARTIFACTS = "promotion"
@@ -57,11 +58,20 @@ def promote(
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"scale": scale, "version": version, "dataset": dataset}
-    with runs.track("promote", scale, parameters, f"promote x{scale} {version}"):
-        registry.mend_aliases(scale)
+
+    def check() -> tuple[FoundModel, Split] | None:
         if version == "previous":
-            return _roll_back(scale)
-        return _judge(scale, version, dataset, known)
+            registry.find_model(PREVIOUS_CHAMPION, scale)
+            return None
+        if version != CHALLENGER and not is_number(version):
+            raise ModelError(f"version {version!r} is not challenger, a number or previous")
+        return registry.find_model(version, scale), load_comparable(dataset, SPLIT, scale, scale)
+
+    with runs.track_after(
+        check, "promote", scale, parameters, f"promote x{scale} {version}"
+    ) as candidate:
+        registry.mend_aliases(scale)
+        return _roll_back(scale) if candidate is None else _judge(scale, *candidate, known)
 
 
 def _roll_back(scale: int) -> Verdict:
@@ -77,10 +87,9 @@ def _roll_back(scale: int) -> Verdict:
     return Verdict(former.version, champion, ())
 
 
-def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] | None) -> Verdict:
-    if version != CHALLENGER and not is_number(version):
-        raise ModelError(f"version {version!r} is not challenger, a number or previous")
-    found = registry.find_model(version, scale)
+def _judge(
+    scale: int, found: FoundModel, split: Split, known: Sequence[ImageScore] | None
+) -> Verdict:
     assert found.version is not None
     active_run.set_tags({"model_uri": found.uri})
     champion = registry.version_with_alias(scale, CHAMPION)
@@ -89,7 +98,6 @@ def _judge(scale: int, version: str, dataset: str, known: Sequence[ImageScore] |
         # Of the run alone; the version keeps the verdict that made it champion.
         active_run.set_tags({"verdict": f"refused: {reason}"})
         return _tell_refusal(champion, champion, (reason,))
-    split = load_split(dataset, SPLIT)
     active_run.log_split(split)
     challenger_scores = known or score_model(found, split.photos, scale, scale)
     _record_scores(scale, found.version, challenger_scores, split.label)

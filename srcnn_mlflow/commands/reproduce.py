@@ -6,11 +6,15 @@ from dataclasses import dataclass, replace
 
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.train import train
+from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.text import as_markdown
-from srcnn_mlflow.measuring.evaluation import Summary
+from srcnn_mlflow.measuring.evaluation import Summary, check_sizes
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.training.distributed import choose_device
 
 ARTIFACTS = "reproduction"
 
@@ -76,11 +80,25 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
     parameters = request.logged(device)
     for name in ("scale", "resume"):
         del parameters[name]
-    with runs.track("reproduce", None, parameters, f"reproduce {request.dataset}"):
+    report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
+    as_reported = {
+        scale: replace(request, scale=scale, dataset=report_dataset) for scale in REPORTED
+    }
+
+    def check() -> dict[int, Prepared]:
+        choose_device(device)
+        prepared = {scale: make_ready(wanted) for scale, wanted in as_reported.items()}
+        # Told before the trainings, and not after them.
+        test = load_dataset(request.dataset).split("test")
+        check_sizes(test.photos, max(REPORTED), max(REPORTED))
+        return prepared
+
+    with runs.track_after(
+        check, "reproduce", None, parameters, f"reproduce {request.dataset}"
+    ) as prepared:
         found = []
-        report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
         for scale in REPORTED:
-            trained = train(replace(request, scale=scale, dataset=report_dataset), device)
+            trained = train(as_reported[scale], device, prepared=prepared[scale])
             version = str(trained.version)
             validation = evaluate(scale, version, report_dataset, "valid", None).summary
             if report_dataset != request.dataset:

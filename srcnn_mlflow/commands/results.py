@@ -13,6 +13,7 @@ from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.store import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +24,7 @@ def show_results() -> None:
     Raises:
         ModelError: nothing has been evaluated yet.
     """
+    check_store()
     tables: dict[str, list[TableRow]] = {}
     pictures = []
     for scale in SCALES:

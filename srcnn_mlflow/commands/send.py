@@ -7,7 +7,7 @@ from srcnn_mlflow.commands.train import resume
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.tracking import run_search
 from srcnn_mlflow.tracking.outbox import Outbox, waiting_runs
-from srcnn_mlflow.tracking.runs import tracking_address
+from srcnn_mlflow.tracking.store import check_store, tracking_address
 from srcnn_mlflow.training.distributed import alone, choose_device
 
 logger = logging.getLogger(__name__)
@@ -19,6 +19,7 @@ def send() -> None:
     Raises:
         SrcnnError: the server is still away, or does not take it.
     """
+    check_store()
     waiting = waiting_runs()
     for run_id in waiting:
         process = run_search.process_of(run_search.get_run(run_id))

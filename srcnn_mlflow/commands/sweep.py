@@ -114,11 +114,16 @@ def sweep(request: SweepRequest) -> None:
         )
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
     name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
-    with runs.track("sweep", request.scale, shown, name), place.errors_told():
-        active_run.set_tags({"study": place.name, "storage": str(place)})
+
+    def check() -> tuple[World, Prepared, SharedStudy]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
-        study = SharedStudy(place, _terms(request, prepared))
+        with place.errors_told():
+            return world, prepared, SharedStudy(place, _terms(request, prepared))
+
+    track = runs.track_after(check, "sweep", request.scale, shown, name)
+    with track as (world, prepared, study), place.errors_told():
+        active_run.set_tags({"study": place.name, "storage": str(place)})
         logger.info(
             "study %s in %s: %d of %d trials",
             place.name,

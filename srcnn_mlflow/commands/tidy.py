@@ -3,6 +3,7 @@
 import logging
 
 from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.store import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +14,7 @@ def tidy() -> list[str]:
     Returns:
         The ids of the runs that were marked.
     """
+    check_store()
     marked, unknown = [], 0
     for run in run_search.running_runs():
         process = run_search.process_of(run)

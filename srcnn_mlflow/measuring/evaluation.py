@@ -79,7 +79,7 @@ def make_comparable(
         ImageError: too small to compare, or so plain that bicubic restores it perfectly.
     """
     height, width = original.shape
-    if min(height - height % scale, width - width % scale) < SSIM_WINDOW + 2 * border:
+    if not _is_comparable(width, height, scale, border):
         raise ImageError(
             f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
             f"border of {border}"
@@ -152,6 +152,27 @@ def self_ensemble(upscale_luma: UpscaleLuma) -> UpscaleLuma:
     return averaged
 
 
+def check_sizes(photos: Sequence[Photo], scale: int, border: int) -> None:
+    """Make sure that some photograph is large enough to be compared, before any is.
+
+    Raises:
+        DatasetError: none is.
+    """
+    if not any(_is_comparable(photo.width, photo.height, scale, border) for photo in photos):
+        raise _none_comparable(photos, scale, border)
+
+
+def _is_comparable(width: int, height: int, scale: int, border: int) -> bool:
+    return min(height - height % scale, width - width % scale) >= SSIM_WINDOW + 2 * border
+
+
+def _none_comparable(photos: Sequence[Photo], scale: int, border: int) -> DatasetError:
+    return DatasetError(
+        f"none of the {len(photos)} pictures can be compared at scale {scale} with a border of "
+        f"{border}; give larger pictures or a smaller border"
+    )
+
+
 def score_photos(
     photos: Sequence[Photo],
     scale: int,
@@ -174,10 +195,7 @@ def score_photos(
         scored += 1
         yield photo, score
     if not scored:
-        raise DatasetError(
-            f"none of the {len(photos)} pictures can be compared at scale {scale} with a border of "
-            f"{border}; give larger pictures or a smaller border"
-        )
+        raise _none_comparable(photos, scale, border)
 
 
 def summarize(images: Iterable[ImageScore]) -> Summary:

@@ -76,6 +76,7 @@ def test_a_data_set_with_a_long_name_is_evaluated(
     done = run_here("evaluate", "--model", "shipped", "--dataset", str(folder), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = mlflow.search_runs(output_format="list")
+    assert run.inputs is not None
     (logged,) = run.inputs.dataset_inputs
     assert run.data.params["dataset"] == str(folder)
     assert len(logged.dataset.name) == 500
