@@ -47,6 +47,7 @@ _PACKAGES = {
     "MySQLdb": "mysqlclient",
     "pyodbc": "pyodbc",
     "boto3": "boto3",
+    "botocore": "boto3",
     "google": "google-cloud-storage",
     "azure": "azure-storage-blob",
     "paramiko": "paramiko",

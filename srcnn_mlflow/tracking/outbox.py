@@ -7,11 +7,10 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mlflow
 import requests
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
@@ -20,9 +19,11 @@ from mlflow.exceptions import MlflowException
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
-from srcnn_mlflow.machine.faults import reason_of
+from srcnn_mlflow.machine.faults import explain, reason_of
+from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.tracking.runs import log_file
+from srcnn_mlflow.tracking.store import tracking_address
 
 OUTBOX_FOLDER = Path("data") / "outbox"
 logger = logging.getLogger(__name__)
@@ -124,7 +125,7 @@ class Outbox:
                 except Exception as error:
                     if not _is_away(error):
                         raise self._refused(error) from error
-                    self._reason = first_line(error)
+                    self._reason = _reason(error)
                     raise self._away() from error
                 sent += 1
         return sent
@@ -146,7 +147,7 @@ class Outbox:
                         self._refusal = error
                         self._changed.notify_all()
                     return
-                self._reason, pause = first_line(error), SECONDS_BETWEEN_TRIES
+                self._reason, pause = _reason(error), SECONDS_BETWEEN_TRIES
             with self._changed:
                 if pause:
                     self._failed = self._tries
@@ -176,13 +177,13 @@ class Outbox:
 
     def _refused(self, error: Exception) -> TrackingError:
         return TrackingError(
-            f"{mlflow.get_tracking_uri()} does not take what run {self._run_id} has measured "
-            f"({first_line(error)}); it is kept in {self._folder}"
+            f"{tracking_address()} does not take what run {self._run_id} has measured "
+            f"({_reason(error)}); it is kept in {self._folder}, and `srcnn-mlflow send` tries again"
         )
 
     def _away(self) -> "TrackingError":
         return TrackingError(
-            f"{mlflow.get_tracking_uri()} does not answer ({self._reason}); "
+            f"{tracking_address()} does not answer ({self._reason}); "
             f"{len(_parcels(self._folder))} epoch(s) of run {self._run_id} are kept in "
             f"{self._folder}, and `srcnn-mlflow send` sends them when it is back"
         )
@@ -193,6 +194,19 @@ def waiting_runs(folder: Path = OUTBOX_FOLDER) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and _parcels(path))
+
+
+def server_of(run_id: str, folder: Path = OUTBOX_FOLDER) -> str | None:
+    """The address of the server that a run's parcels were put up for; None where they do not say.
+
+    It has no credentials, and the same server may have another address by now.
+    """
+    for parcel in _parcels(folder / run_id):
+        # Whatever a parcel lacks is told when it is sent.
+        with suppress(OSError, ValueError):
+            facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+            return str(facts["server"]) if "server" in facts else None
+    return None
 
 
 @contextmanager
@@ -240,6 +254,7 @@ def _write(parcel: Parcel, folder: Path) -> None:
 
 def _fill(partial: Path, parcel: Parcel, timestamp: int) -> None:
     facts = {
+        "server": tracking_address(),
         "step": parcel.step,
         "timestamp": timestamp,
         "metrics": dict(parcel.metrics),
@@ -284,6 +299,12 @@ def _send(parcel: Path, run_id: str) -> None:
     rest = parcel.with_suffix(".partial")
     parcel.replace(rest)
     shutil.rmtree(rest)
+
+
+def _reason(error: Exception) -> str:
+    """Why a parcel was not taken, without what a person can do about it."""
+    fault = server_fault(error)
+    return fault.said if fault else explain(error) or first_line(error)
 
 
 def _is_away(error: Exception) -> bool:

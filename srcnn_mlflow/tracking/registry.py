@@ -22,11 +22,11 @@ from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.machine.faults import is_fault_of_disk
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking.fetching import fetch
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
@@ -177,7 +177,7 @@ def find_model(reference: str, scale: int) -> FoundModel:
     elif is_number(reference):
         number = int(reference)
     else:
-        return FoundModel(reference, None, _fetch(reference))
+        return FoundModel(reference, None, fetch(reference))
     if number is None and reference == PREVIOUS_CHAMPION:
         raise ModelError(f"{name} has had no earlier champion, so there is none to return to")
     if number is None:
@@ -186,7 +186,7 @@ def find_model(reference: str, scale: int) -> FoundModel:
             f"train one with scale={scale} first, or give shipped"
         )
     uri = f"models:/{name}/{number}"
-    return FoundModel(uri, number, _fetch(uri))
+    return FoundModel(uri, number, fetch(uri))
 
 
 def _shipped_model(scale: int) -> FoundModel:
@@ -275,21 +275,6 @@ def _newest_version(scale: int) -> int | None:
         f"name = '{model_name(scale)}'"
     )
     return max((int(version.version) for version in versions), default=None)
-
-
-def _fetch(uri: str) -> Path:
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    except (MlflowException, OSError) as error:
-        if is_fault_of_disk(error):
-            raise
-        raise ModelError(
-            f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
-            "number, or a URI such as models:/srcnn-x2/1"
-        ) from error
-    if not (folder / "MLmodel").is_file():
-        raise ModelError(f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model")
-    return folder
 
 
 def _input_example() -> pd.DataFrame:
