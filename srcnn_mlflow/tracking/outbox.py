@@ -18,7 +18,7 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
-from srcnn_mlflow.machine.errors import TrackingError, WriteError
+from srcnn_mlflow.machine.errors import SrcnnError, TrackingError, WriteError
 from srcnn_mlflow.machine.faults import explain, reason_of
 from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
@@ -176,9 +176,14 @@ class Outbox:
             raise self._refused(self._refusal) from self._refusal
 
     def _refused(self, error: Exception) -> TrackingError:
+        kept = f"it is kept in {self._folder}, and `srcnn-mlflow send` tries again"
+        what = f"what run {self._run_id} has measured"
+        if isinstance(error, SrcnnError):
+            return TrackingError(f"{what} cannot be sent: {error}; {kept}")
+        if isinstance(error, OSError) and server_fault(error) is None:
+            return TrackingError(f"{what} cannot be sent: {_reason(error)}; {kept}")
         return TrackingError(
-            f"{tracking_address()} does not take what run {self._run_id} has measured "
-            f"({_reason(error)}); it is kept in {self._folder}, and `srcnn-mlflow send` tries again"
+            f"{tracking_address()} does not take {what} ({_reason(error)}); {kept}"
         )
 
     def _away(self) -> "TrackingError":
@@ -279,7 +284,10 @@ def _flush(path: Path) -> None:
 
 def _send(parcel: Path, run_id: str) -> None:
     """Send a parcel, and remove it; sending one twice adds nothing, but for the picture."""
-    facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+    try:
+        facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrackingError(f"{parcel} is damaged; remove it to give that epoch up") from error
     client, step, timestamp = MlflowClient(), facts["step"], facts["timestamp"]
     for file in sorted((parcel / _FILES).iterdir()):
         log_file(run_id, file, facts["folder"])

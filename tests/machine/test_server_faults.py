@@ -78,12 +78,16 @@ def ask(address: str, _: Path) -> None:
 def put_file(address: str, folder: Path) -> None:
     file = folder / "state.bin"
     file.write_bytes(b"state")
-    HttpArtifactRepository(f"{address}/api/2.0/mlflow-artifacts/artifacts/1").log_artifact(file)
+    artifacts_of(address).log_artifact(file)
 
 
 def get_file(address: str, folder: Path) -> None:
-    repository = HttpArtifactRepository(f"{address}/api/2.0/mlflow-artifacts/artifacts/1")
-    repository.download_artifacts("state.bin", str(folder))
+    artifacts_of(address).download_artifacts("state.bin", str(folder))
+
+
+def artifacts_of(address: str) -> Any:
+    repository: Any = HttpArtifactRepository
+    return repository(f"{address}/api/2.0/mlflow-artifacts/artifacts/1")
 
 
 WAYS: dict[str, Callable[[str, Path], None]] = {"ask": ask, "put": put_file, "get": get_file}
