@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 
 from PIL import Image
 
-from srcnn_mlflow.commands.evaluate import load_split, tell_seen
+from srcnn_mlflow.commands.evaluate import load_comparable, tell_seen
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.machine.text import is_number
+from srcnn_mlflow.machine.text import as_markdown, is_number
 from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
@@ -25,11 +25,17 @@ from srcnn_mlflow.measuring.comparison import (
     findings_page,
     models_table,
 )
-from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, score_photos, summarize
+from srcnn_mlflow.measuring.evaluation import (
+    ImageScore,
+    describe_protocol,
+    score_photos,
+    summarize,
+)
 from srcnn_mlflow.measuring.spectrum import high_frequencies
 from srcnn_mlflow.measuring.timing import ROUNDS, median_seconds
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.network.onnx_export import read_layers
+from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
@@ -105,10 +111,17 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"models": models, "dataset": dataset, "split": split}
-    with runs.track("compare", None, parameters, f"compare {dataset}"):
+
+    def check() -> tuple[list[Version], Split]:
         versions = find_versions(models)
+        largest = max(version.scale for version in versions)
+        return versions, load_comparable(dataset, split, largest, largest)
+
+    with runs.track_after(check, "compare", None, parameters, f"compare {dataset}") as (
+        versions,
+        pictures,
+    ):
         active_run.set_tags({"model_uri": "+".join(version.found.uri for version in versions)})
-        pictures = load_split(dataset, split)
         active_run.log_split(pictures)
         for version in versions:
             tell_seen(version.found, pictures)
@@ -292,6 +305,10 @@ def _write(
     values = [model.values() for model in compared]
     columns = {key: [value[key] for value in values] for key in values[0]}
     active_run.log_table(columns, f"{ARTIFACTS}/table.json")
+    about = (
+        f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
+        f"{timed.footnote()} Commit {git_commit()}."
+    )
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_comparison(
             compared,
@@ -300,10 +317,8 @@ def _write(
             folder / "figure.png",
         )
         (folder / "table.md").write_text(
-            f"{models_table(compared)}\n\n"
-            f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
-            f"{timed.footnote()} Commit {git_commit()}.\n\n"
-            f"![{in_words(compared)}](figure.png)\n",
+            f"{models_table(compared)}\n\n{as_markdown(about)}\n\n"
+            f"![{as_markdown(in_words(compared))}](figure.png)\n",
             encoding="utf-8",
         )
         (folder / "images.md").write_text(findings_page(findings), encoding="utf-8")

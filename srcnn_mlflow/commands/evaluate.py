@@ -7,16 +7,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
+    check_sizes,
     describe_protocol,
     score_photos,
     self_ensemble,
     summarize,
 )
 from srcnn_mlflow.measuring.tables import describe_bias, markdown_table, table_rows
+from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import SPLITS, Split, describe, load_dataset
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
@@ -64,6 +68,7 @@ def evaluate(
     split: str,
     border: int | None,
     ensemble: bool = False,
+    pictures: Split | None = None,
 ) -> Evaluation:
     """Judge a model in a run of its own.
 
@@ -74,6 +79,7 @@ def evaluate(
         split: `train`, `valid`, `test` or `all`.
         border: pixels left out along each edge; None for the scale.
         ensemble: measure the model's self-ensemble too, apart from the model itself.
+        pictures: the photographs, where they have been loaded already.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -86,19 +92,37 @@ def evaluate(
         "border": "scale" if border is None else border,
         "self_ensemble": ensemble,
     }
-    with runs.track("evaluate", scale, parameters, f"evaluate x{scale} {dataset}"):
+    width = scale if border is None else border
+
+    def check() -> tuple[FoundModel, Split]:
         found = registry.find_model(model, scale)
+        _check_scale(found, scale)
+        return found, pictures or load_comparable(dataset, split, scale, width)
+
+    with runs.track_after(check, "evaluate", scale, parameters, f"evaluate x{scale} {dataset}") as (
+        found,
+        photographs,
+    ):
         active_run.set_tags(
             {"model_uri": found.uri, "mlflow.runName": f"evaluate {found.label} on {dataset}"}
         )
-        pictures = load_split(dataset, split)
-        active_run.log_split(pictures)
-        tell_seen(found, pictures)
-        width = scale if border is None else border
-        evaluation = _judge(found, pictures, scale, width)
+        active_run.log_split(photographs)
+        tell_seen(found, photographs)
+        evaluation = _judge(found, photographs, scale, width)
         if ensemble:
-            _judge_ensemble(found, pictures.photos, scale, width)
+            _judge_ensemble(found, photographs.photos, scale, width)
         return evaluation
+
+
+def _check_scale(found: FoundModel, scale: int) -> None:
+    """Make sure that a model was trained for a scale, where its files say so."""
+    for network in found.folder.glob(f"**/{registry.NETWORK_FILE}"):
+        made_for = Upscaler(network).scale
+        if made_for != scale:
+            raise ModelError(
+                f"{found.label} enlarges by {made_for}, not by {scale}; give scale={made_for}, or "
+                f"a model trained with scale={scale}"
+            )
 
 
 def load_split(dataset: str, split: str) -> Split:
@@ -132,6 +156,13 @@ def tell_seen(found: FoundModel, split: Split) -> None:
     active_run.set_tags({f"seen_in_training/{tag}": f"{share}: {names}"})
 
 
+def load_comparable(dataset: str, split: str, scale: int, border: int) -> Split:
+    """The same, once it is sure that some of them are large enough to be compared."""
+    pictures = load_split(dataset, split)
+    check_sizes(pictures.photos, scale, border)
+    return pictures
+
+
 def score_model(
     found: FoundModel, photos: Sequence[Photo], scale: int, border: int
 ) -> tuple[ImageScore, ...]:
@@ -158,7 +189,7 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     _log(evaluation, extremes, scale, about)
     heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
-    active_run.describe(f"{heading}\n\n{table}")
+    active_run.describe(f"{as_markdown(heading)}\n\n{table}")
     logger.info(heading)
     logger.info(table)
     logger.info(describe_bias(evaluation.summary))
@@ -197,13 +228,14 @@ def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, bord
 
 def _write_tables(folder: Path, scale: int, summary: Summary, about: About) -> None:
     rows = table_rows(scale, summary)
-    (folder / "table.md").write_text(
-        f"{markdown_table(rows)}\n\n"
+    sentences = (
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
         f"{about['split']} (digest {about['digest']}). {describe_protocol(int(about['border']))} "
         f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. "
-        f"{describe_bias(summary)} Commit {about['commit']}.\n",
-        encoding="utf-8",
+        f"{describe_bias(summary)} Commit {about['commit']}."
+    )
+    (folder / "table.md").write_text(
+        f"{markdown_table(rows)}\n\n{as_markdown(sentences)}\n", encoding="utf-8"
     )
     table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}
     (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")

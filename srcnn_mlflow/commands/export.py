@@ -7,6 +7,7 @@ from pathlib import Path
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.network import standalone
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking.store import check_store
 
 # It names no scale: what the network is for stands in the ONNX file beside it.
 SCRIPT = Path(standalone.__file__)
@@ -26,6 +27,8 @@ def export(scale: int, model: str, output: Path) -> None:
         ModelError: there is no such model.
         WriteError: the folder may not be written, or its disk is full.
     """
+    if model != registry.SHIPPED:
+        check_store()
     found = registry.find_model(model, scale)
     onnx, script = output / f"srcnn-x{scale}.onnx", output / f"srcnn_x{scale}.py"
     with atomic_write(onnx, found.network.stat().st_size) as partial:

@@ -4,7 +4,7 @@ import logging
 import tempfile
 from pathlib import Path
 
-from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
+from srcnn_mlflow.commands.evaluate import Evaluation, evaluate, load_comparable
 from srcnn_mlflow.network.onnx_export import save_onnx
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.training.foreign_weights import read_state_dict
@@ -32,14 +32,17 @@ def import_weights(path: Path, scale: int, dataset: str, split: str) -> Evaluati
         "split": split,
         "architecture": network.name,
     }
-    with runs.track("import-weights", scale, parameters, f"import x{scale} {path.name}"):
+    with runs.track_after(
+        lambda: load_comparable(dataset, split, scale, scale),
+        *("import-weights", scale, parameters, f"import x{scale} {path.name}"),
+    ) as pictures:
         with tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary) / registry.NETWORK_FILE
             save_onnx(file, weights, network, scale)
             tags = {"architecture": network.name, "imported_from": path.name}
             version = registry.register(scale, file, tags, alias=None)
         logger.info("registered %s version %d from %s", registry.model_name(scale), version, path)
-        evaluation = evaluate(scale, str(version), dataset, split, None)
+        evaluation = evaluate(scale, str(version), dataset, split, None, pictures=pictures)
         measured = registry.score_tags(evaluation.summary, f"{dataset} {split}")
         registry.tag_version(scale, version, measured)
         active_run.set_tags({"model_uri": evaluation.model.uri})

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from srcnn_mlflow.commands.evaluate import load_split, score_model, tell_seen
+from srcnn_mlflow.commands.evaluate import load_comparable, score_model, tell_seen
 from srcnn_mlflow.commands.promote_line import (
     ARTIFACTS,
     Broken,
@@ -14,7 +14,7 @@ from srcnn_mlflow.commands.promote_line import (
     reason_of,
     record_verdict,
 )
-from srcnn_mlflow.commands.promote_previous import ROLLED_BACK, roll_back
+from srcnn_mlflow.commands.promote_previous import ROLLED_BACK, check_former, roll_back
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
@@ -91,24 +91,33 @@ def promote(
         SrcnnError: with a message for the person who asked.
     """
     parameters = {"scale": scale, "version": version, "dataset": dataset}
-    with runs.track("promote", scale, parameters, f"promote x{scale} {version}"):
-        champions.mend_aliases(scale)
+
+    def check() -> tuple[FoundModel, Split] | None:
         if version == "previous":
+            check_former(scale)
+            return None
+        if version != CHALLENGER and not is_number(version):
+            raise ModelError(f"version {version!r} is not challenger, a number or previous")
+        return registry.find_model(version, scale), load_comparable(dataset, SPLIT, scale, scale)
+
+    with runs.track_after(
+        check, "promote", scale, parameters, f"promote x{scale} {version}"
+    ) as candidate:
+        champions.mend_aliases(scale)
+        if candidate is None:
             return Verdict(*roll_back(scale), ())
-        return _judge(scale, version, dataset, known)
+        return _judge(scale, *candidate, known)
 
 
-def _judge(scale: int, version: str, dataset: str, scores: Sequence[ImageScore] | None) -> Verdict:
-    if version != CHALLENGER and not is_number(version):
-        raise ModelError(f"version {version!r} is not challenger, a number or previous")
-    found = registry.find_model(version, scale)
+def _judge(
+    scale: int, found: FoundModel, split: Split, scores: Sequence[ImageScore] | None
+) -> Verdict:
     assert found.version is not None
     active_run.set_tags({"model_uri": found.uri})
     known = champions.champions(scale)
     if known.present == found.version:
         return _refuse_champion(scale, found)
     _warn_of_roll_back(scale, found.version)
-    split = load_split(dataset, SPLIT)
     active_run.log_split(split)
     tell_seen(found, split)
     try:
@@ -117,7 +126,7 @@ def _judge(scale: int, version: str, dataset: str, scores: Sequence[ImageScore] 
         reason = f"it cannot be run: {reason_of(scale, found.version, error)}"
         return _refuse(scale, found.version, known.present, (reason,))
     _record_scores(scale, found.version, scores, split.label)
-    on_more = _command_on_more(scale, found.version, dataset)
+    on_more = _command_on_more(scale, found.version, split.dataset)
     while known.present != found.version:
         opponent = _find_opponent(known, found.version, split, scale)
         judgement = _judge_against(opponent, scores, scale, on_more)

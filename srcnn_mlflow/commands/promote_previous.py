@@ -55,6 +55,17 @@ def roll_back(scale: int) -> tuple[int, int | None]:
     return line[-1], known.present
 
 
+def check_former(scale: int) -> None:
+    """Make sure that there is a former champion to return to.
+
+    Raises:
+        ModelError: there is none.
+    """
+    known = champions.champions(scale)
+    if not known.former:
+        raise ModelError(_why_none(scale, known, ()))
+
+
 def _why_none(scale: int, known: Champions, broken: Sequence[Broken]) -> str:
     """Why there is no roll back, and what to do."""
     name = model_name(scale)

@@ -1,15 +1,20 @@
 """`reproduce`: the report's experiment with the report's settings, beside the report's numbers."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.train import train
+from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
-from srcnn_mlflow.measuring.evaluation import Summary
+from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.measuring.evaluation import Summary, check_sizes
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.training.distributed import choose_device
 
 ARTIFACTS = "reproduction"
 
@@ -75,11 +80,25 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
     parameters = request.logged(device)
     for name in ("scale", "resume"):
         del parameters[name]
-    with runs.track("reproduce", None, parameters, f"reproduce {request.dataset}"):
+    report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
+    as_reported = {
+        scale: replace(request, scale=scale, dataset=report_dataset) for scale in REPORTED
+    }
+
+    def check() -> dict[int, Prepared]:
+        choose_device(device)
+        prepared = {scale: make_ready(wanted) for scale, wanted in as_reported.items()}
+        # Told before the trainings, and not after them.
+        test = load_dataset(request.dataset).split("test")
+        check_sizes(test.photos, max(REPORTED), max(REPORTED))
+        return prepared
+
+    with runs.track_after(
+        check, "reproduce", None, parameters, f"reproduce {request.dataset}"
+    ) as prepared:
         found = []
-        report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
         for scale in REPORTED:
-            trained = train(replace(request, scale=scale, dataset=report_dataset), device)
+            trained = train(as_reported[scale], device, prepared=prepared[scale])
             version = str(trained.version)
             validation = evaluate(scale, version, report_dataset, "valid", None).summary
             if report_dataset != request.dataset:
@@ -87,15 +106,21 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
             test = evaluate(scale, version, request.dataset, "test", None).summary
             found.append(Reproduction(scale, validation, test))
             active_run.log_metrics({f"optimism_x{scale}": found[-1].optimism})
-        text = describe(found, request.dataset)
-        active_run.log_text(text, f"{ARTIFACTS}/table.md")
+        page = describe(found, request.dataset, write=as_markdown)
+        active_run.log_text(page, f"{ARTIFACTS}/table.md")
         active_run.log_json(_as_json(found), f"{ARTIFACTS}/table.json")
-        logger.info(text)
+        logger.info(describe(found, request.dataset))
     return found
 
 
-def describe(found: Sequence[Reproduction], dataset: str) -> str:
-    """The report's table three times: as reported, on validation, and on test pictures."""
+def describe(found: Sequence[Reproduction], dataset: str, write: Callable[[str], str] = str) -> str:
+    """The report's table three times: as reported, on validation, and on test pictures.
+
+    Args:
+        found: at every scale.
+        dataset: names the photographs.
+        write: puts a sentence into the language of whoever shows it.
+    """
 
     def table(summaries: Sequence[tuple[int, Summary]]) -> str:
         rows: list[TableRow] = []
@@ -104,17 +129,21 @@ def describe(found: Sequence[Reproduction], dataset: str) -> str:
         return markdown_table(rows)
 
     optimism = ", ".join(f"{one.optimism:+.3f} dB at x{one.scale}" for one in found)
-    images, report_dataset = found[0], REPORT_SPLITS.get(dataset, dataset)
+    pictures, report_dataset = found[0], REPORT_SPLITS.get(dataset, dataset)
     again = "" if report_dataset == dataset else f" of a training on the split of {dataset}"
     return "\n\n".join(
         [
             "The report (DIV2K, 100 pictures, which also chose the best epoch):",
             table([(one.scale, REPORTED[one.scale]) for one in found]),
-            f"Here, on the {images.validation.images} validation pictures of {report_dataset}, "
-            "which chose the best epoch:",
+            write(
+                f"Here, on the {pictures.validation.images} validation pictures of "
+                f"{report_dataset}, which chose the best epoch:"
+            ),
             table([(one.scale, one.validation) for one in found]),
-            f"Here, on the {images.test.images} test pictures of {dataset}, which chose "
-            f"nothing{again}:",
+            write(
+                f"Here, on the {pictures.test.images} test pictures of {dataset}, which chose "
+                f"nothing{again}:"
+            ),
             table([(one.scale, one.test) for one in found]),
             f"The gain in PSNR is larger where the epoch was chosen by {optimism}.",
         ]

@@ -6,13 +6,15 @@ import shlex
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from srcnn_mlflow.commands.evaluate import ARTIFACTS
-from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.errors import ModelError, TrackingError
 from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.store import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -23,15 +25,21 @@ def show_results() -> None:
     Raises:
         ModelError: nothing has been evaluated yet.
     """
+    check_store()
     tables: dict[str, list[TableRow]] = {}
-    pictures = []
+    pictures, broken = [], False
     for scale in SCALES:
         run = run_search.newest_run("evaluate", scale)
         if run is None:
             continue
-        with tempfile.TemporaryDirectory() as folder:
-            path = run_search.download(run.info.run_id, f"{ARTIFACTS}/table.json", Path(folder))
-            table = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            table = _table_of(run.info.run_id)
+        except (TrackingError, ValueError) as error:
+            logger.warning(
+                "x%d: the table of run %s cannot be read: %s", scale, run.info.run_id, error
+            )
+            broken = True
+            continue
         pictures_of = f"{table['images']} pictures of {table['dataset']} {table['split']}"
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
@@ -39,7 +47,8 @@ def show_results() -> None:
             f"{local_path(run.info.artifact_uri)}/{ARTIFACTS}"
         )
     if not tables:
-        raise ModelError("nothing has been evaluated yet; run main, or train and then evaluate")
+        found = "no evaluation can be shown" if broken else "nothing has been evaluated yet"
+        raise ModelError(f"{found}; run main, or train and then evaluate")
     for pictures_of, rows in tables.items():
         logger.info("on %s:", pictures_of)
         logger.info(markdown_table(rows))
@@ -47,6 +56,14 @@ def show_results() -> None:
         logger.info(line)
     logger.info("to see and compare the runs: %s ui --port 5000", _mlflow_command())
     logger.info("then open http://127.0.0.1:5000/#/experiments/0/runs")
+
+
+def _table_of(run_id: str) -> dict[str, Any]:
+    """What an evaluation has found."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = run_search.download(run_id, f"{ARTIFACTS}/table.json", Path(folder))
+        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
 
 
 def _mlflow_command() -> str:

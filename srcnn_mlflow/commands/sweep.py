@@ -17,7 +17,7 @@ from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
-from srcnn_mlflow.machine.text import local_path
+from srcnn_mlflow.machine.text import as_file_name, local_path
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
@@ -38,6 +38,8 @@ ARTIFACTS = "sweep"
 PRUNED = "pruned"
 FAILURES_IN_A_ROW = 3
 SHOWN = 5
+# Of the study's name, in bytes: its file's name has an ending, and SQLite's own files another.
+LONGEST_STUDY = 240
 
 
 @dataclass(frozen=True)
@@ -75,11 +77,12 @@ class SweepRequest:
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        made = re.sub(r"[^\w.-]+", "-", f"x{self.scale}-{self.architecture}-{self.dataset}")
-        name = made if self.study is None else self.study
-        if not re.fullmatch(r"[\w.-]+", name):
+        asked = f"x{self.scale}-{self.architecture}-{self.dataset}"
+        name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
+        if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
-                f"study {name!r} is not a name; use letters, digits, dots, dashes and underscores"
+                f"study {name!r} is not a name; use letters, digits, dots, dashes and underscores, "
+                f"at most {LONGEST_STUDY} bytes"
             )
         return Place(name, self.storage)
 
@@ -112,12 +115,17 @@ def sweep(request: SweepRequest) -> None:
         )
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
     name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
-    with runs.track("sweep", request.scale, shown, name), place.errors_told():
-        active_run.set_tags({"study": place.name, "storage": str(place)})
+
+    def check() -> tuple[World, Prepared, Store, SharedStudy]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
         store = open_store(prepared.path)
-        study = SharedStudy(place, _terms(request, prepared, store))
+        with place.errors_told():
+            return world, prepared, store, SharedStudy(place, _terms(request, prepared, store))
+
+    track = runs.track_after(check, "sweep", request.scale, shown, name)
+    with track as (world, prepared, store, study), place.errors_told():
+        active_run.set_tags({"study": place.name, "storage": str(place)})
         changes = study.changes(_may_change(request, prepared, world))
         if changes:
             logger.warning(

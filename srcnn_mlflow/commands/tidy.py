@@ -2,7 +2,9 @@
 
 import logging
 
+from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.store import check_store
 
 logger = logging.getLogger(__name__)
 
@@ -13,6 +15,7 @@ def tidy() -> list[str]:
     Returns:
         The ids of the runs that were marked.
     """
+    check_store()
     marked, unknown = [], 0
     for run in run_search.running_runs():
         process = run_search.process_of(run)
@@ -20,7 +23,11 @@ def tidy() -> list[str]:
             unknown += 1
         elif process.is_dead_here():
             ended = f"process {process.number} has ended"
-            run_search.mark_tidied(run.info.run_id, ended)
+            try:
+                run_search.mark_tidied(run.info.run_id, ended)
+            except TrackingError as error:
+                logger.warning("%s cannot be marked: %s", run.info.run_id, error)
+                continue
             marked.append(run.info.run_id)
             logger.info("%s (%s): %s", run.info.run_name, run.info.run_id, ended)
     logger.info("%d run(s) marked as FAILED", len(marked))

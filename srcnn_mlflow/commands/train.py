@@ -13,7 +13,9 @@ from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
 from srcnn_mlflow.machine.text import differences
 from srcnn_mlflow.pictures.store import open_store
+from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.store import check_store
 from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
 from srcnn_mlflow.training.planned_fit import plan_fit
 
@@ -36,6 +38,8 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
         if not world.leads:
             follow(world)
             return
+        if resume_from is not None:
+            check_store()
         run_id = find_interrupted(request) if resume_from == "auto" else resume_from
         if run_id is None:
             train(request, device, world)
@@ -43,13 +47,19 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
             resume(run_id, world, request)
 
 
-def train(request: TrainRequest, device: str, world: World | None = None) -> Trained:
+def train(
+    request: TrainRequest,
+    device: str,
+    world: World | None = None,
+    prepared: Prepared | None = None,
+) -> Trained:
     """Prepare where needed, train, and register the best epoch as challenger.
 
     Args:
         request: what to train.
         device: `auto`, `cpu` or `cuda`.
         world: the processes that train together, which this one leads; None for this one alone.
+        prepared: what `make_ready` has made of the request, where it has done so already.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -57,8 +67,12 @@ def train(request: TrainRequest, device: str, world: World | None = None) -> Tra
     world = world or alone(choose_device(device))
     name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
     parameters = request.logged(device)
-    with runs.track("train", request.scale, parameters, name, system_metrics=True) as run:
-        return _lead(run.info.run_id, request, world, None)
+    with runs.track_after(
+        lambda: prepared or make_ready(request),
+        *("train", request.scale, parameters, name),
+        system_metrics=True,
+    ) as ready:
+        return _lead(active_run.run_id(), request, ready, world, None)
 
 
 def resume(run_id: str, world: World, asked: TrainRequest | None = None) -> Trained:
@@ -87,12 +101,18 @@ def resume(run_id: str, world: World, asked: TrainRequest | None = None) -> Trai
         others = differences(asked.parameters(), own) if asked else ""
         if others:
             logger.info("its own settings hold, and not those of this command: %s", others)
+        prepared = make_ready(state.request)
         with runs.go_on(run_id):
-            return _lead(run_id, state.request, world, state)
+            return _lead(run_id, state.request, prepared, world, state)
 
 
-def _lead(run_id: str, request: TrainRequest, world: World, state: TrainingState | None) -> Trained:
-    prepared = make_ready(request)
+def _lead(
+    run_id: str,
+    request: TrainRequest,
+    prepared: Prepared,
+    world: World,
+    state: TrainingState | None,
+) -> Trained:
     # Opening reads the whole file, to hold it against its checksums.
     store = open_store(prepared.path)
     facts = log_origin(run_id, request, prepared, store, world, state)

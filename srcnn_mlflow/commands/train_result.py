@@ -7,6 +7,7 @@ from pathlib import Path
 
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import Summary, score_photos, summarize
 from srcnn_mlflow.network.onnx_export import Weights, save_onnx
 from srcnn_mlflow.network.upscaler import Upscaler
@@ -91,7 +92,7 @@ def _describe(
         f"**{registry.model_name(request.scale)} version {version}**: SRCNN "
         f"{settings.architecture} for x{request.scale}, trained on {patches:,} patches of "
         f"{request.patch_size}x{request.patch_size} from {len(prepared.train.photos)} pictures of "
-        f"`{request.dataset}` for {length} with {settings.optimizer} at a rate of "
+        f"{as_markdown(request.dataset)} for {length} with {settings.optimizer} at a rate of "
         f"{settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "
         f"{settings.padding}, seed {settings.seed}. On {validation.images} validation pictures, "
         f"which chose the epoch: **{validation.srcnn_psnr:.2f} dB**, SSIM "

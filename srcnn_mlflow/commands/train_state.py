@@ -169,7 +169,7 @@ def find_interrupted(request: TrainRequest) -> str | None:
     for run in run_search.interrupted_runs("train", request.scale):
         try:
             state = newest_state(run.info.run_id)
-        except TrainingError as error:
+        except (TrainingError, TrackingError) as error:
             logger.warning("passing over an interrupted run: %s", error)
             continue
         if state.request == request:

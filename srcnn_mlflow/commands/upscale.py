@@ -89,7 +89,9 @@ def choose_model(reference: str, scale: int) -> ChosenModel:
         return shipped_model(scale)
     # Imported here, because MLflow takes seconds and the shipped weights need none of it.
     from srcnn_mlflow.tracking import registry
+    from srcnn_mlflow.tracking.store import check_store
 
+    check_store()
     if reference == "champion" and registry.version_with_alias(scale, reference) is None:
         logger.info(
             "%s has no champion yet, so the shipped weights are used", registry.model_name(scale)

@@ -5,10 +5,16 @@ Nothing heavy is imported here, for `cli.py` to use it.
 
 import errno
 import os
+import re
+import socket
+import ssl
 import tempfile
 from pathlib import Path
 
+from srcnn_mlflow.machine.addresses import shown_address, without_credentials
 from srcnn_mlflow.machine.disk import free_bytes, readable_size
+from srcnn_mlflow.machine.server_faults import server_fault
+from srcnn_mlflow.machine.text import first_line
 
 _REASONS = {
     errno.EDQUOT: "the disk quota is used up; make room, and start again",
@@ -37,25 +43,88 @@ _SQLITE = {
 }
 
 
+# What a store asks Python for: the name of the module, and of the package that has it.
+_PACKAGES = {
+    "psycopg": "psycopg[binary]",
+    "psycopg2": "psycopg2-binary",
+    "pymysql": "pymysql",
+    "MySQLdb": "mysqlclient",
+    "pyodbc": "pyodbc",
+    "boto3": "boto3",
+    "botocore": "boto3",
+    "google": "google-cloud-storage",
+    "azure": "azure-storage-blob",
+    "paramiko": "paramiko",
+    "pysftp": "pysftp",
+}
+# MLflow's own sentences that leave out what to do, or say something else than what is.
+_MLFLOW = {
+    r"got unsupported URI '(?P<uri>[^']*)'": "{uri} is no address of a store; set "
+    "MLFLOW_TRACKING_URI to one such as sqlite:///mlflow.db or http://host:port",
+    r"filesystem tracking backend": "MLflow keeps no runs in a folder any more, which {tracking} "
+    "is; set MLFLOW_TRACKING_URI to one such as sqlite:///mlflow.db or http://host:port",
+    r"The experiment (?P<id>\S+) must be in the 'active' state. Current state is deleted": "the "
+    "experiment {id} was deleted; mlflow experiments restore --experiment-id {id} brings it back, "
+    "or set MLFLOW_EXPERIMENT_NAME to another",
+}
+_LONGEST = 500
+
+
 def explain(error: BaseException) -> str | None:
-    """Say in one line what is wrong with which file, and what to do.
+    """Say in one line what is wrong with which file, server or store, and what to do.
 
     Args:
-        error: raised by the system, by SQLite, or by MLflow.
+        error: raised by the system, by a database, by `requests`, or by MLflow.
 
     Returns:
-        The line; None where the error is none of these.
+        The line, without credentials; None where the error is none of these.
     """
+    fault = server_fault(error)
+    if fault is not None:
+        return str(fault)
+    if isinstance(error, ImportError):
+        return missing_package(error)
     if isinstance(error, OSError):
-        return _explain_file(error)
-    text = str(error)
-    if "sqlite3." in text or type(error).__module__ == "sqlite3":
+        return _explain_system(error)
+    return _explain_store(error)
+
+
+def missing_package(error: ImportError) -> str | None:
+    """Say which package a store or its artifacts need; None where the error is a defect."""
+    name = (error.name or "").partition(".")[0]
+    if name not in _PACKAGES:
+        return None
+    return (
+        f"the Python package {name}, which an address of a store asks for, is not installed; "
+        f"pip install '{_PACKAGES[name]}', or write another driver into the address, as in "
+        "postgresql+psycopg2://"
+    )
+
+
+def _explain_store(error: BaseException) -> str | None:
+    text, library = str(error), type(error).__module__.partition(".")[0]
+    if "sqlite3." in text or library == "sqlite3":
         for said, reason in _SQLITE.items():
             if said in text:
-                return f"cannot use the MLflow database {_database()}: {reason}"
-        return f"cannot use the MLflow database {_database()}: {text.splitlines()[0]}"
-    # MLflow's own errors, such as a tracking server out of reach, are meant to be read.
-    return text.strip() if type(error).__name__ in ("MlflowException", "RestException") else None
+                return f"{_database()}: {reason}"
+        return f"{_database()}: {first_line(error)}"
+    if library == "sqlalchemy" or re.match(r"\((psycopg2?|pymysql|MySQLdb|pyodbc)\.", text):
+        return f"{_database()}: {_in_one_line(text)}"
+    if library == "botocore":
+        return f"cannot use the store of the artifacts: {_in_one_line(text)}"
+    # What else MLflow says, such as that there is no such run, is meant to be read.
+    if any(kind.__name__ == "MlflowException" for kind in type(error).__mro__):
+        for pattern, told in _MLFLOW.items():
+            found = re.search(pattern, text)
+            if found:
+                return without_credentials(told.format(tracking=_tracking(), **found.groupdict()))
+        return _in_one_line(text)
+    return None
+
+
+def _in_one_line(text: str) -> str:
+    lines = without_credentials(text).strip().splitlines()
+    return (lines or ["no reason is given"])[0][:_LONGEST]
 
 
 def is_fault_of_disk(error: BaseException) -> bool:
@@ -93,6 +162,14 @@ def obstacle(folder: Path) -> str | None:
     return None
 
 
+def _explain_system(error: OSError) -> str:
+    if isinstance(error, BrokenPipeError):
+        return "whoever was to read this has ended"
+    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror | ssl.SSLError):
+        return f"cannot reach another machine: {_in_one_line(str(error))}; check the network"
+    return _explain_file(error)
+
+
 def _explain_file(error: OSError) -> str:
     # Of a copy that failed, the second is the file that was written.
     name = error.filename2 or error.filename
@@ -105,4 +182,11 @@ def _explain_file(error: OSError) -> str:
 
 
 def _database() -> str:
-    return os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db").removeprefix("sqlite:///")
+    """The beginning of a sentence on the database that is used, or that a server uses."""
+    if _tracking().startswith("http"):
+        return f"the server {_tracking()} cannot use its database"
+    return f"cannot use the MLflow database {_tracking()}"
+
+
+def _tracking() -> str:
+    return shown_address(os.environ.get("MLFLOW_TRACKING_URI", "mlflow.db"))

@@ -1,7 +1,13 @@
 """How values, names and other libraries' words are written for a person."""
 
+import hashlib
+import html
+import re
 from collections.abc import Mapping
 from typing import Any
+
+# What Markdown takes for more than itself; a line inside a word is none of it.
+_MARKDOWN = re.compile(r"[\\`*\[\]|~$]|(?<![^\W_])_|_(?![^\W_])|^[#+=-]")
 
 
 def as_text(value: Any) -> str:
@@ -44,6 +50,45 @@ def printable(name: str) -> str:
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in name
     )
+
+
+def as_markdown(text: str) -> str:
+    r"""Write a name or a sentence so that Markdown, and HTML within it, shows it as it is.
+
+    >>> print(as_markdown("a|b_c <i>.png"))
+    a\|b_c &lt;i&gt;.png
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", html.escape(printable(text), quote=False))
+
+
+def as_file_name(text: str, length: int) -> str:
+    """Make a file's name of a text: letters, digits, dots, underscores and dashes for all else.
+
+    Args:
+        text: anything that is not empty.
+        length: most bytes of the name; the digest of a longer one stands for its end.
+
+    >>> as_file_name("x2 of ~/my photos+samples", 240)
+    'x2-of-my-photos-samples'
+    """
+    name = re.sub(r"[^\w.-]+", "-", text)
+    if len(name.encode()) <= length:
+        return name
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:16]
+    start = name.encode()[: length - len(digest) - 1].decode(errors="ignore")
+    return f"{start}-{digest}"
+
+
+def shortened(text: str, length: int) -> str:
+    """Leave the middle out of a text that has more characters than this.
+
+    >>> shortened("from beginning to end", 9)
+    'from… end'
+    """
+    if len(text) <= length:
+        return text
+    kept = length // 2
+    return f"{text[:kept]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (length - kept - 1) :]}"
 
 
 def first_line(error: BaseException) -> str:

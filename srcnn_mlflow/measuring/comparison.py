@@ -6,6 +6,7 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.measuring.ranking import extreme_count, rank_correlation, shared_extremes
 from srcnn_mlflow.measuring.spectrum import HighFrequencies
@@ -183,7 +184,7 @@ def describe(findings: Findings) -> str:
 def findings_page(findings: Findings) -> str:
     """The findings as Markdown, with every picture they name and what it holds."""
     models = ", ".join(f"{label} at x{scale}" for scale, label in findings.models.items())
-    parts = [*describe(findings).splitlines()]
+    parts = list(map(as_markdown, describe(findings).splitlines()))
     for pair in findings.shared:
         rows = [
             _cells(standing, picture, pair.scales)
@@ -194,7 +195,7 @@ def findings_page(findings: Findings) -> str:
     shares = [picture.high_frequencies.share for picture in findings.pictures]
     levels = [picture.high_frequencies.level for picture in findings.pictures]
     parts.append(
-        f"PSNR in dB by the best model of each scale: {models}. {SPECTRUM} Of all "
+        f"PSNR in dB by the best model of each scale: {as_markdown(models)}. {SPECTRUM} Of all "
         f"{len(shares)} pictures, the median share is {median(shares):.2%} ({min(shares):.2%} to "
         f"{max(shares):.2%}), and the median level {median(levels):.1f} ({min(levels):.1f} to "
         f"{max(levels):.1f})."
@@ -244,7 +245,7 @@ def _signed(value: float | None) -> str:
 def _cells(standing: str, picture: Picture, scales: Sequence[int]) -> dict[str, str]:
     return {
         "Among the": standing,
-        "Picture": picture.name,
+        "Picture": as_markdown(picture.name),
         "High-frequency share": f"{picture.high_frequencies.share:.2%}",
         "High-frequency level": f"{picture.high_frequencies.level:.1f}",
         **{f"PSNR x{scale}": f"{picture.psnr[scale]:.2f}" for scale in scales},

@@ -95,7 +95,7 @@ def make_comparable(
         TooPlainError: bicubic restores it perfectly.
     """
     height, width = original.shape
-    if min(height - height % scale, width - width % scale) < SSIM_WINDOW + 2 * border:
+    if not _is_comparable(width, height, scale, border):
         raise TooSmallError(
             f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
             f"border of {border}"
@@ -170,6 +170,27 @@ def self_ensemble(upscale_luma: UpscaleLuma) -> UpscaleLuma:
     return averaged
 
 
+def check_sizes(photos: Sequence[Photo], scale: int, border: int) -> None:
+    """Make sure that some photograph is large enough to be compared, before any is.
+
+    Raises:
+        DatasetError: none is.
+    """
+    if not any(_is_comparable(photo.width, photo.height, scale, border) for photo in photos):
+        raise _none_comparable([TooSmallError()] * len(photos), scale, border)
+
+
+def _is_comparable(width: int, height: int, scale: int, border: int) -> bool:
+    return min(height - height % scale, width - width % scale) >= SSIM_WINDOW + 2 * border
+
+
+def _none_comparable(refused: Sequence[ImageError], scale: int, border: int) -> DatasetError:
+    return DatasetError(
+        f"none of the {len(refused)} pictures can be compared at scale {scale} with a border of "
+        f"{border}: {_reasons(refused, scale, border)}"
+    )
+
+
 def score_photos(
     photos: Sequence[Photo],
     scale: int,
@@ -192,10 +213,7 @@ def score_photos(
             continue
         yield photo, score
     if len(refused) == len(photos):
-        raise DatasetError(
-            f"none of the {len(photos)} pictures can be compared at scale {scale} with a border of "
-            f"{border}: {_reasons(refused, scale, border)}"
-        )
+        raise _none_comparable(refused, scale, border)
 
 
 def _reasons(refused: Sequence[ImageError], scale: int, border: int) -> str:

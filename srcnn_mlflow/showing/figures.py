@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from srcnn_mlflow.machine.text import shortened
 from srcnn_mlflow.measuring.evaluation import ImageScore
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.showing.exhibits import Exhibit
@@ -51,7 +52,9 @@ def draw_exhibits(exhibits: Sequence[Exhibit], title: str, path: Path) -> None:
     for axis, column in zip(grid[0], COLUMNS, strict=True):
         axis.set_title(column, fontsize=11, pad=8)
     height = figure.get_figheight()
-    figure.suptitle(title, fontsize=13, fontweight="bold", x=0.5, y=1 - 0.12 / height)
+    heading = figure.suptitle(title, fontsize=13, fontweight="bold", x=0.5, y=1 - 0.12 / height)
+    # A dollar sign in a name begins no formula.
+    heading.set_parse_math(False)
     figure.text(0.5, 0.1 / height, FOOTNOTE, ha="center", fontsize=9, color="#555555")
     figure.subplots_adjust(
         left=0.45 / figure.get_figwidth(),
@@ -117,8 +120,8 @@ def _draw_row(axes: Sequence[Axes], exhibit: Exhibit) -> None:
         axis.set_xlabel(caption, fontsize=10, labelpad=4)
         for spine in axis.spines.values():
             spine.set_visible(False)
-    # A dollar sign in a file name begins no formula.
-    axes[0].set_ylabel(_shorten(exhibit.score.image), fontsize=10, labelpad=6, parse_math=False)
+    name = shortened(exhibit.score.image, LONGEST_NAME)
+    axes[0].set_ylabel(name, fontsize=10, labelpad=6, parse_math=False)
 
 
 def _captions(score: ImageScore) -> tuple[str, str]:
@@ -127,11 +130,3 @@ def _captions(score: ImageScore) -> tuple[str, str]:
         f"{score.bicubic_psnr:.2f} dB, SSIM {score.bicubic_ssim:.4f}",
         f"{score.srcnn_psnr:.2f} dB, SSIM {score.srcnn_ssim:.4f}",
     )
-
-
-def _shorten(name: str) -> str:
-    """Leave the middle out of a name that is longer than its row is high."""
-    if len(name) <= LONGEST_NAME:
-        return name
-    kept = LONGEST_NAME // 2
-    return f"{name[:kept]}\N{HORIZONTAL ELLIPSIS}{name[-kept:]}"

@@ -12,10 +12,13 @@ import mlflow
 from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
+from srcnn_mlflow.machine.text import shortened
 from srcnn_mlflow.pictures.datasets import Split
 
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
+# MLflow takes no longer name of a data set.
+LONGEST_DATASET = 500
 
 
 class _PhotoDataset(MlflowDataset):
@@ -25,7 +28,8 @@ class _PhotoDataset(MlflowDataset):
         self._split = split
         folders = sorted({str(photo.path.parent.absolute()) for photo in split.photos})
         source = LocalArtifactDatasetSource(os.path.commonpath(folders))
-        super().__init__(source=source, name=split.dataset, digest=split.digest)
+        name = shortened(split.dataset, LONGEST_DATASET)
+        super().__init__(source=source, name=name, digest=split.digest)
 
     def _compute_digest(self) -> str:
         return self._split.digest

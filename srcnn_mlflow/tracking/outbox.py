@@ -8,21 +8,22 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mlflow
 from filelock import FileLock, Timeout
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from PIL import Image
 
-from srcnn_mlflow.machine.errors import TrackingError, WriteError
-from srcnn_mlflow.machine.faults import reason_of
+from srcnn_mlflow.machine.errors import SrcnnError, TrackingError, WriteError
+from srcnn_mlflow.machine.faults import explain, reason_of
+from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.tracking.reachability import is_away
 from srcnn_mlflow.tracking.runs import log_file
+from srcnn_mlflow.tracking.store import tracking_address
 
 OUTBOX_FOLDER = Path("data") / "outbox"
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ class Outbox:
                 except Exception as error:
                     if not is_away(error):
                         raise self._refused(error) from error
-                    self._reason = first_line(error)
+                    self._reason = _reason(error)
                     raise self._away() from error
                 sent += 1
         return sent
@@ -150,7 +151,7 @@ class Outbox:
                         self._refusal = error
                         self._changed.notify_all()
                     return
-                self._reason, pause = first_line(error), SECONDS_BETWEEN_TRIES
+                self._reason, pause = _reason(error), SECONDS_BETWEEN_TRIES
             with self._changed:
                 if pause:
                     self._failed = self._tries
@@ -179,14 +180,19 @@ class Outbox:
             raise self._refused(self._refusal) from self._refusal
 
     def _refused(self, error: Exception) -> TrackingError:
+        kept = f"it is kept in {self._folder}, and `srcnn-mlflow send` tries again"
+        what = f"what run {self._run_id} has measured"
+        if isinstance(error, SrcnnError):
+            return TrackingError(f"{what} cannot be sent: {error}; {kept}")
+        if isinstance(error, OSError) and server_fault(error) is None:
+            return TrackingError(f"{what} cannot be sent: {_reason(error)}; {kept}")
         return TrackingError(
-            f"{mlflow.get_tracking_uri()} does not take what run {self._run_id} has measured "
-            f"({first_line(error)}); it is kept in {self._folder}"
+            f"{tracking_address()} does not take {what} ({_reason(error)}); {kept}"
         )
 
     def _away(self) -> "TrackingError":
         return TrackingError(
-            f"{mlflow.get_tracking_uri()} does not answer ({self._reason}); "
+            f"{tracking_address()} does not answer ({self._reason}); "
             f"{len(_parcels(self._folder))} epoch(s) of run {self._run_id} are kept in "
             f"{self._folder}, and `srcnn-mlflow send` sends them when it is back"
         )
@@ -197,6 +203,19 @@ def waiting_runs(folder: Path = OUTBOX_FOLDER) -> list[str]:
     if not folder.is_dir():
         return []
     return sorted(path.name for path in folder.iterdir() if path.is_dir() and _parcels(path))
+
+
+def server_of(run_id: str, folder: Path = OUTBOX_FOLDER) -> str | None:
+    """The address of the server that a run's parcels were put up for; None where they do not say.
+
+    It has no credentials, and the same server may have another address by now.
+    """
+    for parcel in _parcels(folder / run_id):
+        # Whatever a parcel lacks is told when it is sent.
+        with suppress(OSError, ValueError):
+            facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+            return str(facts["server"]) if "server" in facts else None
+    return None
 
 
 @contextmanager
@@ -250,6 +269,7 @@ def _write(parcel: Parcel, folder: Path, timestamp: int) -> None:
 
 def _fill(partial: Path, parcel: Parcel, timestamp: int) -> None:
     facts = {
+        "server": tracking_address(),
         "step": parcel.step,
         "timestamp": timestamp,
         "metrics": dict(parcel.metrics),
@@ -274,7 +294,10 @@ def _flush(path: Path) -> None:
 
 def _send(parcel: Path, run_id: str) -> None:
     """Send a parcel, and remove it; sending one twice adds nothing, but for the picture."""
-    facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+    try:
+        facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise TrackingError(f"{parcel} is damaged; remove it to give that epoch up") from error
     client, step, timestamp = MlflowClient(), facts["step"], facts["timestamp"]
     for file in sorted((parcel / _FILES).iterdir()):
         log_file(run_id, file, facts["folder"])
@@ -294,3 +317,9 @@ def _send(parcel: Path, run_id: str) -> None:
     rest = parcel.with_suffix(".partial")
     parcel.replace(rest)
     shutil.rmtree(rest)
+
+
+def _reason(error: Exception) -> str:
+    """Why a parcel was not taken, without what a person can do about it."""
+    fault = server_fault(error)
+    return fault.said if fault else explain(error) or first_line(error)

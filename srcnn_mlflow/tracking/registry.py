@@ -23,11 +23,10 @@ from PIL import Image
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
-from srcnn_mlflow.machine.faults import is_fault_of_disk
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
-from srcnn_mlflow.tracking.reachability import is_away
+from srcnn_mlflow.tracking.fetching import fetch
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
@@ -198,7 +197,7 @@ def find_model(reference: str, scale: int) -> FoundModel:
     else:
         folder = given_source(reference)
         uri = str(folder) if folder.is_dir() else reference
-        return FoundModel(reference, None, _fetch(uri))
+        return FoundModel(reference, None, fetch(uri))
     if number is None and reference == PREVIOUS_CHAMPION:
         raise ModelError(f"{name} has had no earlier champion, so there is none to return to")
     if number is None:
@@ -207,7 +206,7 @@ def find_model(reference: str, scale: int) -> FoundModel:
             f"train one with scale={scale} first, or give shipped"
         )
     uri = f"models:/{name}/{number}"
-    return FoundModel(uri, number, _fetch(uri))
+    return FoundModel(uri, number, fetch(uri))
 
 
 def _shipped_model(scale: int) -> FoundModel:
@@ -251,23 +250,6 @@ def _newest_version(scale: int) -> int | None:
         f"name = '{model_name(scale)}'"
     )
     return max((int(version.version) for version in versions), default=None)
-
-
-def _fetch(uri: str) -> Path:
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
-    except (MlflowException, OSError) as error:
-        if is_fault_of_disk(error) or is_away(error):
-            raise
-        raise DamagedModelError(
-            f"there is no model {uri} ({error}); give newest, challenger, champion, a version "
-            "number, or a URI such as models:/srcnn-x2/1"
-        ) from error
-    if not (folder / "MLmodel").is_file():
-        raise DamagedModelError(
-            f"{uri} is not an MLflow model; give models:/NAME@ALIAS or a run's model"
-        )
-    return folder
 
 
 def _input_example() -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """Runs that were begun before: found, looked into, and marked from outside."""
 
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow.machine.errors import TrackingError
-from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.faults import explain, is_fault_of_disk
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import first_line, is_number
 
@@ -43,10 +43,12 @@ def download(run_id: str, artifact_path: str, destination: Path) -> Path:
 
 @contextmanager
 def _told() -> Iterator[None]:
-    """Turn what MLflow raises into one line."""
+    """Turn what MLflow raises, or `requests` beneath it, into one line."""
     try:
         yield
-    except MlflowException as error:
+    except (MlflowException, OSError) as error:
+        if is_fault_of_disk(error):
+            raise
         raise TrackingError(explain(error) or first_line(error)) from error
 
 
@@ -56,10 +58,21 @@ def running_runs() -> list[Run]:
 
 
 def find_run(run_id: str | None) -> Run | None:
-    """A run of the present tracking store; None where it has no such run, or none is asked for."""
-    with suppress(MlflowException):
-        return None if run_id is None else mlflow.get_run(run_id)
-    return None
+    """A run of the present tracking store; None where it has no such run, or none is asked for.
+
+    Raises:
+        TrackingError: the tracking store cannot be asked.
+    """
+    if run_id is None:
+        return None
+    with _told():
+        try:
+            return mlflow.get_run(run_id)
+        except MlflowException as error:
+            # What is no id at all is called an invalid parameter.
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
 
 
 def get_run(run_id: str) -> Run:
@@ -84,10 +97,15 @@ def artifact_names(run_id: str, artifact_path: str) -> set[str]:
 
 
 def mark_tidied(run_id: str, reason: str) -> None:
-    """End a run as FAILED whose process has ended without a word."""
+    """End a run as FAILED whose process has ended without a word.
+
+    Raises:
+        TrackingError: the tracking store does not take it.
+    """
     client = MlflowClient()
-    client.set_tag(run_id, TIDIED, reason)
-    client.set_terminated(run_id, "FAILED")
+    with _told():
+        client.set_tag(run_id, TIDIED, reason)
+        client.set_terminated(run_id, "FAILED")
 
 
 def mark_failed(run_id: str, reason: str) -> None:

@@ -1,28 +1,30 @@
 """Runs in MLflow: start one, join one, or go on in one."""
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-from sqlalchemy.engine import URL, make_url
 
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.git import git_commit
-from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import as_text
 from srcnn_mlflow.tracking.run_search import FAILURE, SEQUENCE, TIDIED, next_in_sequence
+from srcnn_mlflow.tracking.store import check_store
+
+Checked = TypeVar("Checked")
 
 
 @contextmanager
@@ -44,7 +46,53 @@ def track(
         name: what the run is called in the UI.
         system_metrics: log what the machine is doing every ten seconds.
     """
-    _create_store()
+    if mlflow.active_run() is None:
+        check_store()
+    with _tracked(entry_point, scale, parameters, name, system_metrics) as run:
+        yield run
+
+
+@contextmanager
+def track_after(
+    check: Callable[[], Checked],
+    entry_point: str,
+    scale: int | None,
+    parameters: Mapping[str, Any],
+    name: str,
+    system_metrics: bool = False,
+) -> Iterator[Checked]:
+    """As `track`, for a command that may be refused: it has no run before it was looked at.
+
+    Where `mlflow run` has opened a run, that one is told why it is refused.
+
+    Args:
+        check: looks at what the command was given; what it gives is given to the block.
+        entry_point: as for `track`, and so are those that follow.
+        scale: see there.
+        parameters: see there.
+        name: see there.
+        system_metrics: see there.
+    """
+    if mlflow.active_run() is None:
+        check_store()
+    about = (entry_point, scale, parameters, name, system_metrics)
+    if mlflow.active_run() is None and MLFLOW_RUN_ID.defined:
+        with _tracked(*about):
+            yield check()
+    else:
+        checked = check()
+        with _tracked(*about):
+            yield checked
+
+
+@contextmanager
+def _tracked(
+    entry_point: str,
+    scale: int | None,
+    parameters: Mapping[str, Any],
+    name: str,
+    system_metrics: bool,
+) -> Iterator[Run]:
     place = next_in_sequence()
     with _run(log_system_metrics=system_metrics) as run:
         mlflow.set_tags(
@@ -106,32 +154,6 @@ def _in_words(error: BaseException) -> str:
         return "interrupted"
     told = str(error) if isinstance(error, SrcnnError) else explain(error)
     return told or f"{type(error).__name__}: {error}"
-
-
-def _create_store() -> None:
-    """Let one process at a time create the tables of a local store, which MLflow does not.
-
-    MLflow cannot go on with a database whose creation has broken off, so it has its name only
-    when it is complete.
-    """
-    uri = mlflow.get_tracking_uri()
-    if not uri.startswith("sqlite:///"):
-        return
-    path = Path(make_url(uri).database or "")
-    if path.exists():
-        # MLflow tries for more than a minute to open one that cannot be opened.
-        path.open("r+b").close()
-        return
-    with one_at_a_time(path.with_name(f"{path.name}.lock"), f"creates {path}"):
-        if not path.exists():
-            with atomic_write(path) as partial:
-                partial_uri = URL.create("sqlite", database=str(partial))
-                MlflowClient(partial_uri.render_as_string()).search_experiments(max_results=1)
-
-
-def tracking_address() -> str:
-    """Of the tracking store that is used."""
-    return str(mlflow.get_tracking_uri())
 
 
 def log_file(run_id: str, file: Path, artifact_path: str) -> None:

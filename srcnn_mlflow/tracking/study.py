@@ -1,5 +1,6 @@
 """A study in Optuna: where it is kept, who runs which trial, and what to try next."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -17,10 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import SweepError
+from srcnn_mlflow.machine.faults import missing_package
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.messages import undisturbed_logging
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import differences, first_line
+from srcnn_mlflow.tracking.store import connect_arguments
 from srcnn_mlflow.training.search_space import recipe, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -95,6 +98,11 @@ class Place:
         try:
             yield
         except (SQLAlchemyError, OptunaError, ImportError) as error:
+            if isinstance(error, ImportError):
+                lacking = missing_package(_innermost(error))
+                if lacking is None:
+                    raise
+                raise SweepError(f"study {self.name} in {self}: {lacking}") from None
             reason = first_line(error.__cause__ or error)
             for secret in self._secrets():
                 reason = reason.replace(secret, "***")
@@ -110,9 +118,16 @@ class Place:
 
     def connect(self) -> RDBStorage:
         """Open the database, and create its tables where it has none; to be done under `lock`."""
-        arguments = {"connect_args": {"timeout": SQLITE_PATIENCE}} if self.is_sqlite else None
+        connect = {"timeout": SQLITE_PATIENCE} if self.is_sqlite else connect_arguments(self.url)
         with undisturbed_logging():
-            return RDBStorage(self.url.render_as_string(hide_password=False), arguments)
+            address = self.url.render_as_string(hide_password=False)
+            return RDBStorage(address, {"connect_args": connect})
+
+
+def _innermost(error: ImportError) -> ImportError:
+    """Optuna's error of a missing driver is made of Python's, which has the name of the module."""
+    cause = error.__cause__ or error.__context__
+    return cause if isinstance(cause, ImportError) else error
 
 
 class SharedStudy:
@@ -231,11 +246,10 @@ class SharedStudy:
                 who = f"process {process.number} on {process.host}"
             line = f"trial {trial.number} is still run by {who}"
             if process is None or not process.is_alive_here():
-                line += (
-                    f"; if that is lost, optuna tell --storage {self._place} --study-name "
-                    f"{self._place.name} --trial-number {trial.number} --state fail lets the next "
-                    "sweep replace it"
-                )
+                named = ("--storage", str(self._place), "--study-name", self._place.name)
+                number = ("--trial-number", str(trial.number))
+                tell = shlex.join(["optuna", "tell", *named, *number, "--state", "fail"])
+                line += f"; if that is lost, {tell} lets the next sweep replace it"
             lines.append(line)
         return lines
 

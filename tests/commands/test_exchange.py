@@ -40,7 +40,7 @@ def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
     model = foreign()
     torch.save(model.state_dict(), tmp_path / "weights.pth")
     result = import_weights(tmp_path / "weights.pth", 2, str(photo_folder), "test")
-    assert "registered srcnn-x2 version 1" in said[0]
+    assert "registered srcnn-x2 version 1" in said[1]
 
     def by_torch(small: Plane) -> Plane:
         bicubic = torch.from_numpy(upscale(small, 2))[None, None] / 255

@@ -17,6 +17,7 @@ from srcnn_mlflow.commands.train_epochs import is_shown
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import find_interrupted
 from srcnn_mlflow.machine.errors import DatasetError, TrainingError
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.settings import TrainingSettings
@@ -101,7 +102,7 @@ def test_a_training_can_be_watched_and_says_what_it_was(request_on: TrainRequest
     assert shown == {1, 2}
     text = mlflow.get_run(trained.run_id).data.tags["mlflow.note.content"]
     assert text.startswith("**srcnn-x2 version 1**: SRCNN 9-1-5 for x2, trained on ")
-    assert f"from 4 pictures of `{request_on.dataset}` for 2 epochs with muon" in text
+    assert f"from 4 pictures of {as_markdown(request_on.dataset)} for 2 epochs with muon" in text
     assert f"**{trained.validation.srcnn_psnr:.2f} dB**" in text
 
 

@@ -347,17 +347,16 @@ def test_served(kind: Kind, post: Post, model: ChosenModel) -> None:
 
 
 GOOD_ROW = as_text(encoded(PHOTO))
-URL = f"data:image/png;base64,{GOOD_ROW}"
 NOT_BASE64 = "image 0 is not base64 text of a picture file"
 # What a client may send by mistake: the rows, and the model's own sentence.
 ROWS: dict[str, tuple[list[Any], str]] = {
     "bad base64": (["%%%"], NOT_BASE64),
-    "words": (["hello world"], NOT_BASE64),
+    "words": (["hello, world"], NOT_BASE64),
     "other letters": (["图片"], NOT_BASE64),
-    "base64 without its padding": ([GOOD_ROW.rstrip("=")[:-1]], NOT_BASE64),
-    "base64 for addresses": (["-_-_"], NOT_BASE64),
+    "base64 that is cut short": ([GOOD_ROW.rstrip("=")[:101]], NOT_BASE64),
+    "base64 for addresses": (["-_-_"], "image 0 cannot be used: the image is not a PNG"),
     "empty string": ([""], "image 0 cannot be used: the image is empty"),
-    "data URL": ([URL], "image 0 is a data URL; send only what follows its comma"),
+    "data URL of text": (["data:,hello"], "image 0 cannot be used: the image is not a PNG"),
     "huge base64": (["A" * 28_000_000], "image 0 has 21.0 MB, and 20 are allowed"),
     "null": ([None], NOT_BASE64),
     "number": ([3.5], NOT_BASE64),
@@ -366,7 +365,7 @@ ROWS: dict[str, tuple[list[Any], str]] = {
     "object": ([{"image": GOOD_ROW}], NOT_BASE64),
     "NaN": ([float("nan")], NOT_BASE64),
     "the second bad": ([GOOD_ROW, "%"], "image 1 is not base64"),
-    "too many rows": ([GOOD_ROW] * 17, "may hold 16 images, and this one has 17"),
+    "too many rows": ([GOOD_ROW] * 17, "a request may hold 16 images, and this one has 17"),
 }
 
 
@@ -384,11 +383,9 @@ def test_rows_served(name: str, post: Post) -> None:
     status, answer = post(body_of(*([row] for row in rows)), JSON)
     assert status == 400
     message = json.loads(answer)["message"]
-    assert re.search(reason, message)
-    assert len(message) < 2000  # MLflow shows the rows first, shortened
+    assert re.match(reason, message)
 
 
-# What MLflow itself makes of the rest is a 4xx, and the server lives on.
 BODIES: dict[str, tuple[bytes, str | None]] = {
     "other column": (body_of(GOOD_ROW, columns=("picture",)), JSON),
     "two columns of one name": (
@@ -408,6 +405,10 @@ BODIES: dict[str, tuple[bytes, str | None]] = {
     "text": (b"hello", "text/plain"),
     "a broken table": (b"image\n%%%", "text/csv"),
     "another encoding": (body_of(GOOD_ROW), "application/json; charset=utf-16"),
+    "no content type": (body_of(GOOD_ROW), None),
+    "deep JSON": (b"[" * 100_000, JSON),
+    "deep JSON that is closed": (b"[" * 100_000 + b"]" * 100_000, JSON),
+    "a broken Parquet file": (b"PAR1", "application/vnd.apache.parquet"),
 }
 
 
@@ -419,24 +420,9 @@ def assert_alive(post: Post) -> None:
 @pytest.mark.parametrize("name", BODIES)
 def test_bodies_served(name: str, post: Post) -> None:
     status, answer = post(*BODIES[name])
-    assert 400 <= status < 500, answer
-    assert "Traceback" not in answer
-    assert_alive(post)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type"),
-    [
-        (body_of(GOOD_ROW), None),
-        (b"[" * 100_000, JSON),
-        (b"[" * 100_000 + b"]" * 100_000, JSON),
-        (b"PAR1", "application/vnd.apache.parquet"),
-    ],
-    ids=["no content type", "deep JSON", "deep JSON that is closed", "a broken Parquet file"],
-)
-def test_bodies_that_mlflow_fails_on(body: bytes, content_type: str | None, post: Post) -> None:
-    status, _ = post(body, content_type)
-    assert status >= 400
+    assert status in (400, 415), answer
+    assert re.search(r"send \{|image 0 is not base64", answer)
+    assert len(answer) <= 1024
     assert_alive(post)
 
 

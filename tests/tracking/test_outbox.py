@@ -136,7 +136,10 @@ def test_what_the_server_refuses_is_kept_and_said(tmp_path: Path) -> None:
 
 
 class Gate(BaseHTTPRequestHandler):
-    """Passes requests on to a server, or answers 500, or nothing at all."""
+    """Passes requests on to a server, or answers 500, or nothing at all.
+
+    Where its mode is a status, it gives that for artifacts alone.
+    """
 
     server_address_behind: ClassVar[str]
     mode: ClassVar[str]
@@ -152,6 +155,10 @@ class Gate(BaseHTTPRequestHandler):
             return
         if self.mode == "broken":
             self.send_error(500, "out of order")
+            return
+        if self.mode.isdigit() and "artifacts" in self.path:
+            # A proxy has a page of its own for everything.
+            self.send_error(int(self.mode))
             return
         headers = {"Content-Type": self.headers.get("Content-Type") or "application/json"}
         request = urllib.request.Request(
@@ -321,3 +328,25 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
             files = {file.path for file in MlflowClient().list_artifacts(run_id, "checkpoint")}
             assert len(files) == 3
         assert "nothing waits to be sent" in run_here("send", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        (413, r"does not take .* \(answers 413 \(Request Entity Too Large\)\); it is kept in"),
+        (401, r"does not take .* \(answers 401 \(Unauthorized\)\); it is kept in"),
+        (502, r"does not answer \(answers 502 \(Bad Gateway\)\); 1 epoch\(s\) of run"),
+    ],
+)
+def test_a_proxy_that_refuses_a_file_is_told_without_its_page(
+    status: int, told: str, address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = Outbox(MlflowClient().create_run("0").info.run_id)
+    outbox.put(parcel(1, tmp_path))
+    monkeypatch.setattr(Gate, "mode", str(status))
+    with pytest.raises(TrackingError, match=f"^{address} {told}") as error:
+        outbox.send()
+    assert "<" not in str(error.value)
+    assert "\n" not in str(error.value)
+    monkeypatch.setattr(Gate, "mode", "open")
+    assert outbox.send() == 1

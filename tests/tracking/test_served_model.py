@@ -4,10 +4,13 @@ import base64
 import io
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 from PIL import Image
 
@@ -15,7 +18,7 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.decoding import open_image
-from srcnn_mlflow.tracking.served_model import Limits, ServedUpscaler
+from srcnn_mlflow.tracking.served_model import Limits, ServedUpscaler, _file_of
 from tests.conftest import textured_pixels
 
 NETWORK = shipped_network(2)
@@ -92,6 +95,47 @@ def test_base64_with_line_breaks_is_read() -> None:
     assert predict(model, broken) == predict(model, text)
 
 
+# A file whose base64 has all that may be written in several ways: `+`, `/` and padding.
+SPECIAL = next(
+    text
+    for text in (encode(PICTURE.crop((0, 0, 9, width))) for width in range(1, 30))
+    if "+" in text and "/" in text and text.endswith("=")
+)
+URL_SAFE = SPECIAL.replace("+", "-").replace("/", "_")
+
+WRITTEN = {
+    "data URL": f"data:image/png;base64,{SPECIAL}",
+    "in capitals": f"DATA:image/PNG;BASE64,{SPECIAL}",
+    "with a capital": f"Data:image/png;Base64,{SPECIAL}",
+    "with leading blanks": f" \n\tdata:image/png;base64,{SPECIAL}\n",
+    "with blanks after its comma": f"data:image/png;base64, {SPECIAL}",
+    "without a type": f"data:;base64,{SPECIAL}",
+    "with parameters": f"data:image/png;name=a.png;charset=utf-8;base64,{SPECIAL}",
+    "base64 that is percent-encoded": f"data:image/png;base64,{quote(SPECIAL, safe='')}",
+    "percent-encoded": f"data:image/png,{quote(base64.b64decode(SPECIAL))}",
+    "URL-safe in a data URL": f"data:image/png;base64,{URL_SAFE}",
+    "URL-safe": URL_SAFE,
+    "without padding": SPECIAL.rstrip("="),
+    "URL-safe without padding": URL_SAFE.rstrip("="),
+    "leading blanks": f"  {SPECIAL}",
+}
+
+
+@pytest.mark.parametrize("how", WRITTEN)
+def test_every_way_to_write_a_file_as_text_is_read(how: str) -> None:
+    model = load()
+    assert predict(model, WRITTEN[how]) == predict(model, SPECIAL)
+
+
+@given(st.binary(max_size=40), st.sampled_from([b"+/", b"-_"]), st.booleans())
+def test_base64_of_either_alphabet_is_read_to_the_byte(
+    file: bytes, alphabet: bytes, padded: bool
+) -> None:
+    text = base64.b64encode(file, alphabet).decode()
+    assert _file_of(text if padded else text.rstrip("=")) == file
+    assert _file_of(f"data:;base64,{text}") == file
+
+
 BAD: dict[str, tuple[Any, str]] = {
     "nothing": ("", "cannot be used: the image is not a PNG"),
     "words": ("hello world!", "image 0 is not base64 text of a picture file"),
@@ -100,6 +144,14 @@ BAD: dict[str, tuple[Any, str]] = {
     "null": (None, "is not base64 text"),
     "a list": ([1, 2], "is not base64 text"),
     "a truncated picture": (encode(PICTURE)[:400], "image 0 cannot be used"),
+    "too much padding": (f"{SPECIAL.rstrip('=')}====", "is not base64 text"),
+    "padding in the middle": (f"{SPECIAL[:6]}={SPECIAL[6:]}", "is not base64 text"),
+    "one letter too few": (SPECIAL.rstrip("=")[:5], "is not base64 text"),
+    "a data URL without a comma": ("data:image/png;base64", "is not base64 text"),
+    "a data URL of nothing": ("data:,", "the image is not a PNG"),
+    "a data URL that is not ASCII": ("data:;base64,bild\u00e9", "is not base64 text"),
+    "a data URL of text": ("data:text/plain;base64,aGVsbG8=", "the image is not a PNG"),
+    "an address": ("https://example.org/a.png", "is not base64 text"),
     "not ASCII": ("bild\u00e9", "is not base64 text"),
     "a float picture": (encode(PICTURE.convert("F"), "TIFF"), "holds floating point numbers"),
     "an icon": (encode(PICTURE, "ICO"), "the image is not a PNG"),

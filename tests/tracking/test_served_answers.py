@@ -1,0 +1,179 @@
+"""What a real server answers to requests that it refuses, in every format that MLflow knows."""
+
+import json
+import os
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+import pytest
+
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking import registry
+from tests.conftest import BIN, http_server, put_store
+from tests.tracking.test_served_model import PICTURE, encode
+
+pytestmark = pytest.mark.slow
+
+JSON, CSV = "application/json", "text/csv"
+PARQUET = "application/vnd.apache.parquet"
+GOOD = encode(PICTURE)
+# Long enough to be noticed in any answer, and of letters that nothing else has so many of.
+LONG = "Q" * 300_000
+
+Post = Callable[[bytes, str | None], tuple[int, str]]
+
+
+@pytest.fixture(scope="module")
+def post(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Post]:
+    """Sends a body to a server of the model; gives the status and the answer."""
+    folder = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
+        with mlflow.start_run():
+            registry.register(2, shipped_network(2), {}, alias="champion")
+        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
+    with http_server(
+        BIN / "mlflow", *command, "-p", "PORT", cwd=folder, environment=environment
+    ) as address:
+
+        def send(body: bytes, content_type: str | None) -> tuple[int, str]:
+            headers = {} if content_type is None else {"Content-Type": content_type}
+            request = urllib.request.Request(f"{address}/invocations", body, headers)
+            try:
+                with urllib.request.urlopen(request, timeout=60) as answer:
+                    return answer.status, answer.read().decode()
+            except urllib.error.HTTPError as error:
+                return error.code, error.read().decode()
+
+        yield send
+
+
+def formats(column: str, cell: Any) -> dict[str, tuple[bytes, str]]:
+    """One picture in every format."""
+    table = {"columns": [column], "data": [[cell]]}
+    bodies: dict[str, Any] = {
+        "split": {"dataframe_split": table},
+        "records": {"dataframe_records": [{column: cell}]},
+        "instances": {"instances": [{column: cell}]},
+        "inputs": {"inputs": {column: [cell]}},
+        "inputs, one": {"inputs": {column: cell}},
+    }
+    if column == "image":
+        bodies |= {"plain instances": {"instances": [cell]}, "plain inputs": {"inputs": [cell]}}
+    encoded = {name: (json.dumps(body).encode(), JSON) for name, body in bodies.items()}
+    return {**encoded, "csv": (f"{column}\n{cell}\n".encode(), CSV)}
+
+
+@pytest.mark.parametrize("how", formats("image", GOOD))
+def test_a_good_picture_is_served_in_every_format(how: str, post: Post) -> None:
+    status, answer = post(*formats("image", GOOD)[how])
+    assert status == 200, answer
+    (prediction,) = json.loads(answer)["predictions"]
+    assert (prediction["width"], prediction["height"]) == (80, 60)
+
+
+NO_PICTURE = formats("image", LONG)
+WRONG_NAME = formats("picture", LONG)
+LONG_NAME = formats(LONG, GOOD)
+UNREADABLE: dict[str, tuple[bytes, str]] = {
+    "broken JSON": (f'{{"inputs": ["{LONG}'.encode(), JSON),
+    "JSON that is not UTF-8": (b'{"inputs": ["\xff' + LONG.encode(), JSON),
+    "a list": (json.dumps([LONG]).encode(), JSON),
+    "a string": (json.dumps(LONG).encode(), JSON),
+    "two formats": (json.dumps({"inputs": [LONG], "instances": [LONG]}).encode(), JSON),
+    "an unknown format": (json.dumps({LONG: []}).encode(), JSON),
+    "an unknown key": (json.dumps({"dataframe_split": {"data": [], LONG: 1}}).encode(), JSON),
+    "rows of unequal length": (json.dumps({"inputs": {"image": [[LONG], [1, 2]]}}).encode(), JSON),
+    "a chat": (json.dumps({"messages": [{"content": LONG}]}).encode(), JSON),
+    "a broken table": (f'image\n"{LONG}'.encode(), CSV),
+    "a table of uneven lines": (f"image\n{LONG}\na,b,c\n".encode(), CSV),
+    "a table that is not UTF-8": (b"image\n\xff" + LONG.encode(), CSV),
+    "a broken Parquet file": (f"PAR1{LONG}PAR1".encode(), PARQUET),
+    "an unknown type": (LONG.encode(), f"text/plain; {'Q' * 20_000}"),
+}
+REFUSED = {
+    **{f"{how}, no picture": body for how, body in NO_PICTURE.items()},
+    **{f"{how}, wrong name": body for how, body in WRONG_NAME.items()},
+    **{f"{how}, long name": body for how, body in LONG_NAME.items()},
+    **UNREADABLE,
+}
+
+
+@pytest.mark.parametrize("kind", REFUSED)
+def test_no_answer_repeats_its_input(kind: str, post: Post) -> None:
+    status, answer = post(*REFUSED[kind])
+    assert status in (400, 415), answer
+    assert len(answer) <= 1024
+    assert "QQQQ" not in answer
+    assert "Traceback" not in answer
+    if kind in UNREADABLE or "name" in kind:
+        assert "send {" in answer
+    else:
+        assert "image 0 cannot be used" in answer
+
+
+def test_names_in_an_answer_are_few_and_short_in_any_script(post: Post) -> None:
+    names = [f"{chr(0x1F600 + number) * 16}" for number in range(50)]
+    status, answer = post(
+        json.dumps({"dataframe_split": {"columns": names, "data": [[1] * 50]}}).encode(), JSON
+    )
+    assert status == 400
+    assert "47 more" in answer
+    assert len(answer) <= 1024
+
+
+@pytest.mark.parametrize("body", [b'{"inputs": [3', b'{"inputs": [3]} 4'])
+def test_where_json_is_broken_is_said(body: bytes, post: Post) -> None:
+    status, answer = post(body, JSON)
+    assert status == 400
+    assert "line 1 column 1" in json.loads(answer)["message"]
+
+
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"scale": 4}, "the model takes no params, and the request has 'scale'; leave them out"),
+        ({"a": 1, "b": 2}, "has 'a', 'b'; leave"),
+        ({LONG: 1}, "has one of 300000 characters; leave"),
+        ([4], "has some; leave"),
+        (4, "has some; leave"),
+        ("scale", "has some; leave"),
+    ],
+)
+def test_params_that_the_model_does_not_know_are_refused(
+    params: Any, named: str, post: Post
+) -> None:
+    for body, content_type in formats("image", GOOD).values():
+        if content_type == JSON:
+            status, answer = post(json.dumps({**json.loads(body), "params": params}).encode(), JSON)
+            assert status == 400
+            assert named in json.loads(answer)["message"]
+            assert len(answer) <= 1024
+
+
+@pytest.mark.parametrize("params", [{}, None])
+def test_no_params_are_no_reason_to_refuse(params: Any, post: Post) -> None:
+    table = {"columns": ["image"], "data": [[GOOD]]}
+    assert post(json.dumps({"dataframe_split": table, "params": params}).encode(), JSON)[0] == 200
+
+
+def test_a_process_that_is_no_server_keeps_mlflow_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    from mlflow.pyfunc import scoring_server
+
+    before = scoring_server.invocations
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    with mlflow.start_run():
+        registry.register(2, shipped_network(2), {})
+    model = mlflow.pyfunc.load_model("models:/srcnn-x2/1")
+    (prediction,) = model.predict(pd.DataFrame({"image": [GOOD]}))
+    assert prediction["width"] == 80
+    assert scoring_server.invocations is before
