@@ -80,6 +80,18 @@ def test_the_border_is_left_out() -> None:
     assert psnr(plane, framed) < 20
 
 
+def test_unless_it_is_told_otherwise_every_pixel_counts() -> None:
+    plane = np.full((20, 30), 90, np.uint8)
+    other = plane.copy()
+    other[0, 7] = 150
+    assert mse(plane, other) == 60**2 / 600
+    assert bias(plane, other) == 60 / 600
+    assert psnr(plane, other) == pytest.approx(10 * math.log10(255**2 / 6))
+    assert ssim(plane, other) == ssim(plane, other, 0) < 1
+    assert compare(plane, other).ssim == ssim(plane, other)
+    assert compare(plane, other).tiles.squared_error.sum() == 3600
+
+
 @given(planes, st.integers(0, 2**32 - 1), st.integers(0, 3))
 def test_bias_is_the_difference_of_the_means(plane: np.ndarray, seed: int, border: int) -> None:
     other = np.random.default_rng(seed).integers(0, 256, plane.shape, dtype=np.uint8)
