@@ -104,8 +104,8 @@ def _is_whole(prepared: Prepared, settings: StoreSettings) -> bool:
 def _make(prepared: Prepared, settings: StoreSettings, read_luma: ReadLuma) -> None:
     path, splits = prepared.path, (prepared.train, prepared.valid)
     plan = {split.name: SplitPlan(split.photos, settings) for split in splits}
-    _name_small(prepared.train.photos, settings.patch_size, "a patch")
-    _name_small(prepared.valid.photos, settings.scale, "the scale")
+    _name_small(prepared.train.photos, settings.scale, settings.patch_size, "a patch")
+    _name_small(prepared.valid.photos, settings.scale, settings.scale, "the scale")
     size = check_plan(plan, settings, prepared.train.dataset, path.parent)
     seconds, memory = estimate_effort(plan, settings.scale, read_luma)
     logger.info(
@@ -121,10 +121,14 @@ def _make(prepared: Prepared, settings: StoreSettings, read_luma: ReadLuma) -> N
     _write(path, plan, size, provenance(settings, splits), settings, read_luma)
 
 
-def _name_small(photos: Sequence[Photo], least: int, what: str) -> None:
+def _name_small(photos: Sequence[Photo], scale: int, least: int, what: str) -> None:
+    """Name what is smaller than something when it is cropped to multiples of the scale."""
     for photo in photos:
-        if min(photo.width, photo.height) < least:
+        shorter = min(photo.width, photo.height)
+        if shorter - shorter % scale < least:
             size = f"{photo.width}x{photo.height}"
+            if shorter >= least:
+                size += f", cropped to multiples of {scale},"
             logger.warning("left out: %s: %s is smaller than %s, %d", photo.name, size, what, least)
 
 

@@ -343,6 +343,24 @@ def test_a_picture_exactly_as_small_as_the_scale_is_kept(
     assert left_out == ["valid2.png"]
 
 
+def test_a_picture_that_cropping_leaves_without_a_patch_is_named(
+    tmp_path: Path, said: list[str]
+) -> None:
+    for split, sides in (("train", (60, 33, 34, 20)), ("valid", (50,))):
+        (tmp_path / split).mkdir()
+        for side in sides:
+            pixels = textured_pixels(side, side, side)
+            Image.fromarray(pixels).save(tmp_path / split / f"{side}.png")
+    store = open_store(
+        prepare(load_dataset(str(tmp_path)), StoreSettings(2, 33, 14), tmp_path).path
+    )
+    assert set(store.patches[:, 0].tolist()) == {2, 3}
+    assert [line for line in said if line.startswith("left out")] == [
+        "left out: 20.png: 20x20 is smaller than a patch, 33",
+        "left out: 33.png: 33x33, cropped to multiples of 2, is smaller than a patch, 33",
+    ]
+
+
 def test_validation_pictures_smaller_than_the_scale_are_told_with_it(tmp_path: Path) -> None:
     for split, side in (("train", 60), ("valid", 3)):
         (tmp_path / split).mkdir()
