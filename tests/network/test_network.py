@@ -182,6 +182,28 @@ def test_the_luma_of_a_colour_picture_is_what_the_network_says() -> None:
     assert np.abs(luma(model.upscale_image(image)).astype(int) - expected)[inside].max() <= 2
 
 
+def brightening(levels: float) -> Upscaler:
+    """Bicubic, and so many grey levels of luma lighter."""
+    network = Architecture()
+    weights = {key: np.zeros_like(value) for key, value in random_weights(network).items()}
+    weights["conv3.bias"][:] = levels / 255
+    return Upscaler(build_onnx(weights, network, 2))
+
+
+def test_a_step_of_luma_is_more_of_each_colour() -> None:
+    # Luma goes from 16 to 235 where colours go from 0 to 255.
+    image = Image.new("RGB", (8, 9), (20, 60, 100))
+    enlarged = np.asarray(brightening(100).upscale_image(image))
+    assert set(map(tuple, enlarged.reshape(-1, 3).tolist())) == {(136, 176, 216)}
+
+
+def test_a_sharpened_plane_stays_within_its_range() -> None:
+    plane = np.full((5, 6), 200, np.float32)
+    assert brightening(55.75).sharpen(plane).max() == 255
+    assert brightening(-300).sharpen(plane).min() == 0
+    assert brightening(10).sharpen(plane) == pytest.approx(210, abs=1e-3)
+
+
 def test_the_scale_is_read_from_the_file(tmp_path: Path) -> None:
     network = Architecture("9-1-5")
     save_onnx(tmp_path / "model.onnx", random_weights(network), network, 3)

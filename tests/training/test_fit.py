@@ -512,3 +512,21 @@ def test_the_rate_is_that_of_its_formula(total: int) -> None:
         cosine = 0.01 + 0.99 * 0.5 * (1 + np.cos(np.pi * step / total))
         warm = min(1.0, (step + 1) / (0.02 * total))
         assert learning_rate(settings, step, total) == pytest.approx(0.5 * warm * cosine)
+
+
+@pytest.mark.parametrize(("minutes", "steps"), [(None, 11), (5.0, 31)])
+def test_a_step_is_timed_after_the_first_five_and_for_as_long_as_it_matters(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, minutes: float | None, steps: int
+) -> None:
+    clock, taken = [100.0], [0]
+
+    def step(*_: object) -> torch.Tensor:
+        taken[0] += 1
+        clock[0] += 2.0 if taken[0] <= 5 else 0.06
+        return torch.tensor(0.1)
+
+    monkeypatch.setattr(Learner, "step", step)
+    monkeypatch.setattr("srcnn_mlflow.training.plan.time.perf_counter", lambda: clock[0])
+    plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), validation=0.0)
+    assert plan.step_seconds == pytest.approx(0.06)
+    assert taken[0] == steps
