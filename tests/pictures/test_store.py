@@ -18,7 +18,7 @@ from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_b
 from srcnn_mlflow.pictures.photos import Photo, load_luma
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
-from srcnn_mlflow.pictures.store_plan import SplitPlan, check_plan, patch_corners
+from srcnn_mlflow.pictures.store_plan import SplitPlan, check_plan, estimate_effort, patch_corners
 from srcnn_mlflow.pictures.store_writer import prepare
 from tests.conftest import ROOT, largest_file, textured_pixels
 
@@ -317,6 +317,30 @@ def test_a_byte_too_few_on_the_disk_is_one_too_few(
     told = r"preparing data set photos needs .* under .*, and .* are free; make room, or use fewer"
     with pytest.raises(StoreError, match=told):
         check_plan(plan, settings, "photos", tmp_path)
+
+
+def test_the_effort_is_that_of_one_picture_times_all_pixels(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = {
+        name: SplitPlan(dataset.photos(name), StoreSettings(2, 33, 14))
+        for name in ("train", "valid")
+    }
+    first = plan["train"].photos[0]
+    clock = [50.0]
+
+    def read(photo: Photo) -> Plane:
+        clock[0] += 3.0 if photo is first else 1000.0
+        return load_luma(photo)
+
+    where = "srcnn_mlflow.pictures.store_plan"
+    monkeypatch.setattr(f"{where}.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr(f"{where}.available_cores", lambda: 2)
+    seconds, memory = estimate_effort(plan, 2, read)
+    sizes = [height * width for split in plan.values() for height, width in split.shapes.tolist()]
+    assert seconds == pytest.approx(3.0 * sum(sizes) / (first.width * first.height) / 2)
+    # 24 bytes a pixel, of two pictures for each core.
+    assert memory == 24 * max(sizes) * 2 * 2
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
