@@ -1,5 +1,6 @@
 """Bring a logged model's files to this machine, or say what keeps them from it."""
 
+import os
 import re
 from http import HTTPStatus
 from pathlib import Path
@@ -9,8 +10,14 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow.machine.addresses import shown_address, without_credentials
-from srcnn_mlflow.machine.errors import DamagedModelError, ModelError, SrcnnError, TrackingError
-from srcnn_mlflow.machine.faults import explain, is_fault_of_disk
+from srcnn_mlflow.machine.errors import (
+    DamagedModelError,
+    ModelError,
+    SrcnnError,
+    TrackingError,
+    WriteError,
+)
+from srcnn_mlflow.machine.faults import explain, is_fault_of_disk, reason_of
 from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
 
@@ -28,13 +35,18 @@ def fetch(uri: str) -> Path:
         DamagedModelError: there is no such model, or its files are gone.
         ModelError: a package is missing that fetches it.
         TrackingError: the server that has them does not give them.
+        WriteError: they may not be read, or the disk is full.
     """
     try:
         folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     # Of an address that it cannot take apart, MLflow has no error of its own.
     except (MlflowException, OSError, ImportError, ValueError) as error:
-        if is_fault_of_disk(error):
-            raise
+        if isinstance(error, OSError) and is_fault_of_disk(error):
+            # MLflow writes beside the files, too, and does not always say where.
+            name = Path(os.fsdecode(error.filename)) if error.filename else Path.cwd() / "any"
+            raise WriteError(
+                f"cannot read or write the files of model {uri}: {reason_of(error, name.parent)}"
+            ) from error
         raise _explain_fetch(uri, error) from error
     if not (folder / "MLmodel").is_file():
         if _is_registered(uri):

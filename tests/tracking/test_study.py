@@ -97,6 +97,20 @@ def test_a_trial_of_a_dead_process_is_claimed_once(place: Place) -> None:
     assert other.take(2, seed=0) is None
 
 
+def test_the_command_for_a_lost_trial_is_quoted_for_the_shell(tmp_path: Path) -> None:
+    folder = tmp_path / "it's $(my) study; & more"
+    folder.mkdir()
+    study = joined(Place("a", f"sqlite:///{folder}/a.db"))
+    lost = study.take(1, seed=0)
+    assert lost is not None
+    for key, value in replace(dead_process(), host="another machine").tags().items():
+        lost.set_user_attr(key, value)
+    (line,) = study.describe_running()
+    command = line[line.index("optuna tell") : line.index(" lets the next")]
+    subprocess.run(f"{BIN}/{command}", shell=True, check=True, capture_output=True)
+    assert study.trials()[0].state == TrialState.FAIL
+
+
 def test_a_trial_of_another_machine_is_left_alone(place: Place) -> None:
     study = joined(place)
     elsewhere = study.take(1, seed=0)
