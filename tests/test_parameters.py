@@ -33,7 +33,7 @@ ODD = (
 # For texts, which are looked up before they can be wrong.
 ODD_TEXTS = ("", " ", "nan", DIGITS, "٣", "²", "0x10", "a\nb", "..", "a" * 5000)
 # What lets a command find a fault soon, once it has taken the odd value.
-MISSING = {"dataset": "no such folder", "source": "no such picture.png", "file": "no such.pth"}
+MISSING = {"dataset": "no such folder", "inputs": "no such picture.png", "file": "no such.pth"}
 NUMBERS = {"count": COUNT, "pixels": PIXELS, "positive": POSITIVE, "minutes": MINUTES}
 NUMBERS |= {"share": SHARE, "seed": SEED}
 
@@ -66,7 +66,9 @@ def named(pair: tuple[str, click.Option]) -> str:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
-    folder = tmp_path_factory.mktemp("odd")
+    # In a folder of its own, so that nothing lies in `..`.
+    folder = tmp_path_factory.mktemp("odd") / "folder"
+    folder.mkdir()
     put_store(empty_store, folder)
     return folder
 
