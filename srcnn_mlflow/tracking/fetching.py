@@ -21,6 +21,8 @@ from srcnn_mlflow.machine.faults import explain, is_fault_of_disk, reason_of
 from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
 
+_VERSION = re.compile(r"models:/([^/@]+)/([0-9]+)")
+
 
 def fetch(uri: str) -> Path:
     """Bring a model's files to this machine.
@@ -38,11 +40,10 @@ def fetch(uri: str) -> Path:
         WriteError: they may not be read, or the disk is full.
     """
     try:
-        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        folder = Path(mlflow.artifacts.download_artifacts(artifact_uri=_place_of(uri) or uri))
     # Of an address that it cannot take apart, MLflow has no error of its own.
     except (MlflowException, OSError, ImportError, ValueError) as error:
         if isinstance(error, OSError) and is_fault_of_disk(error):
-            # MLflow writes beside the files, too, and does not always say where.
             name = Path(os.fsdecode(error.filename)) if error.filename else Path.cwd() / "any"
             raise WriteError(
                 f"cannot read or write the files of model {uri}: {reason_of(error, name.parent)}"
@@ -72,21 +73,25 @@ def _explain_fetch(uri: str, error: Exception) -> SrcnnError:
     )
 
 
+def _place_of(uri: str) -> str | None:
+    """Where the files of a registered version are; None of any other model.
+
+    By the address of the version, MLflow would write a file beside those of a local one.
+    """
+    match = _VERSION.fullmatch(uri)
+    return None if match is None else MlflowClient().get_model_version_download_uri(*match.groups())
+
+
 def _is_registered(uri: str) -> bool:
-    match = re.fullmatch(r"models:/([^/@]+)/([0-9]+)", uri)
-    if match is None:
-        return False
     try:
-        MlflowClient().get_model_version(*match.groups())
+        return _place_of(uri) is not None
     except MlflowException:
         return False
-    return True
 
 
 def _files_gone(uri: str) -> DamagedModelError:
-    name, number = uri.removeprefix("models:/").split("/")
-    place = MlflowClient().get_model_version_download_uri(name, number)
+    name, _, number = uri.removeprefix("models:/").partition("/")
     return DamagedModelError(
         f"version {number} of {name} is registered, but its files are gone from "
-        f"{shown_address(place)}; bring them back, or give another version"
+        f"{shown_address(_place_of(uri) or uri)}; bring them back, or give another version"
     )

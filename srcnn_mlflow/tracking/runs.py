@@ -15,6 +15,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from srcnn_mlflow.machine.addresses import without_credentials
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
@@ -153,7 +154,7 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     told = str(error) if isinstance(error, SrcnnError) else explain(error)
-    return told or f"{type(error).__name__}: {error}"
+    return told or without_credentials(f"{type(error).__name__}: {error}")
 
 
 def log_file(run_id: str, file: Path, artifact_path: str) -> None:

@@ -328,7 +328,7 @@ def test_a_model_of_another_scale_is_refused(workspace: Workspace) -> None:
         *("evaluate", "--scale", "3", "--model", "models:/srcnn-x2/1", "--dataset", "photographs")
     )
     assert result.returncode == 1
-    assert "which is not scale 3; choose a model trained with scale=3" in result.stderr
+    assert "srcnn-x2/1 enlarges by 2, not by 3; give scale=2" in result.stderr
 
 
 def test_the_self_ensemble_is_reported_apart(workspace: Workspace, photo_folder: Path) -> None:
