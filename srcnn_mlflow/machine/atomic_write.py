@@ -33,7 +33,7 @@ def atomic_write(path: Path, size: int | None = None) -> Iterator[Path]:
         finally:
             _remove(partial)
     except OSError as error:
-        named = error.filename
+        named = error.filename2 or error.filename  # of a copy, the second is what was written
         if named is not None and Path(os.fsdecode(named)) not in (partial, path, *path.parents):
             raise
         raise WriteError(f"cannot write {path}: {reason_of(error, path.parent, size)}") from error

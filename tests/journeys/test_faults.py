@@ -161,7 +161,7 @@ def test_every_command_names_the_file_on_a_full_disk(
         "train": "mlflow.db: its disk is full",
         "evaluate": "mlflow.db: its disk is full",
         "export": f"exported/srcnn-x2.onnx: the disk is full ({kilobytes} kB are needed, and 0",
-        "prepare": "kB under data/prepared, and 0 kB are free; make room",
+        "prepare": "data/prepared, and 0 kB are free; make room",
         "upscale": "up/test0-x2.png: the disk is full",
     }
     before = files_of(disk)
@@ -309,7 +309,10 @@ def test_a_database_that_is_none_is_named(tmp_path: Path, photos: Path, invoke: 
     path.mkdir()
     code, errors = invoke(tmp_path, *train(photos))
     assert code == 1
-    assert error_line(errors) == f"error: cannot read or write {path}: Is a directory"
+    assert error_line(errors) == (
+        f"error: cannot read or write {path}: a folder has this name; move it away, or give "
+        "another name"
+    )
 
 
 @pytest.mark.parametrize(

@@ -260,11 +260,10 @@ def test_a_model_is_judged_with_the_code_it_was_logged_with(
     copy = tmp_path / "model"
     shutil.copytree(workspace.model("champion"), copy)
     logged = copy / "code" / "srcnn_mlflow" / "network" / "upscaler.py"
-    original = "return to_eight_bit(self.sharpen(upscale(plane, self.scale)))"
+    original = "return assemble(picture, self.scale, [step])"
     assert original in logged.read_text()
-    logged.write_text(
-        logged.read_text().replace(original, f"{original.replace('return ', 'return 255 - ')}")
-    )
+    changed = original.replace("[step]", "[255 - step]")
+    logged.write_text(logged.read_text().replace(original, changed))
     plane = textured_pixels(20, 20, 3)[..., 0]
     with JudgedModel(workspace.model("champion")) as judged:
         expected = judged.upscale_luma(plane)
