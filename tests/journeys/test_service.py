@@ -78,7 +78,7 @@ def test_a_container_installs_what_the_model_needs_and_no_torch(
     assert re.search(r"^FROM python:3\.\d+(\.\d+)?-slim", recipe, re.MULTILINE)
     (requirements,) = image.glob("**/requirements.txt")
     installed = {line.split("==")[0] for line in requirements.read_text().split()}
-    assert installed == {"mlflow", "numpy", "onnxruntime", "pandas", "pillow"}
+    assert installed == {"imagecodecs", "mlflow", "numpy", "onnxruntime", "pandas", "pillow"}
     assert all("==" in line for line in requirements.read_text().split())
     assert "requirements.txt" in recipe or "model_dir" in recipe
     assert "torch" not in recipe
