@@ -25,7 +25,7 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "train: large patches": (
         ("train", "--dataset", "photos", "--patch-size", "900"),
-        "patch_size 900 is larger than every training picture",
+        "none of the 1 training pictures of data set photos holds a patch of 900x900 pixels",
     ),
     "train: plain validation pictures": (
         ("train", "--dataset", "plain"),

@@ -38,7 +38,10 @@ def test_sub_folders_are_taken_and_repeated(tmp_path: Path) -> None:
     }
 
 
-@pytest.mark.parametrize("suffix", sorted(SUFFIXES))
+ENDINGS = (".jfif", ".jpe", ".heic", ".avif", ".gif", ".jp2", ".apng", ".ppm", ".qoi", ".tif")
+
+
+@pytest.mark.parametrize("suffix", sorted({*SUFFIXES, *ENDINGS}))
 def test_every_ending_that_is_read_is_taken_in_capitals_too(tmp_path: Path, suffix: str) -> None:
     write_picture(tmp_path / "in" / f"a{suffix.upper()}")
     assert planned([tmp_path / "in"], tmp_path / "out") == {f"a{suffix.upper()}": "a-x2.png"}
