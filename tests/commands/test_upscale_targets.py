@@ -177,6 +177,8 @@ def test_a_picture_that_does_not_fit_the_memory_is_left_out_like_a_broken_one(
         write_picture(tmp_path / "in" / "train" / name, seed=ord(name[0]))
         write_picture(tmp_path / "in" / "valid" / name, seed=ord(name[0]) + 100)
     Image.fromarray(np.zeros((10_000, 12_000), np.uint8)).save(tmp_path / "in/train/large.png")
+    if command == "upscale":  # decoded it fits, and enlarged it does not
+        Image.fromarray(np.zeros((5000, 6000), np.uint8)).save(tmp_path / "in/train/middle.png")
     options = {
         "upscale": ("--model", "shipped", "--input", "in"),
         "prepare": ("--dataset", "in", "--patch-size", "12"),
@@ -194,4 +196,5 @@ def test_a_picture_that_does_not_fit_the_memory_is_left_out_like_a_broken_one(
     assert "large.png does not fit the memory of this machine" in finished.stdout
     if command == "upscale":
         assert "wrote 8 file(s)" in finished.stdout
-        assert finished.stdout.splitlines()[-1].endswith("left out 1 file(s), each named above")
+        assert "middle.png does not fit the memory of this machine" in finished.stdout
+        assert finished.stdout.splitlines()[-1].endswith("left out 2 file(s), each named above")
