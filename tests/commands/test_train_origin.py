@@ -189,7 +189,7 @@ def test_a_prepared_file_that_is_no_longer_there_is_made_again(
     broken: Broken, change: Callable[[Path], None]
 ) -> None:
     with changed(STORE_FOLDER):
-        path = broken.prepared
+        path = broken.prepared.absolute()
         content = path.read_bytes()
         change(path)
         said = broken.goes_on()
