@@ -153,7 +153,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a data URL of text": ("data:text/plain;base64,aGVsbG8=", "the image is not a PNG"),
     "an address": ("https://example.org/a.png", "is not base64 text"),
     "not ASCII": ("bild\u00e9", "is not base64 text"),
-    "a float picture": (
+    "a float picture": (encode(PICTURE.convert("F"), "TIFF"), "holds 32-bit floating point"),
         encode(PICTURE.convert("F"), "TIFF"),
         "holds 32-bit floating point numbers",
     ),
