@@ -137,7 +137,9 @@ def test_an_odd_text_ends_in_a_message(run: Run, pair: tuple[str, click.Option])
         assert "Traceback" not in errors
 
 
-@pytest.mark.parametrize("pair", options(lambda one: not one.is_flag), ids=named)
+@pytest.mark.parametrize(
+    "pair", options(lambda one: not one.is_flag and not one.multiple), ids=named
+)
 def test_an_option_that_is_given_twice_is_refused(run: Run, pair: tuple[str, click.Option]) -> None:
     command, option = pair
     name = option.opts[0]
