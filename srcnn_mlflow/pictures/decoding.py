@@ -55,7 +55,6 @@ _UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {
     8: lambda stored: np.rot90(stored),
 }
 _HEIF = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
-_HEIF_IS_READ = False
 ONLY_FIRST = "only the first of its frames or pages is taken"
 _BITS_PER_SAMPLE = 258  # TIFF 6.0
 _MODES_16_BIT = ("I;16", "I;16B", "I;16L", "I;16N")
@@ -137,11 +136,8 @@ def _name_what_is_not_read(signature: bytes, name: str) -> None:
     """Refuse what people take for a picture, or a picture for, by its own name."""
     if not signature:
         raise ImageError(f"{name} is empty")
-    if signature[4:8] == b"ftyp" and signature[8:12] in _HEIF and not _HEIF_IS_READ:
-        raise ImageError(
-            f"{name} is a HEIC picture, which is read where the Python package pillow-heif is "
-            "installed; or save it as JPEG or PNG"
-        )
+    if signature[4:8] == b"ftyp" and signature[8:12] in _HEIF:
+        raise ImageError(f"{name} is a HEIC picture, which is not read; save it as JPEG or PNG")
 
 
 def _opened(file: BinaryIO, layout: TiffLayout | None, name: str) -> ImageFile.ImageFile:
