@@ -180,7 +180,7 @@ def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
     logger.info(
         "wrote %d file(s) to %s with %s%s",
         len(done.written),
-        done.written[0].parent.absolute(),
+        os.path.commonpath([path.parent.absolute() for path in done.written]),
         model.label,
         f"; left out {left_out} file(s), each named above" if left_out else "",
     )
