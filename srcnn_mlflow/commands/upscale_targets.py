@@ -110,7 +110,7 @@ def _in_folder(given: Sequence[Path], output: Path, scale: int) -> Targets:
 
 def _of_folder(folder: Path, output: Path, place: Path) -> tuple[list[_Source], list[str]]:
     into_itself = output.is_dir() and output.samefile(folder)
-    files = list_files(folder, without=None if into_itself else output)
+    files = list_files(folder, without=() if into_itself else (output,))
     left_out = [
         f"{printable(str(path.relative_to(folder)))} is no picture, by its name"
         for path in files.others

@@ -5,7 +5,7 @@ same pictures split as in the report are `div2k-report`.
 """
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -231,15 +231,14 @@ def _split_folders(name: str, folder: Path) -> dict[str, Path]:
     return found
 
 
-def _beside(name: str, folder: Path, splits: Iterable[Path]) -> tuple[str, ...]:
+def _beside(name: str, folder: Path, splits: Collection[Path]) -> tuple[str, ...]:
     """What lies beside the folders of splits, and so belongs to none."""
-    pictures = list_files(folder).pictures
-    among = [path for path in pictures if not any(path.is_relative_to(one) for one in splits)]
-    if not among:
+    pictures = list_files(folder, without=splits).pictures
+    if not pictures:
         return ()
-    first = printable(str(among[0].relative_to(folder)))
+    first = printable(str(pictures[0].relative_to(folder)))
     return (
-        f"{name}: {len(among)} picture(s) beside the folders of its splits, such as {first}, "
+        f"{name}: {len(pictures)} picture(s) beside the folders of its splits, such as {first}, "
         "belong to none and are not used",
     )
 

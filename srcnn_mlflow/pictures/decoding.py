@@ -117,7 +117,8 @@ def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     pixels = _pixels(image, file, name)
     exif = _exif(image)
     grey = pixels.ndim == 2 or pixels.shape[2] == 2
-    return _upright(pixels, exif, read_metadata(statements(image, file), exif, grey), notes)
+    metadata = read_metadata(statements(image, exif, file), exif, grey)
+    return _upright(pixels, exif, metadata, notes)
 
 
 def _decode_by_libtiff(file: BinaryIO, layout: TiffLayout, name: str, max_pixels: int) -> Picture:

@@ -281,23 +281,25 @@ def assemble(
     for band, plane in enumerate(colours):
         _round_into(large[..., band], plane, step)
     if picture.colours < picture.bands:
-        if picture.alpha is None:
+        alpha = picture.alpha
+        if alpha is None:
             large[..., -1] = picture.pixels[0, 0, -1]
         else:
-            opacity = _in_eight_bit_levels(picture.alpha)
+            opacity = _in_eight_bit_levels(alpha)
             _round_into(large[..., -1], _bicubic(opacity, shape[1], shape[0]))
     return replace(picture, pixels=large)
 
 
 def _colours(picture: Picture, scale: int) -> Iterator[NDArray[Any]]:
     """The colours of a picture, enlarged, in units of 8-bit grey levels."""
+    alpha = picture.alpha
     for band in range(picture.colours):
         plane = picture.pixels[..., band]
-        if picture.alpha is None and picture.white == 255:
+        if alpha is None and picture.white == 255:
             opaque = Image.fromarray(np.ascontiguousarray(plane))
             yield np.asarray(bicubic_image(opaque, scale))
         else:
-            yield enlarge_plane(_in_eight_bit_levels(plane), picture.alpha, scale)
+            yield enlarge_plane(_in_eight_bit_levels(plane), alpha, scale)
 
 
 def _in_eight_bit_levels(samples: Pixels) -> FloatPlane:

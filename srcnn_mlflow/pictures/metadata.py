@@ -66,7 +66,7 @@ class Metadata:
     text: Mapping[str, str] = field(default_factory=dict)
 
 
-def statements(image: ImageFile.ImageFile, file: BinaryIO) -> Mapping[str, Any]:
+def statements(image: ImageFile.ImageFile, exif: Image.Exif, file: BinaryIO) -> Mapping[str, Any]:
     """What a file that Pillow has decoded says beside its EXIF, for `read_metadata`."""
     said: dict[str, Any] = {str(name): value for name, value in image.info.items()}
     said |= {"text": getattr(image, "text", {}), "colour": _colour_chunks(image, file)}
@@ -74,7 +74,7 @@ def statements(image: ImageFile.ImageFile, file: BinaryIO) -> Mapping[str, Any]:
         said["icc_profile"] = None
     # Pillow gives a JPEG with EXIF 72 dots an inch where it says nothing.
     if image.format in ("JPEG", "MPO") and said.get("jfif_unit") not in (1, 2):
-        said["dpi"] = said.get("dpi") if _X_RESOLUTION in image.getexif() else None
+        said["dpi"] = said.get("dpi") if _X_RESOLUTION in exif else None
     return said
 
 

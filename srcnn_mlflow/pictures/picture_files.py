@@ -1,7 +1,7 @@
 """Which files of a folder are pictures, by their names."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,12 +28,12 @@ class FolderFiles:
     others: list[Path]
 
 
-def list_files(folder: Path, without: Path | None = None) -> FolderFiles:
+def list_files(folder: Path, without: Collection[Path] = ()) -> FolderFiles:
     """List the files of a folder and of all folders in it; what is hidden is left out.
 
     Args:
         folder: links to folders are followed, each folder once.
-        without: a folder inside that is not looked into.
+        without: folders inside that are not looked into.
     """
     pictures: list[Path] = []
     others: list[Path] = []
@@ -47,8 +47,8 @@ def picture_files(folder: Path) -> list[Path]:
     return list_files(folder).pictures
 
 
-def _files(folder: Path, without: Path | None) -> Iterator[Path]:
-    seen = {_identity(without)} if without is not None and without.exists() else set()
+def _files(folder: Path, without: Collection[Path]) -> Iterator[Path]:
+    seen = {_identity(one) for one in without if one.exists()}
     for place, folders, files in os.walk(folder, followlinks=True):
         kept = []
         for name in sorted(folders):
