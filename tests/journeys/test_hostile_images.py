@@ -8,12 +8,9 @@ import contextlib
 import functools
 import io
 import json
-import os
 import re
-import urllib.error
-import urllib.request
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -45,10 +42,10 @@ from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.showing.exhibits import Exhibit
 from srcnn_mlflow.showing.figures import draw_exhibits
-from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.served_model import ServedUpscaler
-from tests.conftest import BIN, http_server, put_store, run_command, run_here, textured_pixels
+from tests.conftest import run_command, run_here, textured_pixels
 from tests.corpus import FILES, KINDS, NAMES, NO_FILES, PHOTO, Kind, encoded, write_corpus
+from tests.served import JSON, Post, champion_server, shipped_champion
 
 # A pipe or a device that is read would keep a test for ever.
 pytestmark = [pytest.mark.timeout(120)]
@@ -258,12 +255,7 @@ def test_upscaled_alone(kind: Kind, model: ChosenModel, tmp_path: Path, said: li
 @pytest.fixture(scope="module")
 def registered(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
     """A folder with a registry whose champion is the shipped network."""
-    folder = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
-        with mlflow.start_run():
-            registry.register(2, shipped_network(2), {}, alias="champion")
+    with shipped_champion(tmp_path_factory.mktemp("registry"), empty_store) as folder:
         yield folder
 
 
@@ -302,28 +294,10 @@ def test_predicted(kind: Kind, served_in_process: PyFuncModel, model: ChosenMode
     assert e.value.error_code == "INVALID_PARAMETER_VALUE"  # MLflow answers it with 400
 
 
-Post = Callable[[bytes, str | None], tuple[int, str]]
-JSON = "application/json"
-
-
 @pytest.fixture(scope="module")
 def post(registered: Path) -> Iterator[Post]:
     """Sends a body to a real server, and gives the status and the text of the answer."""
-    environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
-    with http_server(
-        BIN / "mlflow", *command, "-p", "PORT", cwd=registered, environment=environment
-    ) as address:
-
-        def send(body: bytes, content_type: str | None) -> tuple[int, str]:
-            headers = {} if content_type is None else {"Content-Type": content_type}
-            request = urllib.request.Request(f"{address}/invocations", body, headers)
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return answer.status, answer.read().decode()
-            except urllib.error.HTTPError as error:
-                return error.code, error.read().decode()
-
+    with champion_server(registered) as send:
         yield send
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import imagecodecs
-import mlflow
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,13 +19,12 @@ from mlflow.pyfunc import PyFuncModel, load_model
 from PIL import ExifTags, Image
 
 from srcnn_mlflow.commands.upscale import ChosenModel, shipped_model
-from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.imaging import flatten, luma
 from srcnn_mlflow.pictures.picture import Picture
 from srcnn_mlflow.pictures.store import open_store
-from srcnn_mlflow.tracking import registry
-from tests.conftest import put_store, run_here
+from tests.conftest import run_here
 from tests.corpus import DEEP_COLOUR, ODD, PHOTO, Kind, encoded, refused, srgb, used
+from tests.served import shipped_champion
 
 PROFILE = srgb()  # which holds the time when it was made
 DATE = "2019:12:31 23:59:59"
@@ -198,12 +196,7 @@ def test_prepare(folder: Folder, tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[PyFuncModel]:
-    place = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(place)
-        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, place))
-        with mlflow.start_run():
-            registry.register(2, shipped_network(2), {}, alias="champion")
+    with shipped_champion(tmp_path_factory.mktemp("registry"), empty_store):
         yield load_model("models:/srcnn-x2@champion")
 
 

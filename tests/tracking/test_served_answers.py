@@ -1,10 +1,7 @@
 """What a real server answers to requests that it refuses, in every format that MLflow knows."""
 
 import json
-import os
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,44 +11,25 @@ import pytest
 
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
-from tests.conftest import BIN, http_server, put_store
+from tests.conftest import put_store
+from tests.served import JSON, Post, champion_server, shipped_champion
 from tests.tracking.test_served_model import PICTURE, encode
 
 pytestmark = pytest.mark.slow
 
-JSON, CSV = "application/json", "text/csv"
+CSV = "text/csv"
 PARQUET = "application/vnd.apache.parquet"
 GOOD = encode(PICTURE)
 # Long enough to be noticed in any answer, and of letters that nothing else has so many of.
 LONG = "Q" * 300_000
 
-Post = Callable[[bytes, str | None], tuple[int, str]]
-
 
 @pytest.fixture(scope="module")
 def post(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Post]:
     """Sends a body to a server of the model; gives the status and the answer."""
-    folder = tmp_path_factory.mktemp("served")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
-        with mlflow.start_run():
-            registry.register(2, shipped_network(2), {}, alias="champion")
-        environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
-    with http_server(
-        BIN / "mlflow", *command, "-p", "PORT", cwd=folder, environment=environment
-    ) as address:
-
-        def send(body: bytes, content_type: str | None) -> tuple[int, str]:
-            headers = {} if content_type is None else {"Content-Type": content_type}
-            request = urllib.request.Request(f"{address}/invocations", body, headers)
-            try:
-                with urllib.request.urlopen(request, timeout=60) as answer:
-                    return answer.status, answer.read().decode()
-            except urllib.error.HTTPError as error:
-                return error.code, error.read().decode()
-
+    with shipped_champion(tmp_path_factory.mktemp("served"), empty_store) as folder:
+        pass
+    with champion_server(folder) as send:
         yield send
 
 
