@@ -148,7 +148,9 @@ def promote(scale: int, version: str, dataset: str) -> None:
 
 
 @cli.command(cls=OnceCommand)
-@option("dataset", TEXT, "div2k", "samples, div2k, a folder, or several of these joined by +.")
+@option(
+    "dataset", TEXT, "div2k", "samples, div2k, a set by name, a folder, or several joined by +."
+)
 @options(given.architecture, given.epochs(REPORT), given.hyper_parameters(REPORT))
 def reproduce(
     dataset: str,

@@ -174,7 +174,10 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
 
 scale = option("scale", _Scale([str(one) for one in SCALES]), "2", "Upscaling factor.")
 dataset = option(
-    "dataset", TEXT, "samples", "samples, div2k, a folder, or several of these joined by +."
+    "dataset",
+    TEXT,
+    "samples",
+    "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined by +.",
 )
 patches = options(
     option("patch-size", PIXELS, 33, "Side of a training patch, in pixels."),

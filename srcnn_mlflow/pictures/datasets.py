@@ -1,7 +1,7 @@
 """Which photographs an experiment uses, and which split each belongs to.
 
-A data set is named by a string: `samples`, `div2k`, a folder, or several joined by `+`. The
-same pictures split as in the report are `div2k-report`.
+A data set is named by a string: `samples`, `div2k`, a set by name such as `set5`, a folder, or
+several joined by `+`. The same pictures split as in the report are `div2k-report`.
 """
 
 import logging
@@ -18,6 +18,7 @@ from srcnn_mlflow.pictures.leaks import once, refuse_same, tell_alike, tell_doub
 from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
 from srcnn_mlflow.pictures.picture_files import list_files, split_joined
 from srcnn_mlflow.pictures.samples import sample_files
+from srcnn_mlflow.pictures.sets import NamedSet, find_set, named_sets
 
 logger = logging.getLogger(__name__)
 
@@ -87,9 +88,10 @@ class Dataset:
                 if self.skipped
                 else ""
             )
+            notes = f" ({'; '.join(self.notes)})" if self.notes else ""
             raise DatasetError(
-                f"data set {self.name} has no picture in its {split} split{left_out}; add some, or "
-                "choose another data set or split"
+                f"data set {self.name} has no picture in its {split} split{left_out}{notes}; add "
+                "some, or choose another data set or split"
             )
         return photos
 
@@ -121,7 +123,7 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
     """Find the photographs that a name stands for, and check each of them.
 
     Args:
-        name: `samples`, `div2k`, a folder, or several of these joined by `+`.
+        name: `samples`, `div2k`, a set by name, a folder, or several of these joined by `+`.
         keep: given the luma of every picture that no earlier command has decoded.
 
     Raises:
@@ -185,13 +187,16 @@ def _load_part(name: str, keep: Keep | None) -> Dataset:
         return _split_dataset(name, sample_files(), keep)
     if name in DIV2K_RANGES:
         return _split_dataset(name, div2k_files(name, DIV2K_FOLDER), keep)
+    if name in named_sets():
+        return _load_set(named_sets()[name], keep)
     folder = given_source(name)
     if not folder.is_dir():
         instead = obstacle(folder)
         what = f"is no folder ({instead})" if instead else f"is not a folder that exists ({folder})"
+        known = ", ".join(["samples", "div2k", *named_sets()])
         raise DatasetError(
-            f"data set {name!r} {what}; give samples, div2k, a folder of pictures, or "
-            "several of these joined by +"
+            f"data set {name!r} {what}; give {known}, a folder of pictures, or several of these "
+            "joined by +"
         )
     folders = _split_folders(name, folder)
     if not folders:
@@ -209,6 +214,16 @@ def _load_part(name: str, keep: Keep | None) -> Dataset:
         skipped=(*_no_pictures(folder, others), *divided.skipped),
         notes=(*divided.notes, *_beside(name, folder, folders.values())),
     )
+
+
+def _load_set(wanted: NamedSet, keep: Keep | None) -> Dataset:
+    found = find_set(wanted, keep)
+    if not wanted.tests_only:
+        flat = split_by_digest(wanted.name, found.photos)
+        return replace(flat, notes=(*found.notes, *flat.notes))
+    only = f"{wanted.name} is a test set: none of its pictures trains or chooses anything"
+    splits: dict[str, tuple[Photo, ...]] = {split: () for split in SPLITS}
+    return Dataset(wanted.name, {**splits, "test": found.photos}, notes=(*found.notes, only))
 
 
 def _split_folders(name: str, folder: Path) -> dict[str, Path]:

@@ -4,30 +4,22 @@ import logging
 import os
 import re
 import shutil
-import time
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
 import requests
 
 from srcnn_mlflow.machine.disk import free_bytes
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.pictures.download import RemoteFile, WrongContentsError, download
 
 DIV2K_ADDRESS = "https://data.vision.ee.ethz.ch/cvl/DIV2K"
 ADDRESS_VARIABLE = "SRCNN_DIV2K_ADDRESS"
 
-FRUITLESS_TRIES = 6
-LONGEST_WAIT = 20.0
-SECONDS_OF_SILENCE = 30
-# What is lost at most when a connection breaks.
-CHUNK = 1 << 18
-
-logging.getLogger("pooch").setLevel(logging.WARNING)
 logger = logging.getLogger(__name__)
 
 
@@ -165,75 +157,18 @@ def _check_room(archives: Sequence[Archive], folder: Path) -> None:
 
 
 def _download(url: str, archive: Archive, folder: Path) -> Path:
-    def resume(url: str, output: str, _: object) -> None:
-        partial = folder / f"{archive.name}.partial"
-        _fill(url, partial, archive)
-        partial.replace(output)
-
     try:
-        path = pooch.retrieve(
-            url, f"sha256:{archive.sha256}", archive.name, folder, downloader=resume
-        )
+        return download(RemoteFile(url, archive.name, archive.size, archive.sha256), folder)
     except requests.RequestException as error:
         raise DatasetError(
             f"{url} cannot be fetched: {error}. What has arrived is kept for the next try. Without "
             f"a connection, put {archive.name} into {folder.absolute()}, or its pictures into "
             f"{folder.absolute() / archive.folder}; a mirror's address goes into {ADDRESS_VARIABLE}"
         ) from error
-    except ValueError as error:
+    except WrongContentsError as error:
         raise DatasetError(
             f"{url} is not the expected file: its SHA-256 is not {archive.sha256}; it was deleted. "
             f"Try again, or give a mirror's address in {ADDRESS_VARIABLE}"
         ) from error
     except OSError as error:
         raise DatasetError(f"{archive.name} cannot be written to {folder}: {error}") from error
-    return Path(path)
-
-
-def _fill(url: str, partial: Path, archive: Archive) -> None:
-    """Append to a partial file until it is whole, as long as tries in a row bring something."""
-    fruitless = 0
-    while True:
-        before = partial.stat().st_size if partial.exists() else 0
-        try:
-            _fetch_rest(url, partial, archive)
-            return
-        except requests.RequestException as error:
-            arrived = partial.stat().st_size if partial.exists() else 0
-            fruitless = 0 if arrived > before else fruitless + 1
-            refused = error.response is not None and error.response.status_code < 500
-            if refused or fruitless == FRUITLESS_TRIES:
-                raise
-            time.sleep(min(2.0**fruitless, LONGEST_WAIT))
-
-
-def _fetch_rest(url: str, partial: Path, archive: Archive) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
-    if have == archive.size:
-        return
-    if have > archive.size:
-        partial.unlink()
-        have = 0
-    headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"} if have else {}
-    with requests.get(url, headers=headers, stream=True, timeout=SECONDS_OF_SILENCE) as answer:
-        answer.raise_for_status()
-        resumed = answer.status_code == requests.codes.partial_content
-        if resumed and not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise requests.ConnectionError("the server sent another part of the file than asked")
-        if not resumed:
-            have = 0  # a server that ignores ranges begins again
-        label = f"downloading {archive.name} (256 KiB pieces)"
-        chunks = progress(
-            answer.iter_content(CHUNK), total=-(-(archive.size - have) // CHUNK), label=label
-        )
-        with partial.open("ab" if resumed else "wb") as file:
-            for chunk in chunks:
-                have += len(chunk)
-                if have > archive.size:
-                    break
-                file.write(chunk)
-    if have > archive.size:
-        partial.unlink()
-        raise ValueError("more bytes than the file should have")
-    if have < archive.size:
-        raise requests.ConnectionError(f"it ended after {have:,} of {archive.size:,} bytes")

@@ -65,6 +65,25 @@ def digest(photos: Iterable[Photo]) -> str:
 def scan(
     name: str, files: Sequence[Path], keep: Keep | None = None
 ) -> tuple[list[Photo], tuple[str, ...]]:
+    """The same as `examine`, where some picture has to be usable.
+
+    Raises:
+        DatasetError: none is.
+    """
+    photos, refused = examine(name, files, keep)
+    if not photos:
+        reason = (
+            f"none of its {len(files)} pictures can be used, the first because {refused[0]}"
+            if files
+            else "it holds no picture that is read, such as a PNG, JPEG, BMP, TIFF or WebP file"
+        )
+        raise DatasetError(f"data set {name} is empty: {reason}")
+    return photos, refused
+
+
+def examine(
+    name: str, files: Sequence[Path], keep: Keep | None = None
+) -> tuple[list[Photo], tuple[str, ...]]:
     """Open every file that no earlier command has, and tell the usable pictures from the others.
 
     Args:
@@ -74,29 +93,21 @@ def scan(
 
     Returns:
         The photographs, and one sentence for every file that cannot be used.
-
-    Raises:
-        DatasetError: there is no usable picture.
     """
     cache = DigestCache(DIGESTS)
 
-    def examine(path: Path) -> Photo | str:
+    def look_at(path: Path) -> Photo | str:
         return _try_photo(path, cache, keep)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         results = list(
-            progress(pool.map(examine, files), total=len(files), label=f"checking {name}")
+            progress(pool.map(look_at, files), total=len(files), label=f"checking {name}")
         )
     cache.save()
-    photos = [result for result in results if isinstance(result, Photo)]
-    if not photos:
-        reason = (
-            f"none of its {len(files)} pictures can be used, the first because {results[0]}"
-            if files
-            else "it holds no picture that is read, such as a PNG, JPEG, BMP, TIFF or WebP file"
-        )
-        raise DatasetError(f"data set {name} is empty: {reason}")
-    return photos, tuple(result for result in results if isinstance(result, str))
+    return (
+        [result for result in results if isinstance(result, Photo)],
+        tuple(result for result in results if isinstance(result, str)),
+    )
 
 
 def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str:

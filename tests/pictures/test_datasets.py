@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError
-from srcnn_mlflow.pictures import div2k_download
+from srcnn_mlflow.pictures import div2k_download, download
 from srcnn_mlflow.pictures.datasets import SPLITS, describe, load_dataset, split_by_digest
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from tests.conftest import textured_pixels
@@ -194,7 +194,7 @@ def test_a_split_whose_files_are_all_broken_is_not_called_one_without_files(
     [
         (
             "nosuchthing",
-            r"is not a folder that exists \(.*/nosuchthing\); give samples, div2k, a folder",
+            r"is not a folder that exists \(.*/nosuchthing\); give samples, div2k, t91, .*100,",
         ),
         ("samples+missing", "'missing' is not a folder"),
         ("", "has an empty part"),
@@ -255,7 +255,7 @@ def test_div2k_is_fetched_where_it_is_missing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv(div2k_download.ADDRESS_VARIABLE, "http://127.0.0.1:9")
-    monkeypatch.setattr(div2k_download, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, 10**13))
     with pytest.raises(DatasetError, match=r"DIV2K_train_HR\.zip cannot be fetched"):
         load_dataset("div2k")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from srcnn_mlflow.machine.errors import DatasetError
-from srcnn_mlflow.pictures import div2k_download
+from srcnn_mlflow.pictures import download
 from srcnn_mlflow.pictures.div2k_download import ADDRESS_VARIABLE, Archive, fetch_archives, unpack
 
 
@@ -81,8 +81,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     state.address = f"http://127.0.0.1:{server.server_port}"
     monkeypatch.setenv(ADDRESS_VARIABLE, state.address)
-    monkeypatch.setattr(div2k_download, "LONGEST_WAIT", 0.0)
-    monkeypatch.setattr(div2k_download, "CHUNK", 10_000)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(download, "CHUNK", 10_000)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield state
@@ -140,7 +140,7 @@ def test_a_server_that_always_fails_ends_it(server: Server, tmp_path: Path) -> N
     server.failures = 1000
     with pytest.raises(DatasetError, match=r"cannot be fetched: 503.*put SET_HR\.zip into"):
         fetch(tmp_path)
-    assert len(server.asked) == div2k_download.FRUITLESS_TRIES
+    assert len(server.asked) == download.FRUITLESS_TRIES
 
 
 def test_a_server_that_never_gets_further_ends_it(server: Server, tmp_path: Path) -> None:
@@ -170,7 +170,7 @@ def test_no_server_at_all_says_what_to_put_where(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(ADDRESS_VARIABLE, "http://127.0.0.1:9")
-    monkeypatch.setattr(div2k_download, "LONGEST_WAIT", 0.0)
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
     with pytest.raises(DatasetError) as error:
         fetch(tmp_path)
     assert f"put SET_HR.zip into {tmp_path}" in str(error.value)
