@@ -136,6 +136,16 @@ def compare(models: str, dataset: str, split: str) -> None:
 
 
 @cli.command(cls=OnceCommand)
+@option("models", TEXT, "champions", "champions, or versions joined by + as compare takes them.")
+@option("sets", TEXT, "at-hand", "Names such as set5+set14+bsd100+urban100; or at-hand.")
+def benchmark(models: str, sets: str) -> None:
+    """Judge models on sets by name, beside what papers state, and say what has seen them."""
+    from srcnn_mlflow.commands import benchmark as command
+
+    command.benchmark(models, sets)
+
+
+@cli.command(cls=OnceCommand)
 @options(given.scale)
 @option("version", TEXT, "challenger", "challenger, a number, or previous to roll back.")
 @options(given.dataset)

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from PIL import Image
 
 from srcnn_mlflow.commands.evaluate import load_comparable, tell_seen
-from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.machine.text import as_markdown, is_number
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
@@ -33,16 +32,14 @@ from srcnn_mlflow.measuring.evaluation import (
 )
 from srcnn_mlflow.measuring.spectrum import high_frequencies
 from srcnn_mlflow.measuring.timing import ROUNDS, median_seconds
-from srcnn_mlflow.network.architecture import SCALES
-from srcnn_mlflow.network.onnx_export import read_layers
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from srcnn_mlflow.showing.comparison_figure import draw_comparison, in_words
-from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.judge import JudgedModel
-from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, SHIPPED, FoundModel
+from srcnn_mlflow.tracking.versions import Version, find_versions
 
 ARTIFACTS = "comparison"
 # Of the photograph that is timed: large enough to last, small enough not to wait for.
@@ -50,25 +47,6 @@ LARGEST_SIDE = 768
 METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "srcnn_bias", "seconds")
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Version:
-    """A registered version that takes part.
-
-    Attributes:
-        scale: 2, 3 or 4.
-        found: its files.
-        aliases: by which it was asked for.
-        architecture: kernel sizes, as in `9-5-5`.
-        weights: how many it has, biases included.
-    """
-
-    scale: int
-    found: FoundModel
-    aliases: tuple[str, ...]
-    architecture: str
-    weights: int
 
 
 @dataclass(frozen=True)
@@ -148,64 +126,6 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         address = active_run.artifacts_address(ARTIFACTS)
         logger.info("table, figure and pictures: %s", address)
     return compared
-
-
-def find_versions(models: str) -> list[Version]:
-    """Find registered versions, each of them once, in the order of their first mention.
-
-    Args:
-        models: as `compare` takes it.
-
-    Raises:
-        ModelError: an item names no version, or there is none at all.
-    """
-    aliases: dict[tuple[int, str], list[str]] = {}
-    for scale, selector in _references(models):
-        named = aliases.setdefault((scale, _resolve(scale, selector)), [])
-        if selector != SHIPPED and not is_number(selector) and selector not in named:
-            named.append(selector)
-    versions = []
-    for (scale, reference), named in aliases.items():
-        found = registry.find_model(reference, scale)
-        versions.append(Version(scale, found, tuple(named), *read_layers(found.network)))
-    return versions
-
-
-def _references(models: str) -> list[tuple[int, str]]:
-    """A scale, and an alias, a version's number or `shipped`, for everything that is named."""
-    if models != "all":
-        items = models.split("+")
-        registered = [registry.parse_reference(item) for item in items if item != SHIPPED]
-        if SHIPPED not in items:
-            return registered
-        scales = dict.fromkeys(scale for scale, _ in registered) or SCALES
-        return [*registered, *((scale, SHIPPED) for scale in scales)]
-    found = [
-        (scale, alias)
-        for scale in SCALES
-        for alias in (CHALLENGER, CHAMPION)
-        if registry.version_with_alias(scale, alias) is not None
-    ]
-    if not found:
-        names = ", ".join(registry.model_name(scale) for scale in SCALES)
-        raise ModelError(
-            f"the registry has no challenger or champion of {names}; train one first, or give "
-            "models=shipped"
-        )
-    return found
-
-
-def _resolve(scale: int, selector: str) -> str:
-    """An alias as the number of its version; all else as it is."""
-    if selector == SHIPPED or is_number(selector):
-        return selector
-    number = registry.version_with_alias(scale, selector)
-    if number is None:
-        raise ModelError(
-            f"the registry has no {selector} of {registry.model_name(scale)}; train one with "
-            f"scale={scale} first, or give another alias or a version number"
-        )
-    return str(number)
 
 
 def _score_all(

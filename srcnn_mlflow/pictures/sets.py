@@ -109,8 +109,7 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
     from srcnn_mlflow.pictures.sets_download import fetch_pictures
 
     own = SETS_FOLDER / wanted.name
-    places = [*_given_places(wanted.name), own]
-    photos = [photo for place in places for photo in _look_into(place, wanted.name, keep)]
+    photos = _look_everywhere(wanted.name, keep)
     found = _match(wanted.pictures, photos)
     if missing := [one for one in wanted.pictures if one not in found]:
         fetch_pictures(wanted, missing, own)
@@ -124,6 +123,16 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
             )
     in_order = tuple(found[one] for one in wanted.pictures)
     return FoundSet(in_order, tuple(_tell_others(wanted.name, photos, in_order)))
+
+
+def is_at_hand(wanted: NamedSet) -> bool:
+    """Whether a set needs no download."""
+    return len(_match(wanted.pictures, _look_everywhere(wanted.name, None))) == len(wanted.pictures)
+
+
+def _look_everywhere(name: str, keep: Keep | None) -> list[Photo]:
+    places = [*_given_places(name), SETS_FOLDER / name]
+    return [photo for place in places for photo in _look_into(place, name, keep)]
 
 
 def _given_places(name: str) -> Iterator[Path]:

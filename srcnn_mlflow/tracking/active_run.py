@@ -91,6 +91,20 @@ def log_metrics(values: Mapping[str, float]) -> None:
     mlflow.log_metrics(dict(values))
 
 
+def log_measured(
+    values: Mapping[str, float], split: Split, model_id: str | None, step: int
+) -> None:
+    """Log what was measured of a model on photographs, linked to both.
+
+    Args:
+        values: by name.
+        split: the photographs.
+        model_id: of the logged model; None for one that this store does not have.
+        step: tells apart what has the same name in one run.
+    """
+    mlflow.log_metrics(dict(values), step=step, model_id=model_id, dataset=_PhotoDataset(split))
+
+
 def log_table(columns: Mapping[str, Sequence[Any]], artifact_path: str) -> None:
     """Log a table that the UI can show and compare, as JSON."""
     mlflow.log_table(dict(columns), artifact_path)

@@ -17,7 +17,7 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, Schema
 from PIL import Image
 
@@ -207,6 +207,21 @@ def find_model(reference: str, scale: int) -> FoundModel:
         )
     uri = f"models:/{name}/{number}"
     return FoundModel(uri, number, fetch(uri))
+
+
+def logged_id(found: FoundModel) -> str | None:
+    """The id of a logged model, to which numbers can be linked; None where this store has none."""
+    model_id = Model.load(str(found.folder)).model_id
+    if model_id is None:
+        return None
+    try:
+        MlflowClient().get_logged_model(model_id)
+    except MlflowException as error:
+        # It may come from another store.
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+    return model_id
 
 
 def _shipped_model(scale: int) -> FoundModel:
