@@ -160,16 +160,16 @@ def _sentences(
         f"{split.dataset}, {len(split.photos)} pictures, digest {split.digest}" for split in splits
     )
     left_out = [
-        f"{one.model} on {one.dataset}: {one.pictures - len(one.scores)} of {one.pictures} pictures "
-        "could not be compared, and are left out."
+        f"{one.model} on {one.dataset}: {one.pictures - len(one.scores)} of {one.pictures} "
+        "pictures could not be compared, and are left out."
         for one in measured
         if len(one.scores) < one.pictures
     ]
     return [
         describe_distance(lines),
         *left_out,
-        f"{describe_protocol(None)} Intervals are Student's at 95 %, over pictures: they say how far "
-        "a mean would move on other pictures of the kind.",
+        f"{describe_protocol(None)} Intervals are Student's at 95 %, over pictures: they say how "
+        "far a mean would move on other pictures of the kind.",
         f"Sets: {sets}. Commit {git_commit()}.",
         f"Published: {' '.join(sources(lines))}",
     ]

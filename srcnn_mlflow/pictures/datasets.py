@@ -65,6 +65,7 @@ class Dataset:
         skipped: one sentence for every file that could not be used.
         notes: what a person should know about how the splits came about.
         warnings: one sentence for every picture that stands there twice, or looks like another.
+        only_test: those of its parts that are test sets, whose pictures train and choose nothing.
     """
 
     name: str
@@ -72,6 +73,7 @@ class Dataset:
     skipped: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    only_test: tuple[str, ...] = ()
 
     def photos(self, split: str) -> tuple[Photo, ...]:
         """The photographs of a split, or of all of them for `all`.
@@ -88,10 +90,10 @@ class Dataset:
                 if self.skipped
                 else ""
             )
-            notes = f" ({'; '.join(self.notes)})" if self.notes else ""
+            tests = f": {' and '.join(self.only_test)} only tests" if self.only_test else ""
             raise DatasetError(
-                f"data set {self.name} has no picture in its {split} split{left_out}{notes}; add "
-                "some, or choose another data set or split"
+                f"data set {self.name} has no picture in its {split} split{left_out}{tests}; "
+                f"{'take' if tests else 'add some, or choose'} another data set or split"
             )
         return photos
 
@@ -136,6 +138,7 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
         splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
         skipped=tuple(line for part in parts for line in part.skipped),
         notes=tuple(line for part in parts for line in part.notes),
+        only_test=tuple(one for part in parts for one in part.only_test),
     )
     refuse_same(name, dataset.splits)
     return _with_warnings(_without_repeats(dataset))
@@ -221,9 +224,13 @@ def _load_set(wanted: NamedSet, keep: Keep | None) -> Dataset:
     if not wanted.tests_only:
         flat = split_by_digest(wanted.name, found.photos)
         return replace(flat, notes=(*found.notes, *flat.notes))
-    only = f"{wanted.name} is a test set: none of its pictures trains or chooses anything"
     splits: dict[str, tuple[Photo, ...]] = {split: () for split in SPLITS}
-    return Dataset(wanted.name, {**splits, "test": found.photos}, notes=(*found.notes, only))
+    return Dataset(
+        wanted.name,
+        {**splits, "test": found.photos},
+        notes=found.notes,
+        only_test=(wanted.name,),
+    )
 
 
 def _split_folders(name: str, folder: Path) -> dict[str, Path]:

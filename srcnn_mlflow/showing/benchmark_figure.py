@@ -1,4 +1,4 @@
-"""Gains over bicubic on named sets: models of ours with their intervals beside published methods."""
+"""Gains over bicubic on named sets: models with their intervals beside published methods."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,8 +39,7 @@ def benchmark_figure(lines: Sequence[Line]) -> Figure:
         _draw_panel(axis, [line for line in lines if line.scale == scale], sets)
         axis.set_title(f"x{scale}", fontsize=11, color=INK)
     axes[0].set_ylabel("PSNR over bicubic (dB)", fontsize=10, color=INK)
-    heading = figure.suptitle(_title(lines), fontsize=13, fontweight="bold", color=INK)
-    heading.set(parse_math=False)
+    figure.suptitle(_title(lines), fontsize=12.5, fontweight="bold", color=INK)
     handles = {
         label: handle
         for axis in axes
@@ -50,8 +49,10 @@ def benchmark_figure(lines: Sequence[Line]) -> Figure:
         handles.values(),
         handles.keys(),
         loc="outside lower center",
-        ncols=min(4, len(handles)),
+        ncols=max(2, min(len(handles), int(width / 2.3))),
         frameon=False,
+        title="bars: 95 % intervals over pictures",
+        title_fontsize=9.5,
         fontsize=9.5,
         labelcolor=INK,
     )
@@ -77,7 +78,7 @@ def _label(line: Line) -> str:
 
 def _draw_panel(axis: Axes, lines: Sequence[Line], sets: Sequence[str]) -> None:
     drawn = [line for line in lines if line.gain is not None]
-    published = sorted({line.method for line in drawn if line.published})
+    published = list(dict.fromkeys(line.method for line in drawn if line.published))
     ours = list(dict.fromkeys(line.method for line in drawn if not line.published))
     methods = [*published, *ours]
     for number, method in enumerate(methods):
@@ -108,7 +109,7 @@ def _draw_panel(axis: Axes, lines: Sequence[Line], sets: Sequence[str]) -> None:
             markeredgecolor="white",
             elinewidth=1.4,
             capsize=3,
-            label=f"{method}, with its 95 % interval over pictures",
+            label=method,
         )
     axis.set_xticks(range(len(sets)), sets)
     axis.set_xlim(-0.6, len(sets) - 0.4)

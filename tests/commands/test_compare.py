@@ -22,6 +22,7 @@ from srcnn_mlflow.network.architecture import FILTERS, Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking.versions import find_versions
 from tests.conftest import put_store, run_here
 
 pytestmark = pytest.mark.slow
@@ -167,7 +168,7 @@ def test_the_command_compares_and_draws(store: Path) -> None:
 
 @pytest.mark.usefixtures("store")
 def test_versions_stand_in_the_order_they_are_named_in() -> None:
-    versions = command.find_versions("srcnn-x4/1+srcnn-x2@champion+srcnn-x2/1+srcnn-x4@champion")
+    versions = find_versions("srcnn-x4/1+srcnn-x2@champion+srcnn-x2/1+srcnn-x4@champion")
     assert [(version.found.label, version.aliases) for version in versions] == [
         ("srcnn-x4/1", ("champion",)),
         ("srcnn-x2/1", ("champion",)),
@@ -191,7 +192,7 @@ def test_versions_stand_in_the_order_they_are_named_in() -> None:
 @pytest.mark.usefixtures("store")
 def test_what_is_no_version_is_named(models: str, says: str) -> None:
     with pytest.raises(ModelError, match=f"^{says}"):
-        command.find_versions(models)
+        find_versions(models)
 
 
 def test_without_any_version_one_is_told_to_train(
@@ -199,7 +200,7 @@ def test_without_any_version_one_is_told_to_train(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/empty.db")
     with pytest.raises(ModelError, match=r"no challenger or champion of srcnn-x2, .*train one"):
-        command.find_versions("all")
+        find_versions("all")
 
 
 def test_pictures_too_small_for_every_scale_are_an_error(store: Path) -> None:

@@ -195,7 +195,9 @@ def test_a_test_set_by_name_only_tests(
     dataset = load_dataset("set5")
     assert dataset.split("test").digest == load_dataset(str(folder)).split("all").digest
     for split in ("train", "valid"):
-        with pytest.raises(DatasetError, match="set5 is a test set: none of its pictures trains"):
+        with pytest.raises(
+            DatasetError, match=f"in its {split} split: set5 only tests; take another"
+        ):
             dataset.photos(split)
 
 
