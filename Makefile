@@ -46,15 +46,11 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet -r requirements-test.txt
 	touch $@
 
-# Where the image sets T91, BSD200 and Set5 lie.
-IMAGES ?= ../shared/data
-
 weights: .venv/installed
 	for scale in 2 3 4; do \
 	  $(BIN)/mlflow run . --env-manager local -e train -P scale=$$scale -P architecture=9-1-5 \
-	    -P epochs=12 -P dataset=$(IMAGES)/T91+$(IMAGES)/BSD200 && \
-	  $(BIN)/mlflow run . --env-manager local -e evaluate -P scale=$$scale \
-	    -P dataset=$(IMAGES)/Set5 -P split=all && \
+	    -P epochs=12 -P dataset=t91+bsd200 && \
+	  $(BIN)/mlflow run . --env-manager local -e evaluate -P scale=$$scale -P dataset=set5 && \
 	  $(BIN)/python tools/ship_weights.py --scale $$scale || exit 1; \
 	done
 

@@ -1,6 +1,6 @@
 """Which copies of pictures are found, which different ones are taken for copies, and what it costs.
 
-    python benchmarks/likeness.py --dataset ../shared/data/T91+../shared/data/BSD200
+    python benchmarks/likeness.py --dataset t91+bsd200
 
 Every picture is copied in every way, and the copy held against the picture itself; then every pair
 of pictures is held against each other, and those that look alike are named, to be looked at.
@@ -19,7 +19,7 @@ from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.likeness import find_alike, likeness
 
-SETS = "+".join(f"../shared/data/{name}" for name in ("T91", "BSD200", "Set5"))
+SETS = "t91+bsd200+set5"
 # Shorter sides below which few windows fit into a picture, in pixels.
 SMALL = 150
 

@@ -1,6 +1,6 @@
 """Two processes that train together beside one that has the same cores to itself.
 
-    python benchmarks/processes.py --dataset ../shared/data/T91
+    python benchmarks/processes.py --dataset t91
 
 Every side is a program of its own, which times an epoch of `fit` as `train` uses it; with few
 patches a step, two processes wait for each other more than they save.

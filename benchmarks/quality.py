@@ -1,6 +1,6 @@
 """Time to quality: how long until Set5 at x2 reaches 35.5 and 36.0 dB, beside the classical loop.
 
-    python benchmarks/quality.py --dataset ../shared/data/T91 --test ../shared/data/Set5
+    python benchmarks/quality.py --dataset t91 --test set5
 
 `fit` trains as `train` does, for a minute. The classical loop then has ten times as long as `fit`
 took to 36.0 dB, with the report's settings. Clocks stand still while a test set is scored, which
@@ -47,8 +47,8 @@ class Point:
 
 
 @click.command()
-@click.option("--dataset", default="../shared/data/T91", show_default=True, help="To train on.")
-@click.option("--test", default="../shared/data/Set5", show_default=True, help="To measure on.")
+@click.option("--dataset", default="t91", show_default=True, help="To train on.")
+@click.option("--test", default="set5", show_default=True, help="To measure on.")
 @click.option("--minutes", default=1.0, show_default=True, help="How long `fit` trains.")
 def main(dataset: str, test: str, minutes: float) -> None:
     """Train one side after the other in this process, and print when each passed the targets."""

@@ -1,6 +1,6 @@
 """Training steps: `fit` beside the classical loop, on the same patches.
 
-    python benchmarks/train.py --dataset ../shared/data/T91
+    python benchmarks/train.py --dataset t91
 
 The sides take turns, each in a process of its own, as a training is: the classical loop, `fit`
 with the same mathematics (zero padding, a loss on whole patches, Adam) in float32 and in bfloat16,

@@ -1,6 +1,6 @@
 """Fill a folder with pictures shrunk to several sizes, as further training pictures.
 
-    python tools/shrink.py --source ../shared/data/T91 --output data/t91-shrunk/train
+    python tools/shrink.py --source data/sets/t91 --output data/t91-shrunk/train
 
 Small pictures of the web, such as T91, show more and sharper detail a pixel when they are made
 smaller still; SRCNN's successors were trained on such copies (FSRCNN: Dong et al., 2016).
