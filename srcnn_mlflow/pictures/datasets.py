@@ -19,6 +19,7 @@ from srcnn_mlflow.pictures.photos import Keep, Photo, digest, scan
 from srcnn_mlflow.pictures.picture_files import list_files, split_joined
 from srcnn_mlflow.pictures.samples import sample_files
 from srcnn_mlflow.pictures.sets import NamedSet, find_set, named_sets
+from srcnn_mlflow.pictures.shrunk import SHRUNK, shrunk_copies
 
 logger = logging.getLogger(__name__)
 
@@ -125,14 +126,16 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
     """Find the photographs that a name stands for, and check each of them.
 
     Args:
-        name: `samples`, `div2k`, a set by name, a folder, or several of these joined by `+`.
+        name: `samples`, `div2k`, a set by name, a folder, or several of these joined by `+`; with
+            `@shrunk` behind it all, smaller copies of its training pictures train too.
         keep: given the luma of every picture that no earlier command has decoded.
 
     Raises:
         DatasetError: a part is unknown, missing or holds no usable picture, or the same picture
             stands in two splits.
     """
-    parts = [_load_part(part, keep) for part in _parts(name)]
+    whole = _whole(name)
+    parts = [_load_part(part, keep) for part in _parts(whole)]
     dataset = Dataset(
         name=name,
         splits={split: tuple(p for part in parts for p in part.splits[split]) for split in SPLITS},
@@ -141,7 +144,8 @@ def load_dataset(name: str, keep: Keep | None = None) -> Dataset:
         only_test=tuple(one for part in parts for one in part.only_test),
     )
     refuse_same(name, dataset.splits)
-    return _with_warnings(_without_repeats(dataset))
+    dataset = _with_warnings(_without_repeats(dataset))
+    return dataset if whole == name else _with_copies(dataset, keep)
 
 
 def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
@@ -168,6 +172,17 @@ def split_by_digest(name: str, photos: Sequence[Photo]) -> Dataset:
                 f"{len(photos)} pictures the averages say little"
             )
     return Dataset(name, {key: tuple(value) for key, value in splits.items()}, notes=tuple(notes))
+
+
+def _whole(name: str) -> str:
+    """A name without what asks for shrunk copies; that of a folder may end like it."""
+    return name if given_source(name).is_dir() else name.removesuffix(SHRUNK)
+
+
+def _with_copies(dataset: Dataset, keep: Keep | None) -> Dataset:
+    originals = dataset.splits["train"]
+    copies = shrunk_copies(dataset.name, originals, keep)
+    return replace(dataset, splits={**dataset.splits, "train": (*originals, *copies)})
 
 
 def _parts(name: str) -> list[str]:
