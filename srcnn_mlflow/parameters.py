@@ -14,8 +14,10 @@ from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS, SCALES
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
+    LOSSES,
     OPTIMIZERS,
     PRECISIONS,
+    SAMPLINGS,
     SCHEDULES,
     TrainingSettings,
 )
@@ -230,6 +232,8 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         of_recipe("padding", click.Choice(PADDINGS), "What lies outside a patch."),
         of_recipe("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
         of_recipe("precondition", TRUE_OR_FALSE, "Train the first layer on whitened luma."),
+        of_recipe("sampling", click.Choice(SAMPLINGS), "Each patch once a pass, or by its error."),
+        of_recipe("loss", click.Choice(LOSSES), "Squared errors alike, or weighed as PSNR does."),
         of_recipe("augment", TRUE_OR_FALSE, "Turn and mirror the patches."),
         option("ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."),
         of_recipe("precision", click.Choice(PRECISIONS), "What the convolutions compute in."),

@@ -29,7 +29,8 @@ class EpochResult:
 
     Attributes:
         epoch: its number, from 1.
-        train_loss: mean squared error over its patches, luma in 0..1.
+        train_loss: mean squared error over its patches, luma in 0..1, weighed as they are where
+            the settings weigh them.
         val_psnr: mean PSNR over the validation planes, in dB.
         lr: the learning rate at its end.
         seconds: time it took, validation included.
@@ -161,7 +162,7 @@ def _train_epoch(
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
-        loss = learner.step(lr, hr, rate, weight)
+        loss = learner.step(lr, hr, rate, weight, sampler.weigh(mine))
         total += loss * (weight * len(batch) / world.size)
         patches += len(batch)
         if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:

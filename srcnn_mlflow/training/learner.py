@@ -69,7 +69,12 @@ class Learner:
             self._average = AveragedModel(self._model, multi_avg_fn=function)
 
     def step(
-        self, inputs: torch.Tensor, target: torch.Tensor, lr: float, weight: float = 1.0
+        self,
+        inputs: torch.Tensor,
+        target: torch.Tensor,
+        lr: float,
+        weight: float = 1.0,
+        weights: torch.Tensor | None = None,
     ) -> torch.Tensor:
         """Learn from one batch; gives its loss without waiting for it.
 
@@ -78,11 +83,12 @@ class Learner:
             target: what it should have given.
             lr: the rate.
             weight: of this process's gradient in the average over all of them.
+            weights: of each patch's squared error, of shape (batch,); None where all are 1.
         """
         self._model.zero_grad()
         with self._autocast:
             output = self._shared(inputs.contiguous(memory_format=torch.channels_last))
-        loss = functional.mse_loss(output, self._model.crop_target(target))
+        loss = _loss(output, self._model.crop_target(target), weights)
         (loss * weight).backward()  # type: ignore[no-untyped-call]
         if self._gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._model.parameters(), self._gradient_clip)
@@ -124,6 +130,13 @@ class Learner:
         self._optimizer.load_arrays(part("optimizer"))
         if self._average is not None:
             self._average.load_state_dict(tensors("average"))
+
+
+def _loss(output: torch.Tensor, target: torch.Tensor, weights: torch.Tensor | None) -> torch.Tensor:
+    if weights is None:
+        return functional.mse_loss(output, target)
+    errors = functional.mse_loss(output, target, reduction="none").mean((1, 2, 3))
+    return torch.dot(errors, weights) / len(weights)
 
 
 def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, NDArray[Any]]:

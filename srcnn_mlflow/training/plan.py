@@ -88,7 +88,7 @@ def _time_step(sampler: PatchSampler, settings: TrainingSettings, world: World) 
             _synchronise(sampler.device)
             start = time.perf_counter()
         mine, weight = world.share(batch)
-        loss = learner.step(*sampler.gather(mine), settings.lr, weight)
+        loss = learner.step(*sampler.gather(mine), settings.lr, weight, sampler.weigh(mine))
         steps = number + 1 - warm_up
         if steps > 0 and (number % 10 == 0):
             loss.item()

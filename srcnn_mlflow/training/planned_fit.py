@@ -10,6 +10,7 @@ from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.fit import EpochResult, Progress, Validate, fit
+from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.model import Srcnn, count_weights
 from srcnn_mlflow.training.plan import Plan, make_plan
 from srcnn_mlflow.training.sampler import PatchSampler
@@ -99,8 +100,12 @@ def plan_fit(
         interrupted: the fit to go on with; None to begin anew, for which a few steps are
             timed first, and a validation where `max_minutes` is given.
     """
-    sampler = PatchSampler(store, world.device)
-    validate = make_validate(store, settings.network, world)
+    network = settings.network
+    # With padding, the network gives every pixel of a patch; without, what lies inside its halo.
+    margin = network.halo if network.padding == "none" else 0
+    importance = measure_importance(store, margin, settings.sampling, settings.loss)
+    sampler = PatchSampler(store, world.device, importance)
+    validate = make_validate(store, network, world)
     if interrupted:
         plan, progress = interrupted.plan, interrupted.progress
     else:

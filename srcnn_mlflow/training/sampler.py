@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from srcnn_mlflow.pictures.store import Store
+from srcnn_mlflow.training.importance import Importance
 
 
 class PatchSampler:
@@ -18,8 +19,18 @@ class PatchSampler:
         device: where they lie, and where batches are made.
     """
 
-    def __init__(self, store: Store, device: torch.device) -> None:
+    def __init__(
+        self, store: Store, device: torch.device, importance: Importance | None = None
+    ) -> None:
+        """Bring a store to a device.
+
+        Args:
+            store: the planes, and where patches lie.
+            device: where they go.
+            importance: how patches are drawn and weighed; None for each once a pass, and alike.
+        """
         planes, patches = store.train, store.patches
+        self._importance, self._pictures = importance, patches[:, 0]
         self.patch_count = len(patches)
         self.patch_size = store.settings.patch_size
         width = planes.shapes[:, 1].astype(np.int64)[patches[:, 0]]
@@ -58,6 +69,21 @@ class PatchSampler:
         hr = self._hr_runs.index_select(0, rows).view(shape) / 255
         return lr, hr
 
+    def weigh(self, indices: Tensor) -> Tensor | None:
+        """How much the squared error of each patch counts.
+
+        Args:
+            indices: int64 of shape (batch,).
+
+        Returns:
+            float32 of shape (batch,), on the sampler's device; None where all count alike.
+        """
+        if self._importance is None:
+            return None
+        patches = indices.cpu().numpy()
+        weights = self._importance.weights(patches, self._pictures[patches])
+        return torch.from_numpy(weights).to(self.device)
+
     def spread(self, count: int) -> Tensor:
         """Pick patches evenly from all of them; int64 of shape (count or fewer,)."""
         chosen = torch.linspace(
@@ -68,12 +94,17 @@ class PatchSampler:
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
         """Yield `count` batches of patch numbers, beginning with batch number `first`.
 
-        One pass visits every patch exactly once, its last batch being smaller where they do not
-        divide; each pass has an order of its own. Batch `i` of a seed is always the same.
+        Where patches are drawn alike, one pass visits every patch exactly once, its last batch
+        being smaller where they do not divide; each pass has an order of its own. Where they are
+        drawn by importance, it is with replacement. Batch `i` of a seed is always the same.
 
         Returns:
             An iterator of int64 tensors of shape (batch,).
         """
+        if self._importance is not None and self._importance.ends is not None:
+            for drawn in self._importance.draw(batch_size, seed, first, count):
+                yield torch.from_numpy(drawn).to(self.device)
+            return
         per_pass = self.batches_in_pass(batch_size)
         order, ordered_pass = torch.empty(0), -1
         for batch in range(first, first + count):

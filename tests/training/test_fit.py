@@ -173,10 +173,10 @@ def rates_of_steps(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     step = Learner.step
 
     def record(
-        learner: Learner, lr: torch.Tensor, hr: torch.Tensor, rate: float, weight: float = 1.0
+        learner: Learner, lr: torch.Tensor, hr: torch.Tensor, rate: float, *weights: Any
     ) -> torch.Tensor:
         rates.append(rate)
-        return step(learner, lr, hr, rate, weight)
+        return step(learner, lr, hr, rate, *weights)
 
     monkeypatch.setattr(Learner, "step", record)
     return rates

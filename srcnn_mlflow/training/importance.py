@@ -1,0 +1,172 @@
+"""How often each training patch is drawn, and how much it then counts.
+
+A patch that bicubic interpolation restores well teaches little. Drawn with a probability in
+proportion to the square root of its error, and weighed by the inverse of that probability, patches
+give the same gradient on average with less noise (importance sampling; Katharopoulos and Fleuret,
+2018). Apart from that, a picture can be weighed by the inverse of the square root of its error, for
+PSNR is averaged over pictures in decibels, where every picture counts by its ratio.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.store import Store
+
+# Errors below that of rounding say nothing; patches of less are drawn as if they had it.
+LEAST_ERROR = 0.25
+# Patches share the numbers from 0 to this, each as many as its probability: four bytes a patch.
+TICKETS = 2**32 - 1
+# Batches that are drawn at once, from a generator of their own.
+BLOCK = 512
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How patches are drawn and weighed.
+
+    Attributes:
+        picture_weights: float32 (pictures,), how much the error of each counts; 1 on average over
+            the errors of all patches.
+        ends: uint32 (patches,), the first ticket behind those of each patch; None where each patch
+            is drawn once a pass.
+    """
+
+    picture_weights: NDArray[np.float32]
+    ends: NDArray[np.uint32] | None
+
+    def weights(
+        self, patches: NDArray[np.int64], pictures: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """How much the squared error of patches counts, once they are drawn.
+
+        Args:
+            patches: int64 (batch,), their numbers.
+            pictures: int64 (batch,), the picture that each comes from.
+        """
+        weights = self.picture_weights[pictures]
+        if self.ends is None:
+            return weights
+        before = np.where(patches > 0, self.ends[patches - 1], 0).astype(np.float64)
+        tickets = self.ends[patches] - before
+        return (weights * (TICKETS / len(self.ends) / tickets)).astype(np.float32)
+
+    def draw(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[NDArray[Any]]:
+        """Draw batches of patches with replacement.
+
+        Args:
+            batch_size: patches a batch.
+            seed: of the draws.
+            first: the number of the first batch; each is the same however it is come to.
+            count: how many batches.
+
+        Yields:
+            int64 (batch_size,).
+        """
+        assert self.ends is not None
+        batches: NDArray[np.int64] = np.empty((0, batch_size), np.int64)
+        drawn = -1
+        for batch in range(first, first + count):
+            block, place = divmod(batch, BLOCK)
+            if block != drawn:
+                generator = np.random.default_rng((seed, block))
+                tickets = generator.integers(TICKETS, size=(BLOCK, batch_size), dtype=np.uint32)
+                batches = np.searchsorted(self.ends, tickets.ravel(), side="right").reshape(
+                    BLOCK, batch_size
+                )
+                drawn = block
+            yield batches[place]
+
+
+def measure_importance(store: Store, margin: int, sampling: str, loss: str) -> Importance | None:
+    """Weigh the patches of a store by how well bicubic interpolation restores them.
+
+    Args:
+        store: the planes, and where patches lie.
+        margin: pixels along each edge of a patch that are not compared.
+        sampling: `uniform`, each patch once a pass; or `by_error`, with replacement.
+        loss: `mse`; or `psnr`, where pictures are weighed.
+
+    Returns:
+        None for `uniform` and `mse`, where every patch is drawn alike and counts alike.
+    """
+    if (sampling, loss) == ("uniform", "mse"):
+        return None
+    errors = np.maximum(patch_errors(store, margin), LEAST_ERROR)
+    pictures = store.patches[:, 0]
+    count = len(store.train)
+    sums = np.bincount(pictures, errors, count)
+    means = sums / np.maximum(np.bincount(pictures, minlength=count), 1)
+    weights = np.ones(count)
+    if loss == "psnr":
+        weights = 1 / np.sqrt(np.maximum(means, LEAST_ERROR))
+        weights *= sums.sum() / (weights * sums).sum()
+    ends = None
+    if sampling == "by_error":
+        ends = share_tickets(weights[pictures] * np.sqrt(errors))
+    return Importance(weights.astype(np.float32), ends)
+
+
+def share_tickets(shares: NDArray[np.float64]) -> NDArray[np.uint32]:
+    """Give each patch tickets in proportion to its share, at least one.
+
+    Args:
+        shares: float64 (patches,), above 0.
+
+    Returns:
+        uint32 (patches,), the first ticket behind those of each; the last is TICKETS.
+    """
+    spare = TICKETS - len(shares)
+    ends = np.floor(np.cumsum(shares) * (spare / shares.sum())) + np.arange(1, len(shares) + 1)
+    ends[-1] = TICKETS
+    tickets: NDArray[np.uint32] = ends.astype(np.uint32)
+    return tickets
+
+
+def patch_errors(store: Store, margin: int) -> NDArray[np.float64]:
+    """The mean squared error of bicubic interpolation in every training patch.
+
+    Args:
+        store: the planes, and where patches lie.
+        margin: pixels along each edge of a patch that are not compared.
+
+    Returns:
+        float64 (patches,), in squared grey levels.
+    """
+    side = store.settings.patch_size - 2 * margin
+    errors = np.empty(len(store.patches))
+    pictures = store.patches[:, 0]
+    # Patches lie picture by picture.
+    starts = np.searchsorted(pictures, np.arange(len(store.train) + 1))
+
+    def measure(picture: int) -> None:
+        of_picture = slice(starts[picture], starts[picture + 1])
+        corners = store.patches[of_picture, 1:].astype(np.int64) + margin
+        errors[of_picture] = _window_sums(*store.train.pair(picture), corners, side) / side**2
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        measured = pool.map(measure, range(len(store.train)))
+        for _ in progress(measured, total=len(store.train), label="weighing patches"):
+            pass
+    return errors
+
+
+def _window_sums(lr: Plane, hr: Plane, corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
+    """Squared differences of two planes, added up in windows by a summed-area table."""
+    height, width = lr.shape
+    table = np.zeros((height + 1, width + 1), np.int64)
+    np.cumsum(np.square(hr.astype(np.int32) - lr), axis=0, out=table[1:, 1:])
+    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
+    top, left = corners.T
+    bottom, right = top + side, left + side
+    sums: NDArray[np.int64] = (
+        table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
+    )
+    return sums

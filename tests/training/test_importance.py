@@ -1,0 +1,206 @@
+"""How patches are drawn by importance, and what keeps the gradient what it should be."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import stats
+
+from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.store import Store, open_store
+from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training.distributed import World, alone
+from srcnn_mlflow.training.importance import (
+    BLOCK,
+    LEAST_ERROR,
+    TICKETS,
+    Importance,
+    measure_importance,
+    patch_errors,
+    share_tickets,
+)
+from srcnn_mlflow.training.learner import Learner
+from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.settings import TrainingSettings
+
+CPU = torch.device("cpu")
+MARGIN = 6
+
+
+@pytest.fixture
+def store(photo_folder: Path) -> Store:
+    made = prepare(load_dataset(str(photo_folder)), StoreSettings(2, 25, 14), photo_folder)
+    return open_store(made.path)
+
+
+def by_hand(store: Store, margin: int) -> NDArray[np.float64]:
+    inside = slice(margin, -margin or None)
+    errors = []
+    for number in range(len(store.patches)):
+        lr, hr = store.patch(number)
+        difference = hr[inside, inside].astype(float) - lr[inside, inside]
+        errors.append(np.mean(difference**2))
+    return np.array(errors)
+
+
+def tickets(importance: Importance) -> NDArray[np.int64]:
+    assert importance.ends is not None
+    each: NDArray[np.int64] = np.diff(importance.ends.astype(np.int64), prepend=0)
+    return each
+
+
+@pytest.mark.parametrize("margin", [0, MARGIN])
+def test_errors_are_those_of_each_patch_inside_its_margin(store: Store, margin: int) -> None:
+    assert patch_errors(store, margin) == pytest.approx(by_hand(store, margin), rel=1e-12)
+
+
+def test_uniform_and_mse_weigh_nothing(store: Store) -> None:
+    assert measure_importance(store, MARGIN, "uniform", "mse") is None
+    assert PatchSampler(store, CPU).weigh(torch.tensor([0, 1])) is None
+
+
+def test_patches_are_drawn_by_the_root_of_their_error(store: Store) -> None:
+    importance = measure_importance(store, MARGIN, "by_error", "mse")
+    assert importance is not None
+    roots = np.sqrt(np.maximum(by_hand(store, MARGIN), LEAST_ERROR))
+    assert tickets(importance) / TICKETS == pytest.approx(roots / roots.sum(), rel=1e-4)
+    assert importance.picture_weights == pytest.approx(1)
+
+
+@pytest.mark.parametrize("sampling", ["uniform", "by_error"])
+def test_pictures_are_weighed_by_the_inverse_root_of_their_error(
+    store: Store, sampling: str
+) -> None:
+    importance = measure_importance(store, MARGIN, sampling, "psnr")
+    assert importance is not None
+    errors = np.maximum(by_hand(store, MARGIN), LEAST_ERROR)
+    pictures = store.patches[:, 0]
+    means = np.array([errors[pictures == one].mean() for one in range(len(store.train))])
+    ratios = importance.picture_weights * np.sqrt(means)
+    assert ratios == pytest.approx(ratios[0], rel=1e-6)
+    # As much error in all as without weights, so that rates mean the same.
+    assert (importance.picture_weights[pictures] * errors).sum() == pytest.approx(errors.sum())
+
+
+@pytest.mark.parametrize("loss", ["mse", "psnr"])
+def test_drawing_by_error_leaves_the_expected_loss_what_it_is(store: Store, loss: str) -> None:
+    drawn = measure_importance(store, MARGIN, "by_error", loss)
+    alike = measure_importance(store, MARGIN, "uniform", loss)
+    assert drawn is not None
+    numbers = np.arange(len(store.patches))
+    pictures = store.patches[:, 0].astype(np.int64)
+    expected = tickets(drawn) / TICKETS * drawn.weights(numbers, pictures)
+    plain = np.ones(len(numbers)) if alike is None else alike.weights(numbers, pictures)
+    assert expected == pytest.approx(plain / len(numbers), rel=1e-5)
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=300))
+def test_tickets_are_shared_out_whole_and_everybody_has_one(shares: list[float]) -> None:
+    ends = share_tickets(np.array(shares)).astype(np.int64)
+    each = np.diff(ends, prepend=0)
+    assert ends[-1] == TICKETS
+    assert each.min() >= 1
+    wanted = np.array(shares) / sum(shares) * TICKETS
+    assert np.abs(each - wanted).max() <= len(shares) + 2
+
+
+@given(
+    seed=st.integers(0, 2**63 - 1),
+    first=st.integers(0, 3 * BLOCK),
+    count=st.integers(1, BLOCK + 2),
+    batch_size=st.integers(1, 5),
+)
+@settings(deadline=None, max_examples=30)
+def test_a_batch_is_the_same_however_it_is_come_to(
+    seed: int, first: int, count: int, batch_size: int
+) -> None:
+    importance = Importance(np.ones(1, np.float32), share_tickets(np.arange(1.0, 40)))
+    whole = list(importance.draw(batch_size, seed, 0, first + count))
+    part = list(importance.draw(batch_size, seed, first, count))
+    assert np.array_equal(whole[first:], part)
+    assert {batch.shape for batch in part} == {(batch_size,)}
+
+
+def test_other_seeds_and_other_batches_are_other_draws() -> None:
+    importance = Importance(np.ones(1, np.float32), share_tickets(np.ones(10_000)))
+
+    def drawn(seed: int, first: int) -> bytes:
+        return next(importance.draw(16, seed, first, 1)).tobytes()
+
+    keys = [(seed, first) for seed in range(4) for first in (0, 1, BLOCK, BLOCK + 1, 2 * BLOCK)]
+    assert len({drawn(*key) for key in keys}) == len(keys)
+
+
+def test_draws_have_the_frequencies_that_they_should() -> None:
+    shares = np.arange(1.0, 21)
+    importance = Importance(np.ones(1, np.float32), share_tickets(shares))
+    counts = np.bincount(np.concatenate(list(importance.draw(100, 3, 0, 400))), minlength=20)
+    expected = shares / shares.sum() * counts.sum()
+    assert stats.chisquare(counts, expected).pvalue > 1e-3
+
+
+def test_the_sampler_gives_draws_and_weights(store: Store) -> None:
+    importance = measure_importance(store, MARGIN, "by_error", "psnr")
+    assert importance is not None
+    sampler = PatchSampler(store, CPU, importance)
+    (batch,) = sampler.batches(8, 1, 5, 1)
+    (drawn,) = importance.draw(8, 1, 5, 1)
+    assert batch.tolist() == drawn.tolist()
+    weights = sampler.weigh(batch)
+    assert weights is not None
+    assert weights.dtype == torch.float32
+    pictures = store.patches[drawn, 0].astype(np.int64)
+    assert weights.numpy() == pytest.approx(importance.weights(drawn, pictures))
+
+
+def test_weights_scale_each_patch_s_gradient(store: Store) -> None:
+    chosen = TrainingSettings(architecture="9-1-5", precision="float32")
+    sampler = PatchSampler(store, CPU)
+    learner = Learner(chosen, sampler, alone(CPU))
+    lr, hr = sampler.gather(torch.tensor([0, 5, 9]))
+    alone_losses = [
+        float(Learner(chosen, sampler, alone(CPU)).step(lr[k : k + 1], hr[k : k + 1], 1e-6))
+        for k in range(3)
+    ]
+    weighed = learner.step(lr, hr, 1e-6, 1.0, torch.tensor([0.5, 2.0, 3.0]))
+    expected = np.dot(alone_losses, [0.5, 2.0, 3.0]) / 3
+    assert float(weighed) == pytest.approx(expected, rel=1e-4)
+
+
+def test_processes_together_weigh_what_one_would(store: Store) -> None:
+    sampler = PatchSampler(store, CPU, measure_importance(store, MARGIN, "by_error", "psnr"))
+    (batch,) = sampler.batches(7, 0, 0, 1)
+    whole = sampler.weigh(batch)
+    assert whole is not None
+    means = []
+    for rank in range(3):
+        mine, weight = World(rank, 3, CPU).share(batch)
+        weights = sampler.weigh(mine)
+        assert weights is not None
+        means.append(float(weights.mean()) * weight)
+    assert np.mean(means) == pytest.approx(float(whole.mean()), rel=1e-6)
+
+
+def test_memory_grows_by_four_bytes_a_patch(store: Store) -> None:
+    importance = measure_importance(store, MARGIN, "by_error", "psnr")
+    assert importance is not None
+    assert importance.ends is not None
+    assert importance.ends.nbytes == 4 * len(store.patches)
+    assert importance.picture_weights.nbytes == 4 * len(store.train)
+
+
+def test_a_plain_store_is_drawn_all_the_same(tmp_path: Path, store: Store) -> None:
+    assert tmp_path
+    flat = np.full_like(store.train.lr, 90)
+    plain = replace(store, train=replace(store.train, lr=flat, hr=flat))
+    importance = measure_importance(plain, MARGIN, "by_error", "psnr")
+    assert importance is not None
+    assert importance.picture_weights == pytest.approx(1)
+    each = tickets(importance)
+    assert each.max() - each.min() <= 2 or each.max() / each.min() < 1.001
