@@ -3,8 +3,8 @@
 A patch that bicubic interpolation restores well teaches little. Drawn with a probability in
 proportion to the square root of its error, and weighed by the inverse of that probability, patches
 give the same gradient on average with less noise (importance sampling; Katharopoulos and Fleuret,
-2018). Apart from that, a picture can be weighed by the inverse of the square root of its error, for
-PSNR is averaged over pictures in decibels, where every picture counts by its ratio.
+2018). Apart from that, a picture can be weighed by the inverse of bicubic's error in it: this is how
+the mean over pictures of PSNR falls with their errors, for a decibel is a ratio.
 """
 
 from collections.abc import Iterator
@@ -106,7 +106,7 @@ def measure_importance(store: Store, margin: int, sampling: str, loss: str) -> I
     means = sums / np.maximum(np.bincount(pictures, minlength=count), 1)
     weights = np.ones(count)
     if loss == "psnr":
-        weights = 1 / np.sqrt(np.maximum(means, LEAST_ERROR))
+        weights = 1 / np.maximum(means, LEAST_ERROR)
         weights *= sums.sum() / (weights * sums).sum()
     ends = None
     if sampling == "by_error":

@@ -74,7 +74,7 @@ def test_patches_are_drawn_by_the_root_of_their_error(store: Store) -> None:
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "by_error"])
-def test_pictures_are_weighed_by_the_inverse_root_of_their_error(
+def test_pictures_are_weighed_by_the_inverse_of_their_error(
     store: Store, sampling: str
 ) -> None:
     importance = measure_importance(store, MARGIN, sampling, "psnr")
@@ -82,7 +82,7 @@ def test_pictures_are_weighed_by_the_inverse_root_of_their_error(
     errors = np.maximum(by_hand(store, MARGIN), LEAST_ERROR)
     pictures = store.patches[:, 0]
     means = np.array([errors[pictures == one].mean() for one in range(len(store.train))])
-    ratios = importance.picture_weights * np.sqrt(means)
+    ratios = importance.picture_weights * means
     assert ratios == pytest.approx(ratios[0], rel=1e-6)
     # As much error in all as without weights, so that rates mean the same.
     assert (importance.picture_weights[pictures] * errors).sum() == pytest.approx(errors.sum())
