@@ -406,6 +406,14 @@ def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler
     assert (results[-1].best_epoch, results[-1].best_val_psnr) == (2, 31.0)
 
 
+def test_an_epoch_is_the_best_until_another_is_however_bad_it_is(sampler: PatchSampler) -> None:
+    scores = iter([-3.0, -5.0, -1.0])
+    results = run(sampler, QUICK, validate=lambda _: next(scores))
+    assert [result.is_best for result in results] == [True, False, True]
+    assert [result.best_epoch for result in results] == [1, 1, 3]
+    assert [result.best_val_psnr for result in results] == [-3.0, -3.0, -1.0]
+
+
 def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
     settings = replace(QUICK, optimizer="adam", lr=1e30, schedule="constant")
     says = (
