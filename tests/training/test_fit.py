@@ -217,27 +217,50 @@ def test_every_epoch_of_every_seed_turns_its_patches_in_its_own_way(
     assert turned == []
 
 
+def followed(
+    sampler: PatchSampler,
+    settings: TrainingSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    **weight: float,
+) -> list[torch.Tensor]:
+    """The gradients that the optimizer follows in a first step."""
+    learner = Learner(replace(settings, precondition=False), sampler, alone(CPU))
+    seen: list[torch.Tensor] = []
+    follow = learner._optimizer.step
+
+    def spy(lr: float) -> None:
+        weights = list(learner._model.parameters())
+        seen.extend(one.grad.detach().clone() for one in weights if one.grad is not None)
+        follow(lr)
+
+    monkeypatch.setattr(learner._optimizer, "step", spy)
+    learner.step(*sampler.gather(torch.arange(4)), 1e-3, **weight)
+    return seen
+
+
+def length(tensors: list[torch.Tensor]) -> float:
+    return float(torch.cat([one.flatten() for one in tensors]).norm())
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.5])
+def test_a_share_of_a_batch_counts_by_its_weight(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, weight: float
+) -> None:
+    settings = replace(QUICK, gradient_clip=None, precision="float32")
+    whole = followed(sampler, settings, monkeypatch)
+    share = followed(sampler, settings, monkeypatch, weight=weight)
+    for one, other in zip(share, whole, strict=True):
+        assert torch.allclose(one, weight * other, rtol=1e-5, atol=1e-9)
+    assert length(followed(sampler, settings, monkeypatch, weight=1.0)) == length(whole) > 0
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_gradient_is_followed_as_far_as_the_clip_says(
     sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     def gradients(clip: float | None) -> list[torch.Tensor]:
-        settings = replace(QUICK, optimizer=optimizer, gradient_clip=clip, precondition=False)
-        learner = Learner(settings, sampler, alone(CPU))
-        seen: list[torch.Tensor] = []
-        follow = learner._optimizer.step
-
-        def spy(lr: float) -> None:
-            weights = list(learner._model.parameters())
-            seen.extend(one.grad.detach().clone() for one in weights if one.grad is not None)
-            follow(lr)
-
-        monkeypatch.setattr(learner._optimizer, "step", spy)
-        learner.step(*sampler.gather(torch.arange(4)), 1e-3)
-        return seen
-
-    def length(tensors: list[torch.Tensor]) -> float:
-        return float(torch.cat([one.flatten() for one in tensors]).norm())
+        settings = replace(QUICK, optimizer=optimizer, gradient_clip=clip)
+        return followed(sampler, settings, monkeypatch)
 
     free = gradients(None)
     assert len(free) == 6
