@@ -174,10 +174,12 @@ def test_the_checksum_is_of_every_plane_and_of_where_patches_lie(
     assert re.fullmatch("[0-9a-f]{8}", store.checksum())
     assert again.checksum() == store.checksum()
     others = [replace(store, patches=one_more(store.patches))]
-    for split, planes in (("train", store.train), ("valid", store.valid)):
-        for name in ("lr", "hr", "shapes", "offsets"):
-            other = replace(planes, **{name: one_more(getattr(planes, name))})
-            others.append(replace(store, **{split: other}))
+    for name in ("lr", "hr", "shapes", "offsets"):
+        train, valid = (
+            replace(planes, **{name: one_more(getattr(planes, name))})
+            for planes in (store.train, store.valid)
+        )
+        others += [replace(store, train=train), replace(store, valid=valid)]
     assert len({one.checksum() for one in (store, *others)}) == 1 + 9
 
 

@@ -221,7 +221,7 @@ def followed(
     sampler: PatchSampler,
     settings: TrainingSettings,
     monkeypatch: pytest.MonkeyPatch,
-    **weight: float,
+    *weight: float,
 ) -> list[torch.Tensor]:
     """The gradients that the optimizer follows in a first step."""
     learner = Learner(replace(settings, precondition=False), sampler, alone(CPU))
@@ -234,7 +234,8 @@ def followed(
         follow(lr)
 
     monkeypatch.setattr(learner._optimizer, "step", spy)
-    learner.step(*sampler.gather(torch.arange(4)), 1e-3, **weight)
+    lr, hr = sampler.gather(torch.arange(4))
+    learner.step(lr, hr, 1e-3, *weight)
     return seen
 
 
@@ -248,10 +249,10 @@ def test_a_share_of_a_batch_counts_by_its_weight(
 ) -> None:
     settings = replace(QUICK, gradient_clip=None, precision="float32")
     whole = followed(sampler, settings, monkeypatch)
-    share = followed(sampler, settings, monkeypatch, weight=weight)
+    share = followed(sampler, settings, monkeypatch, weight)
     for one, other in zip(share, whole, strict=True):
         assert torch.allclose(one, weight * other, rtol=1e-5, atol=1e-9)
-    assert length(followed(sampler, settings, monkeypatch, weight=1.0)) == length(whole) > 0
+    assert length(followed(sampler, settings, monkeypatch, 1.0)) == length(whole) > 0
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
