@@ -1,7 +1,9 @@
 """The statistics that decide a promotion."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from srcnn_mlflow.measuring.gate import (
     Judgement,
     _bound_of_sign_flips,
     _bound_of_t_test,
+    _subsets,
     certain_lead,
     describe,
     judge,
@@ -179,6 +182,22 @@ def test_a_sample_of_sign_flips_comes_close_to_all_of_them() -> None:
     assert _bound_of_sign_flips(leads) == pytest.approx(exact, abs=0.03 * leads.std())
 
 
+@pytest.mark.parametrize("count", [5, 11, 12, 13, 17, 40])
+def test_the_bound_is_the_largest_mean_that_sign_flips_reject(count: int) -> None:
+    leads = np.random.default_rng(count).normal(0.5, 1, count)
+    # All of them up to twelve pictures; beyond, those drawn, of which one of 17 flips none.
+    drawn = _subsets(count) if count > 12 else np.array(list(product([0, 1], repeat=count))[1:])
+
+    def rejected(mean: float) -> bool:
+        around = leads - mean
+        as_large = np.sum((1 - 2 * drawn) @ around >= around.sum() - 1e-12)
+        return bool((as_large + 1) / (len(drawn) + 1) <= 1 - CONFIDENCE + 1e-9)
+
+    bound = _bound_of_sign_flips(leads)
+    assert rejected(bound - 1e-6)
+    assert not rejected(bound + 1e-6)
+
+
 @given(st.integers(6, 40), st.integers(0, 2**32 - 1), st.sampled_from([-1, 0, 1]))
 @settings(max_examples=50)
 def test_the_t_test_agrees_with_halls_formula(count: int, seed: int, sign: int) -> None:
@@ -219,8 +238,10 @@ def test_a_certain_lead_moves_and_grows_with_the_leads(
 
 @pytest.mark.parametrize("count", [LEAST_PICTURES, LEAST_FOR_SKEWNESS, 13, 100])
 def test_leads_that_are_all_the_same_are_certain(count: int) -> None:
-    assert certain_lead(np.full(count, 0.25)) == pytest.approx(0.25)
-    assert certain_lead(np.zeros(count)) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert certain_lead(np.full(count, 0.25)) == pytest.approx(0.25)
+        assert certain_lead(np.zeros(count)) == 0
 
 
 def test_a_model_that_wins_on_average_but_ruins_a_picture_is_refused() -> None:

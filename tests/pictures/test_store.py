@@ -1,8 +1,10 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -160,6 +162,32 @@ def test_the_file_is_the_same_whatever_prepares_it(photo_folder: Path, tmp_path:
         written.append({path.name: path.read_bytes() for path in (folder / "out").glob("*.h5")})
     assert len(written[0]) == 2
     assert written[0] == written[1]
+
+
+def test_the_checksum_is_of_every_plane_and_of_where_patches_lie(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    store, again = (
+        open_store(prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).path)
+        for name in ("a", "b")
+    )
+    assert re.fullmatch("[0-9a-f]{8}", store.checksum())
+    assert again.checksum() == store.checksum()
+    others = [replace(store, patches=one_more(store.patches))]
+    for name in ("lr", "hr", "shapes", "offsets"):
+        train, valid = (
+            replace(planes, **{name: one_more(getattr(planes, name))})
+            for planes in (store.train, store.valid)
+        )
+        others += [replace(store, train=train), replace(store, valid=valid)]
+    assert len({one.checksum() for one in (store, *others)}) == 1 + 9
+
+
+def one_more(array: np.ndarray) -> np.ndarray:
+    """A copy, of which the last number is another."""
+    copy = np.array(array)
+    copy.flat[-1] ^= 1
+    return copy
 
 
 def damage(whole: bytes) -> dict[str, bytes]:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,7 +23,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from srcnn_mlflow.machine.errors import TrackingError
+from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
 from tests.conftest import ROOT, free_port, mlflow_server, put_store, run_here
 
@@ -133,6 +134,60 @@ def test_what_the_server_refuses_is_kept_and_said(tmp_path: Path) -> None:
     ):
         outbox.put(parcel(1, tmp_path))
     assert waiting_runs() == [missing]
+
+
+def test_a_picture_that_is_not_taken_keeps_its_epoch(run_id: str, tmp_path: Path) -> None:
+    outbox = Outbox(run_id)
+    outbox.put(Parcel(1, {"val_psnr": 31.0}, image=("crop", Image.new("L", (8, 8)))))
+    in_the_way = tmp_path / "mlruns" / "0" / run_id / "artifacts" / "images"
+    in_the_way.parent.mkdir(parents=True)
+    in_the_way.write_text("a file where the folder of pictures has to be")
+    with pytest.raises(TrackingError, match=f"what run {run_id} has measured"):
+        outbox.send()
+    assert waiting_runs() == [run_id]
+    in_the_way.unlink()
+    assert outbox.send() == 1
+    assert len(MlflowClient().list_artifacts(run_id, "images")) == 2
+    assert steps(run_id) == [1]
+
+
+def test_an_epoch_that_cannot_be_kept_is_told_as_that(run_id: str, tmp_path: Path) -> None:
+    Path("data").mkdir()
+    Path("data/outbox").write_text("a file where a folder has to be")
+    with pytest.raises(WriteError, match=f"cannot write epoch 1 to data/outbox/{run_id}, where it"):
+        Outbox(run_id).put(parcel(1, tmp_path))
+
+
+def test_whoever_interrupts_the_waiting_does_not_wait_for_the_server(tmp_path: Path) -> None:
+    """Ctrl-C once more, while what is left is being sent to a server that says nothing."""
+    code = (
+        "import signal\n"
+        "from srcnn_mlflow.tracking.outbox import Outbox, Parcel\n"
+        "signal.signal(signal.SIGALRM, signal.default_int_handler)\n"
+        "box = Outbox('0' * 32)\n"
+        "with box.open():\n"
+        "    box.put(Parcel(1, {'val_psnr': 31.0}))\n"
+        "    signal.alarm(1)\n"
+        "    raise KeyboardInterrupt\n"
+    )
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "MLFLOW_HTTP_REQUEST_TIMEOUT": "300",
+        }
+        ended = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert ended.stderr.strip().endswith("KeyboardInterrupt")
+    assert len(list((tmp_path / "data" / "outbox").glob("*/*-000001"))) == 1
 
 
 class Gate(BaseHTTPRequestHandler):

@@ -217,27 +217,51 @@ def test_every_epoch_of_every_seed_turns_its_patches_in_its_own_way(
     assert turned == []
 
 
+def followed(
+    sampler: PatchSampler,
+    settings: TrainingSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    *weight: float,
+) -> list[torch.Tensor]:
+    """The gradients that the optimizer follows in a first step."""
+    learner = Learner(replace(settings, precondition=False), sampler, alone(CPU))
+    seen: list[torch.Tensor] = []
+    follow = learner._optimizer.step
+
+    def spy(lr: float) -> None:
+        weights = list(learner._model.parameters())
+        seen.extend(one.grad.detach().clone() for one in weights if one.grad is not None)
+        follow(lr)
+
+    monkeypatch.setattr(learner._optimizer, "step", spy)
+    lr, hr = sampler.gather(torch.arange(4))
+    learner.step(lr, hr, 1e-3, *weight)
+    return seen
+
+
+def length(tensors: list[torch.Tensor]) -> float:
+    return float(torch.cat([one.flatten() for one in tensors]).norm())
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.25, 1.5])
+def test_a_share_of_a_batch_counts_by_its_weight(
+    sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, weight: float
+) -> None:
+    settings = replace(QUICK, gradient_clip=None, precision="float32")
+    whole = followed(sampler, settings, monkeypatch)
+    share = followed(sampler, settings, monkeypatch, weight)
+    for one, other in zip(share, whole, strict=True):
+        assert torch.allclose(one, weight * other, rtol=1e-5, atol=1e-9)
+    assert length(followed(sampler, settings, monkeypatch, 1.0)) == length(whole) > 0
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "muon"])
 def test_a_gradient_is_followed_as_far_as_the_clip_says(
     sampler: PatchSampler, monkeypatch: pytest.MonkeyPatch, optimizer: str
 ) -> None:
     def gradients(clip: float | None) -> list[torch.Tensor]:
-        settings = replace(QUICK, optimizer=optimizer, gradient_clip=clip, precondition=False)
-        learner = Learner(settings, sampler, alone(CPU))
-        seen: list[torch.Tensor] = []
-        follow = learner._optimizer.step
-
-        def spy(lr: float) -> None:
-            weights = list(learner._model.parameters())
-            seen.extend(one.grad.detach().clone() for one in weights if one.grad is not None)
-            follow(lr)
-
-        monkeypatch.setattr(learner._optimizer, "step", spy)
-        learner.step(*sampler.gather(torch.arange(4)), 1e-3)
-        return seen
-
-    def length(tensors: list[torch.Tensor]) -> float:
-        return float(torch.cat([one.flatten() for one in tensors]).norm())
+        settings = replace(QUICK, optimizer=optimizer, gradient_clip=clip)
+        return followed(sampler, settings, monkeypatch)
 
     free = gradients(None)
     assert len(free) == 6
@@ -404,6 +428,14 @@ def test_the_best_epoch_is_the_first_with_the_highest_psnr(sampler: PatchSampler
     results = run(sampler, QUICK, validate=lambda _: next(scores))
     assert [result.is_best for result in results] == [True, True, False]
     assert (results[-1].best_epoch, results[-1].best_val_psnr) == (2, 31.0)
+
+
+def test_an_epoch_is_the_best_until_another_is_however_bad_it_is(sampler: PatchSampler) -> None:
+    scores = iter([-3.0, -5.0, -1.0])
+    results = run(sampler, QUICK, validate=lambda _: next(scores))
+    assert [result.is_best for result in results] == [True, False, True]
+    assert [result.best_epoch for result in results] == [1, 1, 3]
+    assert [result.best_val_psnr for result in results] == [-3.0, -3.0, -1.0]
 
 
 def test_an_exploding_loss_ends_the_fit_with_advice(sampler: PatchSampler) -> None:
