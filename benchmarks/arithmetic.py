@@ -1,10 +1,11 @@
 """How much a network computes, and how fast this machine could."""
 
+import math
 import time
 
 import torch
 
-from srcnn_mlflow.network.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import Architecture
 
 SIDE = 2048
 
@@ -39,6 +40,5 @@ def training_operations(architecture: str, patch_size: int) -> float:
 
 
 def _weights(architecture: str) -> list[int]:
-    kernels = Architecture(architecture).kernels
-    channels = (1, *FILTERS)
-    return [side**2 * channels[layer] * channels[layer + 1] for layer, side in enumerate(kernels)]
+    shapes = Architecture(architecture).shapes
+    return [math.prod(shape) for name, shape in shapes.items() if name.endswith(".weight")]

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from srcnn_mlflow.network.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import Architecture
 
 BATCH_SIZE = 16
 
@@ -38,14 +38,12 @@ class ClassicalPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
 def classical_network(name: str) -> nn.Sequential:
     """SRCNN of an architecture with torch's own initialization and zero padding."""
-    first, second, third = Architecture(name).kernels
-    return nn.Sequential(
-        nn.Conv2d(1, FILTERS[0], first, padding=first // 2),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(FILTERS[0], FILTERS[1], second, padding=second // 2),
-        nn.ReLU(inplace=True),
-        nn.Conv2d(FILTERS[1], FILTERS[2], third, padding=third // 2),
-    )
+    network = Architecture(name)
+    inputs = (1, *network.filters[:-1])
+    layers: list[nn.Module] = []
+    for ins, outs, side in zip(inputs, network.filters, network.kernels, strict=True):
+        layers += [nn.Conv2d(ins, outs, side, padding=side // 2), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers[:-1])
 
 
 def train_classically(

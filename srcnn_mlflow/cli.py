@@ -50,16 +50,17 @@ def cli(context: click.Context) -> None:
     given.dataset,
     given.epochs(RECIPE),
     given.architecture,
+    given.patch_size,
     given.seed,
     given.max_minutes,
     given.device,
 )
-def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None:
+def main_command(scale: int, dataset: str, patch_size: int, device: str, **settings: Any) -> None:
     """One scale, end to end: prepare, train, evaluate, register, promote."""
     from srcnn_mlflow.commands.main import run_main
     from srcnn_mlflow.commands.train_request import TrainRequest
 
-    request = TrainRequest(scale, dataset, 33, 14, None, TrainingSettings(**settings))
+    request = TrainRequest(scale, dataset, patch_size, 14, None, TrainingSettings(**settings))
     run_main(request, device)
 
 

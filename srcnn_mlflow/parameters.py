@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
-from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS, SCALES
+from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.network.architecture import PADDINGS, SCALES, Architecture
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
@@ -95,6 +96,19 @@ class Text(click.ParamType[str]):
         """Refuse blanks; all else is looked up by whoever takes it."""
         text = str(value)
         return text if text.strip() else self.fail(f"{text!r} is empty.", param, ctx)
+
+
+class Chain(Text):
+    """An architecture, by the one name that every spelling of it has."""
+
+    name = "chain"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Refuse what is none, with the place that is wrong."""
+        try:
+            return Architecture(super().convert(value, param, ctx)).name
+        except ModelError as error:
+            return self.fail(str(error), param, ctx)
 
 
 class FilePath(Text):
@@ -181,8 +195,9 @@ dataset = option(
     "samples",
     "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined by +.",
 )
+patch_size = option("patch-size", PIXELS, 33, "Side of a training patch, in pixels.")
 patches = options(
-    option("patch-size", PIXELS, 33, "Side of a training patch, in pixels."),
+    patch_size,
     option("stride", PIXELS, 14, "Distance between patches, in pixels."),
 )
 train_images = option(
@@ -196,7 +211,7 @@ border = option(
     "Pixels left out along each edge.",
 )
 architecture = option(
-    "architecture", click.Choice(ARCHITECTURES), "9-5-5", "Kernel sizes of the three layers."
+    "architecture", Chain(), "9-5-5", "Kernel sizes of the layers, as in 9-1-5:32-16; or vdsr."
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", click.Choice(DEVICES), "auto", "Where to train.")

@@ -9,7 +9,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.architecture import Architecture, chain_name
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -22,7 +22,7 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
     """Write the network as an ONNX graph.
 
     Args:
-        weights: float32 arrays `conv1.weight` ... `conv3.bias`, in torch's layout.
+        weights: float32 arrays `conv1.weight`, `conv1.bias` ..., in torch's layout.
         architecture: how the layers are put together.
         scale: which upscaling the weights were trained for; kept in the file.
 
@@ -98,15 +98,16 @@ def read_layers(path: Path) -> tuple[str, int]:
         path: a file as `save_onnx` writes it.
 
     Returns:
-        The kernel sizes, as in `9-5-5`, and the number of weights, biases included.
+        The architecture's name, as in `9-5-5`, and the number of weights, biases included.
     """
     layers = {
         constant.name: tuple(constant.dims)
         for constant in onnx.load(path).graph.initializer
         if constant.name.startswith("conv")
     }
-    sides = [str(layers[name][-1]) for name in sorted(layers) if name.endswith(".weight")]
-    return "-".join(sides), sum(math.prod(shape) for shape in layers.values())
+    kernels = [layers[f"conv{number}.weight"] for number in range(1, len(layers) // 2 + 1)]
+    name = chain_name([shape[-1] for shape in kernels], [shape[0] for shape in kernels[:-1]])
+    return name, sum(math.prod(shape) for shape in layers.values())
 
 
 def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.NodeProto]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.network.architecture import ARCHITECTURES, FILTERS, Architecture
+from srcnn_mlflow.network.architecture import Architecture, chain_name
 from srcnn_mlflow.network.onnx_export import Weights
 
 # Under which name training programs put the weights beside an optimizer's state, and what
@@ -29,7 +29,7 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
-    """Read a PyTorch state dict of `conv1.weight` ... `conv3.bias`, without unpickling code.
+    """Read a PyTorch state dict of `conv1.weight`, `conv1.bias` ..., without unpickling code.
 
     What training programs wrap it in is taken off, and any real numbers become float32.
 
@@ -47,15 +47,13 @@ def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
     if not isinstance(state, dict):
         raise ModelError(f"{path} holds {type(state).__name__}, where weights by name belong")
     found = {str(key): tuple(value.shape) for key, value in state.items() if _is_tensor(value)}
-    for name in ARCHITECTURES:
-        if found == _shapes(Architecture(name)):
-            weights = {key: _plain(state[key], f"{path}: {key}") for key in found}
-            # The common PyTorch programs have no residual, and zeros around every layer.
-            return weights, Architecture(name, residual=False, padding="zero")
-    raise ModelError(
-        f"{path} does not hold SRCNN weights: expected conv1, conv2 and conv3 of "
-        f"{' or '.join(ARCHITECTURES)} with 64 and 32 filters, found {_describe(found)}"
-    )
+    architecture = _recognize(found)
+    if architecture is None:
+        raise ModelError(
+            f"{path} does not hold SRCNN weights: expected conv1, conv2, ... of square kernels "
+            f"with odd sides, from one plane to one, each with a bias; found {_describe(found)}"
+        )
+    return {key: _plain(state[key], f"{path}: {key}") for key in found}, architecture
 
 
 def _load(path: Path) -> Any:
@@ -146,12 +144,15 @@ def _describe(shapes: Shapes) -> str:
     return ", ".join(named) + more
 
 
-def _shapes(network: Architecture) -> Shapes:
-    inputs = (1, *FILTERS[:-1])
-    shapes: dict[str, tuple[int, ...]] = {}
-    for number, (ins, outs, side) in enumerate(
-        zip(inputs, FILTERS, network.kernels, strict=True), start=1
-    ):
-        shapes[f"conv{number}.weight"] = (outs, ins, side, side)
-        shapes[f"conv{number}.bias"] = (outs,)
-    return shapes
+def _recognize(found: Shapes) -> Architecture | None:
+    """The chain whose weights have these shapes, if there is one."""
+    weights = [found.get(f"conv{number}.weight", ()) for number in range(1, len(found) // 2 + 1)]
+    if not weights or any(len(shape) != 4 for shape in weights):
+        return None
+    sides, filters = [shape[-1] for shape in weights], [shape[0] for shape in weights]
+    try:
+        # The common PyTorch programs have no residual, and zeros around every layer.
+        network = Architecture(chain_name(sides, filters[:-1]), residual=False, padding="zero")
+    except ModelError:
+        return None
+    return network if network.shapes == found else None

@@ -3,8 +3,8 @@
 A patch that bicubic interpolation restores well teaches little. Drawn with a probability in
 proportion to the square root of its error, and weighed by the inverse of that probability, patches
 give the same gradient on average with less noise (importance sampling; Katharopoulos and Fleuret,
-2018). Apart from that, a picture can be weighed by the inverse of bicubic's error in it: that is how
-the mean of PSNR over pictures falls with their errors, for a decibel is a ratio.
+2018). Apart from that, a picture can be weighed by the inverse of bicubic's error in it: that is
+how the mean of PSNR over pictures falls with their errors, for a decibel is a ratio.
 """
 
 from collections.abc import Iterator

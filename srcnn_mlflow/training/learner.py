@@ -53,7 +53,7 @@ class Learner:
         self._model: Srcnn = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if preconditioner is not None:
             # The order that gradients come in; they are averaged faster where weights have it too.
-            first = self._model.conv1.weight
+            first = self._model.layers[0].weight
             first.data = first.data.clone(memory_format=torch.contiguous_format)
         self._shared = world.wrap(self._model)
         self._optimizer = Optimizer(self._model, settings.optimizer, settings.last_layer_lr_factor)

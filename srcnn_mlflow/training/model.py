@@ -4,15 +4,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from srcnn_mlflow.network.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.training.preconditioning import Preconditioner
 
 
 class Srcnn(nn.Module):
-    """SRCNN (Dong et al., 2014): patch extraction, non-linear mapping, reconstruction.
+    """SRCNN (Dong et al., 2014) or a longer chain: extraction, non-linear mapping, reconstruction.
 
-    Takes and gives luma in 0..1, float32 of shape (batch, 1, height, width). With padding
-    `none` the output is smaller by the halo on each side, in step with `crop_target`.
+    Its layers are called `conv1`, `conv2` and so on. Takes and gives luma in 0..1, float32 of shape
+    (batch, 1, height, width). With padding `none` the output is smaller by the halo on each side,
+    in step with `crop_target`.
     """
 
     def __init__(
@@ -24,12 +25,19 @@ class Srcnn(nn.Module):
         super().__init__()
         self.architecture = architecture
         self.preconditioner = preconditioner
-        first, second, third = architecture.kernels
-        self.conv1 = self._layer(1, FILTERS[0], first)
-        self.conv2 = self._layer(FILTERS[0], FILTERS[1], second)
-        self.conv3 = self._layer(FILTERS[1], FILTERS[2], third)
+        inputs = (1, *architecture.filters[:-1])
+        layers = zip(inputs, architecture.filters, architecture.kernels, strict=True)
+        self._names = []
+        for number, layer in enumerate(layers, start=1):
+            self._names.append(f"conv{number}")
+            self.add_module(self._names[-1], self._layer(*layer))
         if initialization == "he":
             self._initialize()
+
+    @property
+    def layers(self) -> list[nn.Conv2d]:
+        """The convolutions, from the first to the last."""
+        return [self.get_submodule(name) for name in self._names]  # type: ignore[misc]
 
     def _layer(self, inputs: int, outputs: int, side: int) -> nn.Conv2d:
         padding = self.architecture.padding
@@ -42,25 +50,28 @@ class Srcnn(nn.Module):
         )
 
     def _initialize(self) -> None:
-        for layer in (self.conv1, self.conv2):
+        *hidden, last = self.layers
+        for layer in hidden:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
         # Near zero, so that a residual network begins as bicubic itself.
-        nn.init.normal_(self.conv3.weight, std=1e-3)
-        for layer in (self.conv1, self.conv2, self.conv3):
+        nn.init.normal_(last.weight, std=1e-3)
+        for layer in self.layers:
             assert layer.bias is not None
             nn.init.zeros_(layer.bias)
 
     def forward(self, luma: Tensor) -> Tensor:
         """Sharpen bicubic luma; see the class for shapes and ranges."""
-        features = functional.relu_(self._extract(luma))
-        features = functional.relu_(self.conv2(features))
+        first, *middle, last = self.layers
+        features = functional.relu_(self._extract(luma, first))
+        for layer in middle:
+            features = functional.relu_(layer(features))
         # In float32 throughout: 8 bits are too few for luma, which is what this layer gives.
         with torch.autocast(luma.device.type, enabled=False):
-            output = self._reconstruct(features.float())
+            output = self._reconstruct(features.float(), last)
         return output + self.crop_target(luma) if self.architecture.residual else output
 
     def plain_weights(self) -> dict[str, Tensor]:
-        """The weights `conv1.weight` ... `conv3.bias` of the plain SRCNN that computes the same."""
+        """The weights `conv1.weight`, `conv1.bias` ... of a plain chain that computes the same."""
         weights = {
             name: value.detach()
             for name, value in self.state_dict().items()
@@ -72,9 +83,9 @@ class Srcnn(nn.Module):
             weights["conv1.weight"] = kernel
         return weights
 
-    def _extract(self, luma: Tensor) -> Tensor:
+    def _extract(self, luma: Tensor, first: nn.Conv2d) -> Tensor:
         if self.preconditioner is None:
-            features: Tensor = self.conv1(luma)
+            features: Tensor = first(luma)
             return features
         # Centred after padding, or the padding would be another than the plain network's.
         margin = self.architecture.kernels[0] // 2
@@ -86,30 +97,30 @@ class Srcnn(nn.Module):
         # another kernel than the one that is folded and kept.
         device = luma.device.type
         with torch.autocast(device, enabled=False):
-            kernel = self.preconditioner.kernel(self.conv1.weight)
-            features = functional.conv2d(luma - self.preconditioner.mean, kernel, self.conv1.bias)
+            kernel = self.preconditioner.kernel(first.weight)
+            features = functional.conv2d(luma - self.preconditioner.mean, kernel, first.bias)
         # The second layer would round it anyway; done here, what lies between is half the memory.
         narrow = torch.is_autocast_enabled(device)
         return features.to(torch.get_autocast_dtype(device)) if narrow else features
 
-    def _reconstruct(self, features: Tensor) -> Tensor:
+    def _reconstruct(self, features: Tensor, last: nn.Conv2d) -> Tensor:
         """Compute the last layer row by row of its kernel, and add the rows up.
 
-        The same sum as `self.conv3(features)`: a convolution to a single plane takes as long as one
+        The same sum as `last(features)`: a convolution to a single plane takes as long as one
         to 16, so every row of the kernel gives a plane of its own.
         """
-        side = self.conv3.kernel_size[0]
+        side = last.kernel_size[0]
         if self.architecture.padding == "replicate":
             features = functional.pad(features, [side // 2] * 4, mode="replicate")
         margin = side // 2 if self.architecture.padding == "zero" else 0
-        kernel = self.conv3.weight[0].flip(1).permute(1, 0, 2).unsqueeze(2)
+        kernel = last.weight[0].flip(1).permute(1, 0, 2).unsqueeze(2)
         rows = functional.conv2d(features, kernel, padding=(0, margin))
         height, width = rows.shape[2:]
         size = (height + 2 * margin - side + 1, width)
         padding = (side - 1 - margin, 0)
         output = functional.fold(rows.flatten(2), size, (side, 1), padding=padding)
-        assert self.conv3.bias is not None
-        return output + self.conv3.bias
+        assert last.bias is not None
+        return output + last.bias
 
     def crop_target(self, luma: Tensor) -> Tensor:
         """Cut a plane of the input's size to the size of the output."""

@@ -16,15 +16,16 @@ MUON_RATE = 5.0
 
 
 class Optimizer:
-    """Adam for every weight, or Muon (Jordan, 2024) for the first two layers' kernels.
+    """Adam for every weight, or Muon (Jordan, 2024) for all kernels but the last layer's.
 
     With Muon, biases and the last layer stay with Adam. The last layer learns at a fraction of
     the rate, as in the SRCNN paper.
     """
 
     def __init__(self, model: Srcnn, name: str, last_layer_lr_factor: float) -> None:
-        last = list(model.conv3.parameters())
-        kernels = [model.conv1.weight, model.conv2.weight] if name == "muon" else []
+        *hidden, final = model.layers
+        last = list(final.parameters())
+        kernels = [layer.weight for layer in hidden] if name == "muon" else []
         chosen = {id(parameter) for parameter in (*last, *kernels)}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         self._factors = [1.0, last_layer_lr_factor]

@@ -11,14 +11,13 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Run
-from numpy.typing import NDArray
 from PIL import Image
 
 from srcnn_mlflow.commands import compare as command
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.machine.errors import DatasetError, ModelError
 from srcnn_mlflow.network import shipped
-from srcnn_mlflow.network.architecture import FILTERS, Architecture
+from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
@@ -41,11 +40,7 @@ def copy_network(scale: int, folder: Path) -> Path:
 def idle_network(folder: Path) -> Path:
     """A residual 9-5-5 of nothing but zeros."""
     network = Architecture("9-5-5")
-    weights: dict[str, NDArray[np.float32]] = {}
-    layers = zip((1, *FILTERS[:-1]), FILTERS, network.kernels, strict=True)
-    for number, (inputs, outputs, side) in enumerate(layers, start=1):
-        weights[f"conv{number}.weight"] = np.zeros((outputs, inputs, side, side), np.float32)
-        weights[f"conv{number}.bias"] = np.zeros(outputs, np.float32)
+    weights = {name: np.zeros(shape, np.float32) for name, shape in network.shapes.items()}
     path = folder / registry.NETWORK_FILE
     save_onnx(path, weights, network, 2)
     return path

@@ -221,7 +221,7 @@ def followed(
     sampler: PatchSampler,
     settings: TrainingSettings,
     monkeypatch: pytest.MonkeyPatch,
-    *weight: float,
+    weight: float = 1.0,
 ) -> list[torch.Tensor]:
     """The gradients that the optimizer follows in a first step."""
     learner = Learner(replace(settings, precondition=False), sampler, alone(CPU))
@@ -235,7 +235,7 @@ def followed(
 
     monkeypatch.setattr(learner._optimizer, "step", spy)
     lr, hr = sampler.gather(torch.arange(4))
-    learner.step(lr, hr, 1e-3, *weight)
+    learner.step(lr, hr, 1e-3, weight)
     return seen
 
 

@@ -74,9 +74,7 @@ def test_patches_are_drawn_by_the_root_of_their_error(store: Store) -> None:
 
 
 @pytest.mark.parametrize("sampling", ["uniform", "by_error"])
-def test_pictures_are_weighed_by_the_inverse_of_their_error(
-    store: Store, sampling: str
-) -> None:
+def test_pictures_are_weighed_by_the_inverse_of_their_error(store: Store, sampling: str) -> None:
     importance = measure_importance(store, MARGIN, sampling, "psnr")
     assert importance is not None
     errors = np.maximum(by_hand(store, MARGIN), LEAST_ERROR)

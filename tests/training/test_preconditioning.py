@@ -40,7 +40,7 @@ def test_the_plain_network_computes_the_same(
     luma = torch.rand(2, 1, 30, 37)
     assert trained(luma).shape == plain(luma).shape
     assert torch.allclose(trained(luma), plain(luma), atol=1e-5)
-    assert not torch.allclose(trained.conv1.weight, plain.conv1.weight, atol=1e-3)
+    assert not torch.allclose(trained.layers[0].weight, plain.layers[0].weight, atol=1e-3)
 
 
 def test_the_plain_network_computes_nearly_the_same_as_one_in_bfloat16(
@@ -50,7 +50,7 @@ def test_the_plain_network_computes_nearly_the_same_as_one_in_bfloat16(
     fitted = fit_preconditioner(patches, 9)
     # As strong as the whitening of smooth pictures can be.
     trained = Srcnn(Architecture(), "he", Preconditioner(fitted.mean, 30 * fitted.matrix))
-    nn.init.normal_(trained.conv3.weight, std=0.01)
+    nn.init.normal_(trained.layers[-1].weight, std=0.01)
     plain = Srcnn(Architecture())
     plain.load_state_dict(trained.plain_weights())
     luma = patches[:4]
@@ -96,6 +96,6 @@ def test_the_identity_changes_nothing_but_the_mean() -> None:
     torch.manual_seed(1)
     model = Srcnn(Architecture(), "plain", identity)
     weights = model.plain_weights()
-    assert torch.equal(weights["conv1.weight"], model.conv1.weight)
-    expected = 0.5 * model.conv1.weight.sum((1, 2, 3))
+    assert torch.equal(weights["conv1.weight"], model.layers[0].weight)
+    expected = 0.5 * model.layers[0].weight.sum((1, 2, 3))
     assert torch.allclose(model.state_dict()["conv1.bias"] - weights["conv1.bias"], expected)
