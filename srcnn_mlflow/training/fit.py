@@ -35,9 +35,9 @@ class EpochResult:
         lr: the learning rate at its end.
         seconds: time it took, validation included.
         patches_per_second: training speed, validation not included.
-        is_best: whether every earlier epoch had a lower `val_psnr`.
+        is_best: whether all that was seen before had a lower `val_psnr`.
         best_val_psnr: the highest so far, in dB.
-        best_epoch: the epoch that had it.
+        best_epoch: the epoch that had it; 0 for the untouched network.
         weights: float32 arrays by name, as validated.
         state: everything the next step depends on, by name, for a resume.
     """
@@ -69,7 +69,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an interrupted fit stood: fields as in `EpochResult`."""
+    """Where a fit stands: fields as in `EpochResult`; at its beginning epoch 0, with no state."""
 
     epoch: int
     best_val_psnr: float
@@ -92,7 +92,7 @@ def fit(
         settings: hyper-parameters.
         plan: number and length of the epochs.
         validate: gives the mean PSNR, in dB, of weights over the validation planes.
-        resume: go on from here instead of from the beginning.
+        resume: go on from here; None to begin with no network seen that an epoch has to beat.
         world: the processes that train together, each on its share of every batch; all of them
             yield the same, and `validate` has to give all of them the same.
 
@@ -106,7 +106,8 @@ def fit(
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
-        learner.load_state(resume.state)
+        if resume.epoch:
+            learner.load_state(resume.state)
     for epoch in range(done + 1, plan.epochs + 1):
         start = time.perf_counter()
         loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
