@@ -99,7 +99,7 @@ def fit(
     Raises:
         TrainingError: the training has diverged. The loss or a weight is no longer a finite number;
             or, at the end of an epoch, the loss is above 1, the most that any two pictures with
-            luma in 0..1 can differ by.
+            luma in 0..1 can differ by, weighed as it is.
     """
     world = world or alone(sampler.device)
     learner = Learner(settings, sampler, world)
@@ -155,24 +155,28 @@ def _train_epoch(
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
     batches = sampler.batches(settings.batch_size, settings.seed, first, plan.steps)
     label = f"epoch {epoch} of {plan.epochs}"
-    total, patches = torch.zeros((), dtype=torch.float64, device=world.device), 0
-    looked_at, recent = (0.0, 0), 0.0
+    # The loss, and the most that it can be: that of white and black, each weighed as it is.
+    total, patches = torch.zeros(2, dtype=torch.float64, device=world.device), 0
+    looked_at, recent, most = (0.0, 0.0, 0), 0.0, 1.0
     for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
         mine, weight = world.share(batch)
         lr, hr = sampler.gather(mine)
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
-        loss = learner.step(lr, hr, rate, weight, sampler.weigh(mine))
-        total += loss * (weight * len(batch) / world.size)
+        weights = sampler.weigh(mine)
+        loss = learner.step(lr, hr, rate, weight, weights)
+        largest = torch.ones_like(loss) if weights is None else weights.mean()
+        total += torch.stack([loss, largest]) * (weight * len(batch) / world.size)
         patches += len(batch)
         if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
             # All processes look at the same steps, and see the same.
-            seen = world.add_up(total).item()
-            recent = (seen - looked_at[0]) / (patches - looked_at[1])
-            looked_at = seen, patches
+            seen, possible = world.add_up(total).tolist()
+            since = patches - looked_at[2]
+            recent, most = (seen - looked_at[0]) / since, (possible - looked_at[1]) / since
+            looked_at = seen, possible, patches
             if not math.isfinite(seen):
                 raise _diverged(f"the loss is {seen}", epoch, number + 1, settings)
-    if recent > 1:
+    if recent > most:
         raise _diverged(f"the loss is {recent:.3g}", epoch, plan.steps, settings)
     return looked_at[0] / patches, patches
