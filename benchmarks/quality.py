@@ -125,9 +125,9 @@ def _draw(curves: Curves, title: str, path: Path) -> None:
             linewidth=1.5,
             label=name,
         )
-    top = max(TARGETS[-1], *(point.psnr for points in curves.values() for point in points))
-    # What lies far below the first target is of no interest.
-    axis.set_ylim(TARGETS[0] - 1.5, top + 0.15)
+    best = [max(point.psnr for point in points) for points in curves.values()]
+    # What every side passes on its way to its best, far below the targets, is of no interest.
+    axis.set_ylim(min(TARGETS[0] - 1, *best) - 0.3, max(TARGETS[-1], *best) + 0.15)
     axis.set_yticks(TARGETS, [f"{target:g}" for target in TARGETS])
     axis.set_xscale("log")
     axis.xaxis.set_major_formatter("{x:g}")
@@ -135,7 +135,9 @@ def _draw(curves: Curves, title: str, path: Path) -> None:
     axis.set_ylabel("PSNR (dB)", fontsize=10, color=INK)
     axis.tick_params(colors=INK, which="both")
     axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(loc="lower right", frameon=False, fontsize=9.5, labelcolor=INK)
+    figure.legend(
+        loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK
+    )
     heading = figure.suptitle(title, fontsize=12.5, fontweight="bold", color=INK)
     heading.set_parse_math(False)
     figure.savefig(path, metadata={"Title": title, "Description": _table(curves)})
