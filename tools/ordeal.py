@@ -4,6 +4,7 @@
     python tools/ordeal.py writers    8 trainings at once into one SQLite store
     python tools/ordeal.py outage     a tracking server that is away for a minute of a training
     python tools/ordeal.py promotions 20 promotions, two at a time, as if of two machines
+    python tools/ordeal.py trainings  200 trainings of moments, with settings drawn at random
 
 Everything happens in a folder of its own. What does not hold ends the program with an error.
 """
@@ -20,8 +21,9 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 
 import click
@@ -32,11 +34,18 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from onnx import numpy_helper
 
+from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_epochs import is_shown
+from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_result import WARNING
+from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.network.architecture import ARCHITECTURES, PADDINGS
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.training import settings as choices
+from srcnn_mlflow.training.settings import TrainingSettings
 
 ROOT = Path(__file__).parents[1]
 PHOTOS = ("--dataset", "photos")
@@ -173,6 +182,72 @@ def promotions(number: int, seed: int) -> None:
             f"{time.monotonic() - start:.0f} s: {codes.count(0)} passed, each better than the one "
             f"it replaced (versions {line}), and the best is champion"
         )
+
+
+@ordeal.command()
+@click.option("--number", default=200, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+def trainings(number: int, seed: int) -> None:
+    """Train for moments with random settings; nothing is below bicubic without a warning."""
+    draw, start = random.Random(seed), time.monotonic()
+    ends: Counter[str] = Counter()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = _folder(temporary, "trainings")
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        with chdir(folder):
+            for place in range(number):
+                request = _random_request(draw)
+                ends[_train_and_check(request)] += 1
+                if (place + 1) % 10 == 0:
+                    click.echo(f"{place + 1} of {number}: {dict(ends)}")
+    told = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+    click.echo(f"{number} trainings in {time.monotonic() - start:.0f} s: {told}")
+
+
+def _random_request(draw: random.Random) -> TrainRequest:
+    minutes = draw.choice([None, 0.005, 0.02, 0.05])
+    settings = TrainingSettings(
+        architecture=draw.choice(ARCHITECTURES),
+        epochs=draw.randint(1, 3),
+        batch_size=draw.choice([1, 4, 16, 64]),
+        lr=10 ** draw.uniform(-5, -1.5),
+        last_layer_lr_factor=draw.choice([0.1, 1.0]),
+        optimizer=draw.choice(choices.OPTIMIZERS),
+        schedule=draw.choice(choices.SCHEDULES),
+        gradient_clip=draw.choice([None, 0.1]),
+        residual=draw.random() < 2 / 3,
+        padding=draw.choice(PADDINGS),
+        initialization=draw.choice(choices.INITIALIZATIONS),
+        precondition=draw.choice([True, False]),
+        sampling=draw.choice(choices.SAMPLINGS),
+        loss=draw.choice(choices.LOSSES),
+        augment=draw.choice([True, False]),
+        ema_decay=draw.choice([None, 0.5, 0.999]),
+        max_minutes=minutes,
+        seed=draw.randrange(1000),
+    )
+    # So large a stride that an epoch takes moments.
+    return TrainRequest(draw.choice([2, 3, 4]), "photos", 33, 20, draw.randint(1, 4), settings)
+
+
+def _train_and_check(request: TrainRequest) -> str:
+    """Train, and hold what was registered against bicubic; gives how it ended."""
+    name, client = registry.model_name(request.scale), MlflowClient()
+    try:
+        trained = train(request, "cpu")
+    except TrainingError as error:
+        _demand("the training has diverged" in str(error), f"{request}: {error}")
+        return "diverged, told, and registered nothing"
+    gain, what = trained.validation.psnr_gain, f"{request}: {trained}"
+    metrics = mlflow.get_run(trained.run_id).data.metrics
+    warned = WARNING in client.get_model_version(name, str(trained.version)).tags
+    # Sums of the same numbers in another order.
+    _demand(gain > -1e-9 or not request.settings.residual, f"below bicubic, {what}")
+    _demand(gain > 0 or warned, f"no warning, {what}")
+    _demand(not (warned and gain > 1e-9), f"a warning without reason, {what}")
+    if metrics["best_epoch"] == 0:
+        return "the untouched network, with a warning"
+    return "above bicubic" if gain > 0 else "below bicubic, without residual, with a warning"
 
 
 def _register_versions(folder: Path) -> list[float]:

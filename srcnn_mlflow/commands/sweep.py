@@ -239,7 +239,7 @@ def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) ->
     facts = log_origin(run_id, training, bench.prepared, bench.store, bench.world, state)
     fit = state.fit if state else None
     planned = plan_fit(bench.store, training.settings, bench.world, fit)
-    record_epochs(run_id, planned, facts, state.best if state else {}, watch)
+    record_epochs(run_id, planned, facts, watch)
 
 
 @contextmanager

@@ -122,7 +122,7 @@ def _lead(
     with world.together():
         planned = plan_fit(store, request.settings, world, state.fit if state else None)
         logger.info("training %s %s", registry.model_name(request.scale), planned.describe())
-        best = record_epochs(run_id, planned, facts, state.best if state else {}, tell_epoch)
+        best = record_epochs(run_id, planned, facts, tell_epoch)
     return register(run_id, request, prepared, len(store.patches), best)
 
 

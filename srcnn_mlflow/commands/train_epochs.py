@@ -24,16 +24,13 @@ SPECIMEN, SPECIMENS = "validation crop", 10
 logger = logging.getLogger(__name__)
 
 
-def record_epochs(
-    run_id: str, planned: PlannedFit, facts: Facts, best: Weights, watch: Watch
-) -> Weights:
+def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) -> Weights:
     """Train, and keep every epoch in the run; gives the best epoch's weights.
 
     Args:
         run_id: of the run.
         planned: the fit.
         facts: what every checkpoint says of its training.
-        best: the weights of the best epoch so far; empty before the first.
         watch: told of every epoch; False ends the training after it.
 
     Raises:
@@ -41,7 +38,7 @@ def record_epochs(
     """
     scale, plan = planned.store.settings.scale, planned.plan
     specimen = choose_specimen(islice(validation_planes(planned.store), SPECIMENS), scale)
-    outbox = Outbox(run_id)
+    outbox, best = Outbox(run_id), planned.best
     with tempfile.TemporaryDirectory() as folder, outbox.open():
         for result in planned.epochs():
             best = result.weights if result.is_best else best

@@ -13,6 +13,10 @@ from srcnn_mlflow.network.onnx_export import Weights, save_onnx
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry
+from srcnn_mlflow.training.planned_fit import is_bicubic
+
+# The tag of a run and of its version that says why the network is not worth using.
+WARNING = "warning"
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +51,7 @@ def register(
         save_onnx(path, weights, network, scale)
         scored = score_photos(valid.photos, scale, scale, Upscaler(path).upscale_luma)
         validation = summarize(score for _, score in scored)
+        warning = _warn(is_bicubic(weights, request.settings), validation)
         version = registry.register(
             scale,
             path,
@@ -56,8 +61,10 @@ def register(
                 "dataset_digest": prepared.train.digest,
                 "git_commit": git_commit(),
                 **registry.score_tags(validation, valid.label),
+                **warning,
             },
         )
+    active_run.set_tags(warning)
     active_run.describe(_describe(request, prepared, patches, version, validation))
     logger.info(
         "registered %s version %d as challenger: %.2f dB on %d validation pictures, "
@@ -68,14 +75,30 @@ def register(
         validation.images,
         validation.bicubic_psnr,
     )
-    if validation.psnr_gain <= 0:
+    for reason in warning.values():
         logger.warning(
-            "version %d is no better than bicubic, and promote will refuse it; train longer, or "
-            "lower lr (now %g)",
+            "version %d is %s, and promote will refuse it; train longer, or lower lr (now %g)",
             version,
+            reason,
             request.settings.lr,
         )
     return Trained(version, run_id, validation)
+
+
+def _warn(corrects_nothing: bool, validation: Summary) -> dict[str, str]:
+    """A tag for the run and the version, where this is no better than bicubic; else none."""
+    if corrects_nothing:
+        reason = "bicubic itself, because no epoch was better than the untouched network"
+    elif validation.psnr_gain < 0:
+        reason = (
+            f"worse than bicubic: {-validation.psnr_gain:.3f} dB below it on the validation "
+            "pictures"
+        )
+    elif validation.psnr_gain == 0:
+        reason = "no better than bicubic on the validation pictures"
+    else:
+        return {}
+    return {WARNING: reason}
 
 
 def _describe(

@@ -77,7 +77,7 @@ class TrainingState:
             best_epoch=self.facts["best_epoch"],
             state=self.arrays,
         )
-        return Interrupted(Plan(**self.facts["plan"]), progress)
+        return Interrupted(Plan(**self.facts["plan"]), progress, self.best)
 
     @property
     def is_complete(self) -> bool:

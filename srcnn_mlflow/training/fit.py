@@ -35,9 +35,9 @@ class EpochResult:
         lr: the learning rate at its end.
         seconds: time it took, validation included.
         patches_per_second: training speed, validation not included.
-        is_best: whether every earlier epoch had a lower `val_psnr`.
+        is_best: whether all that was seen before had a lower `val_psnr`.
         best_val_psnr: the highest so far, in dB.
-        best_epoch: the epoch that had it.
+        best_epoch: the epoch that had it; 0 for the untouched network.
         weights: float32 arrays by name, as validated.
         state: everything the next step depends on, by name, for a resume.
     """
@@ -69,7 +69,7 @@ class EpochResult:
 
 @dataclass(frozen=True)
 class Progress:
-    """Where an interrupted fit stood: fields as in `EpochResult`."""
+    """Where a fit stands: fields as in `EpochResult`; at its beginning epoch 0, with no state."""
 
     epoch: int
     best_val_psnr: float
@@ -92,21 +92,22 @@ def fit(
         settings: hyper-parameters.
         plan: number and length of the epochs.
         validate: gives the mean PSNR, in dB, of weights over the validation planes.
-        resume: go on from here instead of from the beginning.
+        resume: go on from here; None to begin with no network seen that an epoch has to beat.
         world: the processes that train together, each on its share of every batch; all of them
             yield the same, and `validate` has to give all of them the same.
 
     Raises:
         TrainingError: the training has diverged. The loss or a weight is no longer a finite number;
             or, at the end of an epoch, the loss is above 1, the most that any two pictures with
-            luma in 0..1 can differ by.
+            luma in 0..1 can differ by, weighed as it is.
     """
     world = world or alone(sampler.device)
     learner = Learner(settings, sampler, world)
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
-        learner.load_state(resume.state)
+        if resume.epoch:
+            learner.load_state(resume.state)
     for epoch in range(done + 1, plan.epochs + 1):
         start = time.perf_counter()
         loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
@@ -154,24 +155,28 @@ def _train_epoch(
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
     batches = sampler.batches(settings.batch_size, settings.seed, first, plan.steps)
     label = f"epoch {epoch} of {plan.epochs}"
-    total, patches = torch.zeros((), dtype=torch.float64, device=world.device), 0
-    looked_at, recent = (0.0, 0), 0.0
+    # The loss, and the most that it can be: that of white and black, each weighed as it is.
+    total, patches = torch.zeros(2, dtype=torch.float64, device=world.device), 0
+    looked_at, recent, most = (0.0, 0.0, 0), 0.0, 1.0
     for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
         mine, weight = world.share(batch)
         lr, hr = sampler.gather(mine)
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
-        loss = learner.step(lr, hr, rate, weight, sampler.weigh(mine))
-        total += loss * (weight * len(batch) / world.size)
+        weights = sampler.weigh(mine)
+        loss = learner.step(lr, hr, rate, weight, weights)
+        largest = torch.ones_like(loss) if weights is None else weights.mean()
+        total += torch.stack([loss, largest]) * (weight * len(batch) / world.size)
         patches += len(batch)
         if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
             # All processes look at the same steps, and see the same.
-            seen = world.add_up(total).item()
-            recent = (seen - looked_at[0]) / (patches - looked_at[1])
-            looked_at = seen, patches
+            seen, possible = world.add_up(total).tolist()
+            since = patches - looked_at[2]
+            recent, most = (seen - looked_at[0]) / since, (possible - looked_at[1]) / since
+            looked_at = seen, possible, patches
             if not math.isfinite(seen):
                 raise _diverged(f"the loss is {seen}", epoch, number + 1, settings)
-    if recent > 1:
+    if recent > most:
         raise _diverged(f"the loss is {recent:.3g}", epoch, plan.steps, settings)
     return looked_at[0] / patches, patches

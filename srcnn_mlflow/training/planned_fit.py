@@ -1,8 +1,11 @@
 """A fit that is ready to run: patches, validation and plan of a store, alike in every process."""
 
+import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from srcnn_mlflow.measuring.evaluation import UpscaleLuma
 from srcnn_mlflow.network.onnx_export import Weights, build_onnx
@@ -11,6 +14,7 @@ from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.fit import EpochResult, Progress, Validate, fit
 from srcnn_mlflow.training.importance import measure_importance
+from srcnn_mlflow.training.learner import Learner
 from srcnn_mlflow.training.model import Srcnn, count_weights
 from srcnn_mlflow.training.plan import Plan, make_plan
 from srcnn_mlflow.training.sampler import PatchSampler
@@ -20,10 +24,11 @@ from srcnn_mlflow.training.validation import make_validate
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A fit that has broken off: how long it was to be, and where it stood."""
+    """A fit that has broken off: how long it was to be, where it stood, and the best weights."""
 
     plan: Plan
     progress: Progress
+    best: Weights
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class PlannedFit:
         sampler: the training patches, on this process's device.
         validate: gives weights their mean PSNR, in dB.
         plan: number and length of the epochs.
-        progress: where an interrupted fit stood; None to begin anew.
+        progress: where it stands; at its beginning, the untouched network is the best so far.
+        best: the weights of the best epoch so far, that of the untouched network being 0.
     """
 
     store: Store
@@ -46,7 +52,8 @@ class PlannedFit:
     sampler: PatchSampler
     validate: Validate
     plan: Plan
-    progress: Progress | None
+    progress: Progress
+    best: Weights
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, and yield after every epoch.
@@ -98,7 +105,7 @@ def plan_fit(
         settings: hyper-parameters.
         world: the processes that train together.
         interrupted: the fit to go on with; None to begin anew, for which a few steps are
-            timed first, and a validation where `max_minutes` is given.
+            timed first.
     """
     network = settings.network
     # With padding, the network gives every pixel of a patch; without, what lies inside its halo.
@@ -106,19 +113,37 @@ def plan_fit(
     importance = measure_importance(store, margin, settings.sampling, settings.loss)
     sampler = PatchSampler(store, world.device, importance)
     validate = make_validate(store, network, world)
-    if interrupted:
-        plan, progress = interrupted.plan, interrupted.progress
-    else:
-        # Only a budget of minutes has to be divided between steps and validations.
-        budgeted = settings.max_minutes is not None
-        validation = _time_validation(validate, settings) if budgeted else 0.0
-        plan, progress = make_plan(sampler, settings, validation, world), None
-    return PlannedFit(store, settings, world, sampler, validate, plan, progress)
-
-
-def _time_validation(validate: Validate, settings: TrainingSettings) -> float:
-    """Seconds that a validation takes, tried on a network that knows nothing."""
+    untouched = untouched_weights(settings, sampler, world)
     start = time.perf_counter()
-    untrained = Srcnn(settings.network).state_dict()
-    validate({name: value.numpy() for name, value in untrained.items()})
-    return time.perf_counter() - start
+    psnr = validate(untouched)
+    seconds = time.perf_counter() - start
+    if interrupted:
+        plan, progress, best = interrupted.plan, interrupted.progress, interrupted.best
+    else:
+        plan = make_plan(sampler, settings, seconds, world)
+        progress, best = Progress(0, -math.inf, 0, {}), {}
+    # Fits of former versions may have kept an epoch that is worse.
+    if psnr > progress.best_val_psnr:
+        progress, best = replace(progress, best_val_psnr=psnr, best_epoch=0), untouched
+    return PlannedFit(store, settings, world, sampler, validate, plan, progress, best)
+
+
+def untouched_weights(settings: TrainingSettings, sampler: PatchSampler, world: World) -> Weights:
+    """The network before its first step; for a residual one without a correction: bicubic itself.
+
+    Args:
+        settings: hyper-parameters.
+        sampler: the training patches, from which the first layer is preconditioned.
+        world: the processes that train together.
+    """
+    weights = Learner(settings, sampler, world).weights()
+    if not settings.residual:
+        return weights
+    # The initial correction is small at best, and may already do harm.
+    last = ("conv3.weight", "conv3.bias")
+    return {**weights, **{name: np.zeros_like(weights[name]) for name in last}}
+
+
+def is_bicubic(weights: Weights, settings: TrainingSettings) -> bool:
+    """Whether a network corrects nothing, as a residual one before its training."""
+    return settings.residual and not (weights["conv3.weight"].any() or weights["conv3.bias"].any())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -187,3 +188,64 @@ def test_only_a_training_of_the_same_is_gone_on_with(
     assert any("is not a usable checkpoint" in line for line in said)
     with pytest.raises(TrainingError, match="train anew, with resume=none"):
         resume(run_id, alone(torch.device("cpu")))
+
+
+def harmful(request: TrainRequest, **changed: Any) -> TrainRequest:
+    """A rate that makes a network worse than it began."""
+    rate = {"lr": 0.01, "optimizer": "adam", "schedule": "constant", "epochs": 1}
+    return replace(request, settings=replace(request.settings, **{**rate, **changed}))
+
+
+def version_tags(version: int) -> dict[str, str]:
+    return dict(MlflowClient().get_model_version("srcnn-x2", str(version)).tags)
+
+
+@pytest.mark.parametrize("changed", [{"epochs": 2}, {"max_minutes": 0.005}])
+def test_a_residual_network_that_only_got_worse_is_registered_as_it_began(
+    request_on: TrainRequest, said: list[str], changed: dict[str, float]
+) -> None:
+    trained = train(harmful(request_on, **changed), "cpu")
+    assert trained.validation.psnr_gain == 0
+    run, reason = mlflow.get_run(trained.run_id), "bicubic itself, because no epoch was better"
+    assert run.data.metrics["best_epoch"] == 0
+    assert run.data.metrics["best_val_psnr"] == pytest.approx(trained.validation.bicubic_psnr)
+    history = MlflowClient().get_metric_history(trained.run_id, "val_psnr")
+    assert [point.step for point in history] == list(range(1, len(history) + 1))
+    assert max(point.value for point in history) < trained.validation.bicubic_psnr
+    assert version_tags(1)["warning"].startswith(reason)
+    assert run.data.tags["warning"].startswith(reason)
+    assert [line for line in said if line.startswith(f"version 1 is {reason}")]
+    assert not best_weights(trained.run_id)["conv3.weight"].any()
+
+
+def test_a_network_below_bicubic_is_told_and_tagged(
+    request_on: TrainRequest, said: list[str]
+) -> None:
+    trained = train(harmful(request_on, residual=False), "cpu")
+    assert trained.validation.psnr_gain < 0
+    reason = f"worse than bicubic: {-trained.validation.psnr_gain:.3f} dB below it"
+    assert version_tags(1)["warning"].startswith(reason)
+    assert mlflow.get_run(trained.run_id).data.tags["warning"].startswith(reason)
+    assert any(line.startswith(f"version 1 is {reason}") for line in said)
+
+
+def test_a_network_above_bicubic_has_no_warning(request_on: TrainRequest) -> None:
+    settings = replace(request_on.settings, epochs=8, lr=0.003, batch_size=4)
+    trained = train(replace(request_on, patch_size=25, settings=settings), "cpu")
+    assert trained.validation.psnr_gain > 0
+    assert "warning" not in version_tags(1)
+    assert "warning" not in mlflow.get_run(trained.run_id).data.tags
+
+
+def test_the_untouched_network_stays_the_best_through_an_interruption(
+    request_on: TrainRequest,
+) -> None:
+    request = harmful(request_on, epochs=3)
+    with interrupted_after(1):
+        train(request, "cpu")
+    run_id = find_interrupted(request)
+    assert run_id is not None
+    trained = resume(run_id, alone(torch.device("cpu")))
+    assert trained.validation.psnr_gain == 0
+    assert mlflow.get_run(run_id).data.metrics["best_epoch"] == 0
+    assert not best_weights(run_id)["conv3.weight"].any()

@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 from torch.nn import functional
 
 from srcnn_mlflow.machine.errors import TrainingError
@@ -23,12 +24,13 @@ from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.fit import LOOK_EVERY, EpochResult, Progress, fit
+from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.learner import Learner, computes_bfloat16
 from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.optimizers import Optimizer
 from srcnn_mlflow.training.plan import Plan, learning_rate, make_plan
 from srcnn_mlflow.training.sampler import PatchSampler, augment
-from srcnn_mlflow.training.settings import TrainingSettings
+from srcnn_mlflow.training.settings import LOSSES, SAMPLINGS, TrainingSettings
 from tests.conftest import ROOT
 
 CPU = torch.device("cpu")
@@ -562,3 +564,29 @@ def test_a_step_is_timed_after_the_first_five_and_for_as_long_as_it_matters(
     plan = make_plan(sampler, replace(QUICK, max_minutes=minutes), validation=0.0)
     assert plan.step_seconds == pytest.approx(0.06)
     assert taken[0] == steps
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_network_that_has_learnt_nothing_yet_has_not_diverged(
+    photo_folder: Path, sampling: str, loss: str
+) -> None:
+    """Where smooth pictures weigh more, the loss of a first guess is above 1."""
+    rows, columns = np.mgrid[0:70, 0:80]
+    for number in range(4):
+        pixels = (60 + rows + columns + number).astype(np.uint8)
+        Image.fromarray(pixels).save(photo_folder / "train" / f"sky{number}.png")
+    made = prepare(load_dataset(str(photo_folder)), StoreSettings(2, 25, 14), photo_folder)
+    store = open_store(made.path)
+    chosen = replace(QUICK, residual=False, padding="zero", sampling=sampling, loss=loss)
+    importance = measure_importance(store, 0, sampling, loss)
+    losses = [
+        result.train_loss
+        for result in fit(PatchSampler(store, CPU, importance), chosen, Plan(2, 1), count_up)
+    ]
+    assert all(np.isfinite(losses))
+    if loss == "psnr":
+        assert max(losses) > 1
+    diverging = replace(chosen, lr=1e3, optimizer="adam", schedule="constant")
+    with pytest.raises(TrainingError, match="the training has diverged: the loss is"):
+        list(fit(PatchSampler(store, CPU, importance), diverging, Plan(1, 9), count_up))
