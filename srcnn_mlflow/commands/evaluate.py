@@ -52,10 +52,12 @@ class Evaluation:
     Attributes:
         model: what was judged.
         scores: picture by picture.
+        digest: of the pictures, together.
     """
 
     model: FoundModel
     scores: tuple[ImageScore, ...]
+    digest: str
 
     @property
     def summary(self) -> Summary:
@@ -130,7 +132,7 @@ def _check_scale(found: FoundModel, scale: int) -> None:
             )
 
 
-def load_split(dataset: str, split: str, gate_split: bool) -> Split:
+def load_split(dataset: str, split: str, gate_split: bool = False) -> Split:
     """The photographs of a split, each once, after telling what the data set holds."""
     loaded = load_dataset(dataset, gate_split=gate_split)
     found = loaded.measured(split)
@@ -146,8 +148,8 @@ def tell_small_gate(dataset: Dataset) -> None:
     if gate < LEAST_PICTURES:
         logger.warning(
             "the gate of %s has %d picture(s), and to replace a champion takes at least %d; add "
-            "pictures, or join a data set that brings some, such as %s+div2k",
-            *(dataset.name, gate, LEAST_PICTURES, dataset.name),
+            "pictures, or join div2k, which with gate_split=true brings 30",
+            *(dataset.name, gate, LEAST_PICTURES),
         )
 
 
@@ -197,7 +199,7 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     with JudgedModel(found.folder, found.name) as judged:
         scored = list(score_photos(split.photos, scale, border, judged.upscale_luma))
         extremes = choose_exhibits(scored, scale, judged)
-    evaluation = Evaluation(found, tuple(score for _, score in scored))
+    evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest)
     about: About = {
         "model": found.label,
         "dataset": split.dataset,

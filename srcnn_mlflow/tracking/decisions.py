@@ -5,18 +5,19 @@ the runs of the tracking store, in any experiment, deleted ones among them: that
 looked at takes nothing back.
 """
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-import mlflow
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Run
 
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.tracking import active_run
+from srcnn_mlflow.tracking.run_search import runs_ever
 from srcnn_mlflow.tracking.seen_pictures import log_seen
 
 # The tag of a promotion that says on which pictures it decided, by their digest.
 DECIDED_ON = "decided_on"
+# The tag of a promotion that names whom the version was held against, by its URI.
+JUDGED_AGAINST = "judged_against"
 # How the verdict begins on a version that could not be run, so that no picture decided.
 NOT_RUN = "refused: it cannot be run"
 
@@ -62,12 +63,14 @@ class Decisions:
         return {**asdict(self), "told": self.sentence()}
 
 
-def record_decision(split: Split) -> None:
-    """Let the active run, a promotion, say on which pictures it decides, and keep which these are.
+def record_decision(split: Split, opponent: str | None) -> None:
+    """Let the active run, a promotion, say what it decides on, and keep which pictures these are.
 
-    Its inputs name the data set; the tag counts it, and its pictures are recognized in other sets.
+    Args:
+        split: the pictures.
+        opponent: the URI of the version that is judged against; None for bicubic alone.
     """
-    active_run.set_tags({DECIDED_ON: split.digest})
+    active_run.set_tags({DECIDED_ON: split.digest, JUDGED_AGAINST: opponent or "bicubic"})
     log_seen([split])
 
 
@@ -77,32 +80,23 @@ def find_decisions(digest: str) -> Decisions:
     Runs from before decisions were tagged count too: their inputs have digests, and a promotion
     its verdict.
     """
-    promotions = _runs(f"tags.entry_point = 'promote' and datasets.digest = '{digest}'")
+    promotions = runs_ever(f"tags.entry_point = 'promote' and datasets.digest = '{digest}'")
     validated = [
         run
-        for run in _runs(f"datasets.digest = '{digest}' and datasets.context = 'valid'")
+        for run in runs_ever(f"datasets.digest = '{digest}' and datasets.context = 'valid'")
         # What only prepares has no epoch, and nor has what never came to the end of one.
         if "best_epoch" in run.data.metrics
     ]
     studies = {_study(run) for run in validated if _is_trial(run)}
     epochs = sum(not _is_trial(run) for run in validated)
-    return Decisions(sum(_has_decided(run, digest) for run in promotions), epochs, len(studies))
+    return Decisions(sum(map(has_decided, promotions)), epochs, len(studies))
 
 
-def _runs(wanted: str) -> Iterable[Run]:
-    runs: list[Run] = mlflow.search_runs(
-        search_all_experiments=True,
-        filter_string=wanted,
-        run_view_type=ViewType.ALL,
-        output_format="list",
-    )
-    return runs
-
-
-def _has_decided(run: Run, digest: str) -> bool:
-    tags = run.data.tags
+def has_decided(promotion: Run) -> bool:
+    """Whether the run of a promotion that was given pictures came to a verdict by them."""
+    tags = promotion.data.tags
     if DECIDED_ON in tags:
-        return bool(tags[DECIDED_ON] == digest)
+        return True
     return "verdict" in tags and not tags["verdict"].startswith(NOT_RUN)
 
 
