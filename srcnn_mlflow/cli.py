@@ -53,15 +53,14 @@ def cli(context: click.Context) -> None:
     given.seed,
     given.max_minutes,
     given.device,
-    given.gate_split,
 )
-def main_command(scale: int, dataset: str, device: str, gate_split: bool, **settings: Any) -> None:
+def main_command(scale: int, dataset: str, device: str, **settings: Any) -> None:
     """One scale, end to end: prepare, train, evaluate, register, promote."""
     from srcnn_mlflow.commands.main import run_main
     from srcnn_mlflow.commands.train_request import TrainRequest
 
     request = TrainRequest(scale, dataset, 33, 14, None, TrainingSettings(**settings))
-    run_main(request, device, gate_split)
+    run_main(request, device)
 
 
 @cli.command(cls=OnceCommand)

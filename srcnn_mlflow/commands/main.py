@@ -14,16 +14,11 @@ from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.training.distributed import choose_device
 
 
-def run_main(request: TrainRequest, device: str, gate_split: bool = False) -> None:
+def run_main(request: TrainRequest, device: str) -> None:
     """Prepare, train, evaluate and register one scale; promote the model when it passes.
 
     Each stage is a nested run. A refusal to promote is reported, and is no error. Where the data
     set has a gate, that one decides, and the test pictures choose nothing.
-
-    Args:
-        request: what to train.
-        device: `auto`, `cpu` or `cuda`.
-        gate_split: cut a gate out of the test pictures.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -37,14 +32,13 @@ def run_main(request: TrainRequest, device: str, gate_split: bool = False) -> No
         "seed": settings.seed,
         "max_minutes": settings.max_minutes,
         "device": device,
-        "gate_split": gate_split,
     }
 
     def check() -> tuple[Prepared, bool]:
         choose_device(device)
         prepared = make_ready(request)
         # Told before the training, and not after it.
-        dataset = load_dataset(request.dataset, gate_split=gate_split)
+        dataset = load_dataset(request.dataset)
         check_sizes(dataset.split("test").photos, scale, scale)
         has_gate = GATE in dataset.splits
         if has_gate:
@@ -57,12 +51,11 @@ def run_main(request: TrainRequest, device: str, gate_split: bool = False) -> No
     ):
         trained = train(request, device, prepared=prepared)
         version, dataset = str(trained.version), request.dataset
-        evaluation = evaluate(scale, version, dataset, "test", None, gate_split=gate_split)
+        evaluation = evaluate(scale, version, dataset, "test", None)
         if has_gate:
-            verdict = promote(scale, version, dataset, GATE, gate_split)
+            verdict = promote(scale, version, dataset, GATE)
         else:
-            known = evaluation.scores
-            verdict = promote(scale, version, dataset, "test", gate_split, known=known)
+            verdict = promote(scale, version, dataset, known=evaluation.scores)
         active_run.log_metrics(asdict(evaluation.summary))
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
