@@ -109,16 +109,22 @@ def train(
 @options(given.scale)
 @option("model", TEXT, "newest", "newest, an alias, a version number, shipped, or a model URI.")
 @options(given.dataset)
-@options(given.split)
+@options(given.split, given.gate_split)
 @given.border
 @option("self-ensemble", TRUE_OR_FALSE, False, "Measure the average over eight turns too, apart.")
 def evaluate(
-    scale: int, model: str, dataset: str, split: str, border: int | None, self_ensemble: bool
+    scale: int,
+    model: str,
+    dataset: str,
+    split: str,
+    gate_split: bool,
+    border: int | None,
+    self_ensemble: bool,
 ) -> None:
     """Judge a registered model against bicubic: a table, and the best and worst pictures."""
     from srcnn_mlflow.commands import evaluate as command
 
-    command.evaluate(scale, model, dataset, split, border, self_ensemble)
+    command.evaluate(scale, model, dataset, split, border, self_ensemble, gate_split=gate_split)
 
 
 @cli.command(cls=OnceCommand)
@@ -128,12 +134,12 @@ def evaluate(
     "all",
     "Versions joined by +, such as srcnn-x2@champion+srcnn-x4/3+shipped; or all.",
 )
-@options(given.dataset, given.split)
-def compare(models: str, dataset: str, split: str) -> None:
+@options(given.dataset, given.split, given.gate_split)
+def compare(models: str, dataset: str, split: str, gate_split: bool) -> None:
     """Judge several versions on the same pictures: one table, one figure, what they share."""
     from srcnn_mlflow.commands import compare as command
 
-    command.compare(models, dataset, split)
+    command.compare(models, dataset, split, gate_split)
 
 
 @cli.command(cls=OnceCommand)
@@ -149,12 +155,12 @@ def benchmark(models: str, sets: str) -> None:
 @cli.command(cls=OnceCommand)
 @options(given.scale)
 @option("version", TEXT, "challenger", "challenger, a number, or previous to roll back.")
-@options(given.dataset)
-def promote(scale: int, version: str, dataset: str) -> None:
+@options(given.dataset, given.split, given.gate_split)
+def promote(scale: int, version: str, dataset: str, split: str, gate_split: bool) -> None:
     """Make a version the champion if it beats bicubic and the present champion."""
     from srcnn_mlflow.commands import promote as command
 
-    if not command.promote(scale, version, dataset).promoted:
+    if not command.promote(scale, version, dataset, split, gate_split).promoted:
         sys.exit(1)
 
 
@@ -226,12 +232,12 @@ def upscale(scale: int, model: str, inputs: tuple[str, ...], output: Path, compa
 @cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
 @click.option("--file", type=SOURCE, required=True, help="A .pth PyTorch state dict.")
-@options(given.dataset, given.split)
-def import_weights(scale: int, file: Path, dataset: str, split: str) -> None:
+@options(given.dataset, given.split, given.gate_split)
+def import_weights(scale: int, file: Path, dataset: str, split: str, gate_split: bool) -> None:
     """Register another program's weights as a version, and judge them like any other."""
     from srcnn_mlflow.commands import import_weights as command
 
-    command.import_weights(file, scale, dataset, split)
+    command.import_weights(file, scale, dataset, split, gate_split)
 
 
 @cli.command(cls=OnceCommand)

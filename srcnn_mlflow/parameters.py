@@ -24,7 +24,7 @@ from srcnn_mlflow.training.settings import (
 )
 
 DEVICES = ("auto", "cpu", "cuda")
-SPLITS = ("train", "valid", "test", "all")
+SPLITS = ("train", "valid", "test", "gate", "all")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -204,6 +204,12 @@ train_images = option(
     "train-images", OrWord(COUNT, "all"), "all", "Use only so many training pictures."
 )
 split = option("split", click.Choice(SPLITS), "test", "Which pictures of the data set.")
+gate_split = option(
+    "gate-split",
+    TRUE_OR_FALSE,
+    False,
+    "Cut a part `gate`, for promotions alone, out of the test pictures.",
+)
 border = option(
     "border",
     OrWord(Number(0, 65_536, whole=True), "scale"),

@@ -22,6 +22,8 @@ from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.sets import is_at_hand, named_sets
 from srcnn_mlflow.showing.benchmark_figure import draw_benchmark, in_words
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.decisions import find_decisions
+from srcnn_mlflow.tracking.exposure import Facts, find_exposure
 from srcnn_mlflow.tracking.registry import logged_id
 from srcnn_mlflow.tracking.versions import Version, find_versions
 
@@ -66,7 +68,7 @@ def benchmark(models: str, sets: str) -> list[Line]:
             active_run.log_split(split)
         measured = [_measure(version, split) for version in versions for split in splits]
         lines = benchmark_lines(sorted(measured, key=lambda one: _place(one, splits)))
-        _write(lines, measured, splits)
+        _write(lines, measured, splits, _exposures(versions, splits))
     return lines
 
 
@@ -124,9 +126,26 @@ def _measure(version: Version, split: Split) -> Measured:
     return measured
 
 
-def _write(lines: Sequence[Line], measured: Sequence[Measured], splits: Sequence[Split]) -> None:
+def _exposures(versions: Sequence[Version], splits: Sequence[Split]) -> list[Facts]:
+    """What has seen the pictures before, a line a model and set."""
+    return [
+        find_exposure(version.found, split.photos).facts(version.found.label, split.dataset)
+        for version in versions
+        for split in splits
+    ]
+
+
+def _write(
+    lines: Sequence[Line],
+    measured: Sequence[Measured],
+    splits: Sequence[Split],
+    exposures: Sequence[Facts],
+) -> None:
     table = benchmark_table(lines)
-    about = _sentences(lines, measured, splits)
+    decisions = {split.dataset: find_decisions(split.digest) for split in splits}
+    chosen = [one.sentence(dataset) for dataset, one in decisions.items() if one.sentence()]
+    seen = [str(one["told"]) for one in exposures]
+    about = [*_sentences(lines, measured, splits), *chosen, *seen]
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_benchmark(lines, folder / "figure.png")
         page = "\n\n".join(
@@ -136,9 +155,14 @@ def _write(lines: Sequence[Line], measured: Sequence[Measured], splits: Sequence
         contents = {
             "lines": [asdict(line) for line in lines],
             "sets": {
-                split.dataset: {"digest": split.digest, "images": len(split.photos)}
+                split.dataset: {
+                    "digest": split.digest,
+                    "images": len(split.photos),
+                    "decisions": decisions[split.dataset].facts(),
+                }
                 for split in splits
             },
+            "seen": exposures,
             "protocol": describe_protocol(None),
             "sources": list(sources(lines)),
             "commit": git_commit(),

@@ -38,6 +38,7 @@ from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from srcnn_mlflow.showing.comparison_figure import draw_comparison, in_words
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.versions import Version, find_versions
 
@@ -75,7 +76,7 @@ class TimedPhotograph:
         )
 
 
-def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
+def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> list[ComparedModel]:
     """Judge several versions in one run, each as `evaluate` does, and say what they share.
 
     Args:
@@ -83,17 +84,23 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
             every challenger and champion; `shipped` among them stands for the weights that come
             with the package, at each of their scales.
         dataset: names the photographs.
-        split: `train`, `valid`, `test` or `all`.
+        split: `train`, `valid`, `test`, `gate` or `all`.
+        gate_split: cut a gate out of the test pictures.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    parameters = {"models": models, "dataset": dataset, "split": split}
+    parameters = {
+        "models": models,
+        "dataset": dataset,
+        "split": split,
+        "gate_split": gate_split,
+    }
 
     def check() -> tuple[list[Version], Split]:
         versions = find_versions(models)
         largest = max(version.scale for version in versions)
-        return versions, load_comparable(dataset, split, largest, largest)
+        return versions, load_comparable(dataset, split, largest, largest, gate_split)
 
     with runs.track_after(check, "compare", None, parameters, f"compare {dataset}") as (
         versions,
@@ -118,9 +125,12 @@ def compare(models: str, dataset: str, split: str) -> list[ComparedModel]:
         findings = _rank_pictures(compared, scores, shared)
         _log_metrics(compared)
         measured_on = f"{len(shared)} pictures of {pictures.label}"
-        _write(compared, findings, timed, measured_on, digest(shared))
+        decisions = find_decisions(pictures.digest)
+        _write(compared, findings, timed, measured_on, digest(shared), decisions)
         logger.info("on %s:", measured_on)
         logger.info(models_table(compared))
+        if decisions.sentence():
+            logger.info(decisions.sentence())
         logger.info(timed.footnote())
         logger.info(describe(findings))
         address = active_run.artifacts_address(ARTIFACTS)
@@ -221,12 +231,16 @@ def _write(
     timed: TimedPhotograph,
     measured_on: str,
     photos_digest: str,
+    decisions: Decisions,
 ) -> None:
     values = [model.values() for model in compared]
     columns = {key: [value[key] for value in values] for key in values[0]}
     active_run.log_table(columns, f"{ARTIFACTS}/table.json")
+    active_run.log_json(decisions.facts(), f"{ARTIFACTS}/decisions.json")
+    decided = decisions.sentence()
     about = (
-        f"On {measured_on} (digest {photos_digest}). {describe_protocol(None)} "
+        f"On {measured_on} (digest {photos_digest}). {f'{decided} ' if decided else ''}"
+        f"{describe_protocol(None)} "
         f"{timed.footnote()} Commit {git_commit()}."
     )
     with active_run.artifact_folder(ARTIFACTS) as folder:

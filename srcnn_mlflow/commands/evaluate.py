@@ -19,14 +19,16 @@ from srcnn_mlflow.measuring.evaluation import (
     self_ensemble,
     summarize,
 )
+from srcnn_mlflow.measuring.gate import LEAST_PICTURES
 from srcnn_mlflow.measuring.tables import describe_bias, markdown_table, table_rows
 from srcnn_mlflow.network.upscaler import Upscaler
-from srcnn_mlflow.pictures.datasets import SPLITS, Split, describe, load_dataset
+from srcnn_mlflow.pictures.datasets import GATE, Dataset, Split, describe, load_dataset
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
 from srcnn_mlflow.showing.figures import draw_exhibits
 from srcnn_mlflow.showing.report import About, render_report
 from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
 from srcnn_mlflow.tracking.seen_pictures import find_seen, recognize
@@ -50,10 +52,12 @@ class Evaluation:
     Attributes:
         model: what was judged.
         scores: picture by picture.
+        digest: of the pictures, together.
     """
 
     model: FoundModel
     scores: tuple[ImageScore, ...]
+    digest: str
 
     @property
     def summary(self) -> Summary:
@@ -69,6 +73,7 @@ def evaluate(
     border: int | None,
     ensemble: bool = False,
     pictures: Split | None = None,
+    gate_split: bool = False,
 ) -> Evaluation:
     """Judge a model in a run of its own.
 
@@ -76,10 +81,11 @@ def evaluate(
         scale: 2, 3 or 4.
         model: `newest`, an alias, a version number, `shipped` or a model URI.
         dataset: names the photographs.
-        split: `train`, `valid`, `test` or `all`.
+        split: `train`, `valid`, `test`, `gate` or `all`.
         border: pixels left out along each edge; None for the scale.
         ensemble: measure the model's self-ensemble too, apart from the model itself.
         pictures: the photographs, where they have been loaded already.
+        gate_split: cut a gate out of the test pictures.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -91,13 +97,14 @@ def evaluate(
         "split": split,
         "border": "scale" if border is None else border,
         "self_ensemble": ensemble,
+        "gate_split": gate_split,
     }
     width = scale if border is None else border
 
     def check() -> tuple[FoundModel, Split]:
         found = registry.find_model(model, scale)
         _check_scale(found, scale)
-        return found, pictures or load_comparable(dataset, split, scale, width)
+        return found, pictures or load_comparable(dataset, split, scale, width, gate_split)
 
     with runs.track_after(check, "evaluate", scale, parameters, f"evaluate x{scale} {dataset}") as (
         found,
@@ -125,11 +132,25 @@ def _check_scale(found: FoundModel, scale: int) -> None:
             )
 
 
-def load_split(dataset: str, split: str) -> Split:
+def load_split(dataset: str, split: str, gate_split: bool = False) -> Split:
     """The photographs of a split, each once, after telling what the data set holds."""
-    loaded = load_dataset(dataset)
-    describe(loaded, SPLITS if split == "all" else (split,))
-    return loaded.measured(split)
+    loaded = load_dataset(dataset, gate_split=gate_split)
+    found = loaded.measured(split)
+    describe(loaded, tuple(loaded.splits) if split == "all" else (split,))
+    if gate_split or split == GATE:
+        tell_small_gate(loaded)
+    return found
+
+
+def tell_small_gate(dataset: Dataset) -> None:
+    """Warn of a gate that no champion can be replaced on, for want of pictures."""
+    gate = len(dataset.splits.get(GATE, ()))
+    if gate < LEAST_PICTURES:
+        logger.warning(
+            "the gate of %s has %d picture(s), and to replace a champion takes at least %d; add "
+            "pictures, or join div2k, which with gate_split=true brings 30",
+            *(dataset.name, gate, LEAST_PICTURES),
+        )
 
 
 def tell_seen(found: FoundModel, split: Split) -> None:
@@ -156,9 +177,11 @@ def tell_seen(found: FoundModel, split: Split) -> None:
     active_run.set_tags({f"seen_in_training/{tag}": f"{share}: {names}"})
 
 
-def load_comparable(dataset: str, split: str, scale: int, border: int) -> Split:
+def load_comparable(
+    dataset: str, split: str, scale: int, border: int, gate_split: bool = False
+) -> Split:
     """The same, once it is sure that some of them are large enough to be compared."""
-    pictures = load_split(dataset, split)
+    pictures = load_split(dataset, split, gate_split)
     check_sizes(pictures.photos, scale, border)
     return pictures
 
@@ -176,7 +199,7 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     with JudgedModel(found.folder, found.name) as judged:
         scored = list(score_photos(split.photos, scale, border, judged.upscale_luma))
         extremes = choose_exhibits(scored, scale, judged)
-    evaluation = Evaluation(found, tuple(score for _, score in scored))
+    evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest)
     about: About = {
         "model": found.label,
         "dataset": split.dataset,
@@ -186,27 +209,34 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
         "border": border,
         "commit": git_commit(),
     }
-    _log(evaluation, extremes, scale, about)
+    decisions = find_decisions(split.digest)
+    _log(evaluation, extremes, scale, about, decisions)
     heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
-    active_run.describe(f"{as_markdown(heading)}\n\n{table}")
+    decided = decisions.sentence()
+    active_run.describe(f"{as_markdown(heading)}\n\n{table}\n\n{decided}".rstrip())
     logger.info(heading)
     logger.info(table)
+    if decided:
+        logger.info(decided)
     logger.info(describe_bias(evaluation.summary))
     address = active_run.artifacts_address(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
     return evaluation
 
 
-def _log(evaluation: Evaluation, extremes: Extremes, scale: int, about: About) -> None:
+def _log(
+    evaluation: Evaluation, extremes: Extremes, scale: int, about: About, decisions: Decisions
+) -> None:
     active_run.log_metrics(asdict(evaluation.summary))
     columns = {key: [getattr(score, key) for score in evaluation.scores] for key in PER_IMAGE}
     active_run.log_table(columns, f"{ARTIFACTS}/per_image.json")
     with active_run.artifact_folder(ARTIFACTS) as folder:
-        _write_tables(folder, scale, evaluation.summary, about)
+        _write_tables(folder, scale, evaluation.summary, about, decisions)
         for kind, heading, exhibits in extremes.titled(scale):
             draw_exhibits(exhibits, f"{evaluation.model.label}: {heading}", folder / f"{kind}.png")
-        report = render_report(scale, evaluation.scores, extremes, about)
+        decided = decisions.sentence()
+        report = render_report(scale, evaluation.scores, extremes, about, decided)
         (folder / "report.html").write_text(report, encoding="utf-8")
 
 
@@ -226,16 +256,25 @@ def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, bord
     )
 
 
-def _write_tables(folder: Path, scale: int, summary: Summary, about: About) -> None:
+def _write_tables(
+    folder: Path, scale: int, summary: Summary, about: About, decisions: Decisions
+) -> None:
     rows = table_rows(scale, summary)
+    decided = decisions.sentence()
     sentences = (
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
-        f"{about['split']} (digest {about['digest']}). {describe_protocol(int(about['border']))} "
+        f"{about['split']} (digest {about['digest']}). {f'{decided} ' if decided else ''}"
+        f"{describe_protocol(int(about['border']))} "
         f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. "
         f"{describe_bias(summary)} Commit {about['commit']}."
     )
     (folder / "table.md").write_text(
         f"{markdown_table(rows)}\n\n{as_markdown(sentences)}\n", encoding="utf-8"
     )
-    table = {"rows": [row.cells() for row in rows], "summary": asdict(summary), **about}
+    table = {
+        "rows": [row.cells() for row in rows],
+        "summary": asdict(summary),
+        **about,
+        "decisions": decisions.facts(),
+    }
     (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")

@@ -12,7 +12,9 @@ from srcnn_mlflow.training.foreign_weights import read_state_dict
 logger = logging.getLogger(__name__)
 
 
-def import_weights(path: Path, scale: int, dataset: str, split: str) -> Evaluation:
+def import_weights(
+    path: Path, scale: int, dataset: str, split: str, gate_split: bool = False
+) -> Evaluation:
     """Register another program's weights as a version, and judge them like any other.
 
     Args:
@@ -20,6 +22,7 @@ def import_weights(path: Path, scale: int, dataset: str, split: str) -> Evaluati
         scale: what they were trained for.
         dataset: the photographs to judge them on.
         split: of these.
+        gate_split: cut a gate out of the test pictures.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -30,10 +33,11 @@ def import_weights(path: Path, scale: int, dataset: str, split: str) -> Evaluati
         "scale": scale,
         "dataset": dataset,
         "split": split,
+        "gate_split": gate_split,
         "architecture": network.name,
     }
     with runs.track_after(
-        lambda: load_comparable(dataset, split, scale, scale),
+        lambda: load_comparable(dataset, split, scale, scale, gate_split),
         *("import-weights", scale, parameters, f"import x{scale} {path.name}"),
     ) as pictures:
         with tempfile.TemporaryDirectory() as temporary:
@@ -42,7 +46,9 @@ def import_weights(path: Path, scale: int, dataset: str, split: str) -> Evaluati
             tags = {"architecture": network.name, "imported_from": path.name}
             version = registry.register(scale, file, tags, alias=None)
         logger.info("registered %s version %d from %s", registry.model_name(scale), version, path)
-        evaluation = evaluate(scale, str(version), dataset, split, None, pictures=pictures)
+        evaluation = evaluate(
+            scale, str(version), dataset, split, None, pictures=pictures, gate_split=gate_split
+        )
         measured = registry.score_tags(evaluation.summary, f"{dataset} {split}")
         registry.tag_version(scale, version, measured)
         active_run.set_tags({"model_uri": evaluation.model.uri})

@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 from srcnn_mlflow.commands.evaluate import evaluate
-from srcnn_mlflow.commands.promote import SPLIT, promote
+from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.measuring.evaluation import check_sizes
-from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.datasets import GATE, load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.training.distributed import choose_device
@@ -17,7 +17,8 @@ from srcnn_mlflow.training.distributed import choose_device
 def run_main(request: TrainRequest, device: str) -> None:
     """Prepare, train, evaluate and register one scale; promote the model when it passes.
 
-    Each stage is a nested run. A refusal to promote is reported, and is no error.
+    Each stage is a nested run. A refusal to promote is reported, and is no error. Where the data
+    set has a gate, that one decides, and the test pictures choose nothing.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -33,20 +34,28 @@ def run_main(request: TrainRequest, device: str) -> None:
         "device": device,
     }
 
-    def check() -> Prepared:
+    def check() -> tuple[Prepared, bool]:
         choose_device(device)
         prepared = make_ready(request)
         # Told before the training, and not after it.
-        test = load_dataset(request.dataset).split(SPLIT)
-        check_sizes(test.photos, scale, scale)
-        return prepared
+        dataset = load_dataset(request.dataset)
+        check_sizes(dataset.split("test").photos, scale, scale)
+        has_gate = GATE in dataset.splits
+        if has_gate:
+            check_sizes(dataset.split(GATE).photos, scale, scale)
+        return prepared, has_gate
 
-    with runs.track_after(
-        check, "main", scale, parameters, f"main x{scale} {request.dataset}"
-    ) as prepared:
+    with runs.track_after(check, "main", scale, parameters, f"main x{scale} {request.dataset}") as (
+        prepared,
+        has_gate,
+    ):
         trained = train(request, device, prepared=prepared)
-        evaluation = evaluate(scale, str(trained.version), request.dataset, SPLIT, None)
-        verdict = promote(scale, str(trained.version), request.dataset, known=evaluation.scores)
+        version, dataset = str(trained.version), request.dataset
+        evaluation = evaluate(scale, version, dataset, "test", None)
+        if has_gate:
+            verdict = promote(scale, version, dataset, GATE)
+        else:
+            verdict = promote(scale, version, dataset, known=evaluation.scores)
         active_run.log_metrics(asdict(evaluation.summary))
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}

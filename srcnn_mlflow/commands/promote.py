@@ -3,7 +3,7 @@
 import logging
 import shlex
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from srcnn_mlflow.commands.evaluate import load_comparable, score_model, tell_seen
 from srcnn_mlflow.commands.promote_line import (
@@ -19,14 +19,13 @@ from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
-from srcnn_mlflow.pictures.datasets import Split
+from srcnn_mlflow.pictures.datasets import GATE, Split
 from srcnn_mlflow.tracking import active_run, champions, registry, runs
 from srcnn_mlflow.tracking.champions import Champions
+from srcnn_mlflow.tracking.decisions import find_decisions, record_decision
 from srcnn_mlflow.tracking.judge import check_model
 from srcnn_mlflow.tracking.registry import CHALLENGER, FoundModel, model_name
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
-
-SPLIT = "test"
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +76,8 @@ def promote(
     scale: int,
     version: str,
     dataset: str,
+    split: str = "test",
+    gate_split: bool = False,
     known: Sequence[ImageScore] | None = None,
 ) -> Verdict:
     """Judge a version in a run of its own, and move the alias `champion` when it passes.
@@ -84,13 +85,21 @@ def promote(
     Args:
         scale: 2, 3 or 4.
         version: `challenger`, a version number, or `previous` to roll back without judging.
-        dataset: its test pictures decide.
+        dataset: names the photographs.
+        split: which of them decide: `train`, `valid`, `test`, `gate` or `all`.
+        gate_split: cut a gate out of the test pictures.
         known: the version's scores on these pictures, where they have just been measured.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    parameters = {"scale": scale, "version": version, "dataset": dataset}
+    parameters = {
+        "scale": scale,
+        "version": version,
+        "dataset": dataset,
+        "split": split,
+        "gate_split": gate_split,
+    }
 
     def check() -> tuple[FoundModel, Split] | None:
         if version == "previous":
@@ -98,7 +107,8 @@ def promote(
             return None
         if version != CHALLENGER and not is_number(version):
             raise ModelError(f"version {version!r} is not challenger, a number or previous")
-        return registry.find_model(version, scale), load_comparable(dataset, SPLIT, scale, scale)
+        found = registry.find_model(version, scale)
+        return found, load_comparable(dataset, split, scale, scale, gate_split)
 
     with runs.track_after(
         check, "promote", scale, parameters, f"promote x{scale} {version}"
@@ -106,11 +116,17 @@ def promote(
         champions.mend_aliases(scale)
         if candidate is None:
             return Verdict(*roll_back(scale), ())
-        return _judge(scale, *candidate, known)
+        found, pictures = candidate
+        on_more = _command_on_more(scale, found.version, dataset, split, gate_split)
+        return _judge(scale, found, pictures, known, on_more)
 
 
 def _judge(
-    scale: int, found: FoundModel, split: Split, scores: Sequence[ImageScore] | None
+    scale: int,
+    found: FoundModel,
+    split: Split,
+    scores: Sequence[ImageScore] | None,
+    on_more: str,
 ) -> Verdict:
     assert found.version is not None
     active_run.set_tags({"model_uri": found.uri})
@@ -126,10 +142,11 @@ def _judge(
         reason = f"it cannot be run: {reason_of(scale, found.version, error)}"
         return _refuse(scale, found.version, known.present, (reason,))
     _record_scores(scale, found.version, scores, split.label)
-    on_more = _command_on_more(scale, found.version, split.dataset)
+    decided = _describe_decisions(split)
     while known.present != found.version:
         opponent = _find_opponent(known, found.version, split, scale)
-        judgement = _judge_against(opponent, scores, scale, on_more)
+        record_decision(split, None if opponent.version is None else _uri(scale, opponent.version))
+        judgement = _judge_against(opponent, scores, scale, on_more, decided)
         if judgement.shortcomings:
             return _refuse(scale, found.version, opponent.version, judgement.shortcomings)
         with alone_in_registry(model_name(scale)):
@@ -194,8 +211,18 @@ def _find_opponent(known: Champions, challenger: int, split: Split, scale: int) 
     return _Opponent(line[-1] if line else None, scores, line, broken)
 
 
+def _describe_decisions(split: Split) -> str:
+    """How often these pictures have decided, the verdict that is to come among them."""
+    before = find_decisions(split.digest)
+    return replace(before, promotions=before.promotions + 1).sentence("With this verdict, this set")
+
+
 def _judge_against(
-    opponent: _Opponent, challenger_scores: Sequence[ImageScore], scale: int, on_more: str
+    opponent: _Opponent,
+    challenger_scores: Sequence[ImageScore],
+    scale: int,
+    on_more: str,
+    decided: str,
 ) -> Judgement:
     if opponent.scores is not None:
         summary = summarize(opponent.scores)
@@ -203,22 +230,32 @@ def _judge_against(
             {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
         )
     judgement = judge(challenger_scores, opponent.scores, opponent.name, on_more)
-    table = describe(judgement)
+    table = f"{describe(judgement)}\n{decided}\n"
     if opponent.broken:
         table += f"\nPassed over: {describe_broken(scale, opponent.broken)}.\n"
     logger.info(table)
     active_run.log_text(table, f"{ARTIFACTS}/verdict.md")
-    active_run.log_json({**asdict(judgement), "rule": judgement.rule}, f"{ARTIFACTS}/verdict.json")
+    facts = {**asdict(judgement), "rule": judgement.rule, "decided": decided}
+    active_run.log_json(facts, f"{ARTIFACTS}/verdict.json")
     return judgement
 
 
-def _command_on_more(scale: int, version: int, dataset: str) -> str:
-    """The command that judges on more pictures: `samples` add 5, `div2k` 100."""
-    more = "div2k" if "samples" in dataset.split("+") else "samples"
-    return (
+def _command_on_more(
+    scale: int, version: int | None, dataset: str, split: str = "test", gate_split: bool = False
+) -> str:
+    """The command that judges on more pictures: `samples` add 5 that test, `div2k` 30 or more."""
+    too_few = split in ("valid", GATE) or "samples" in dataset.split("+")
+    more = "div2k" if too_few else "samples"
+    command = (
         f"srcnn-mlflow promote --scale {scale} --version {version} "
         f"--dataset {shlex.quote(f'{dataset}+{more}')}"
     )
+    command += "" if split == "test" else f" --split {split}"
+    return f"{command} --gate-split true" if gate_split or split == GATE else command
+
+
+def _uri(scale: int, version: int) -> str:
+    return f"models:/{model_name(scale)}/{version}"
 
 
 def _named(opponent: _Opponent) -> str:

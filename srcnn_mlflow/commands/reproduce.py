@@ -14,6 +14,7 @@ from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.training.distributed import choose_device
 
 ARTIFACTS = "reproduction"
@@ -52,7 +53,7 @@ REPORT_SPLITS = {"div2k": "div2k-report"}
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A scale on the pictures that chose the epoch, and on pictures that chose nothing."""
+    """A scale on the pictures that chose the epoch, and on pictures that did not."""
 
     scale: int
     validation: Summary
@@ -62,6 +63,18 @@ class Reproduction:
     def optimism(self) -> float:
         """How much larger the PSNR gain is where the epoch was chosen, in dB."""
         return self.validation.psnr_gain - self.test.psnr_gain
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What the validation and the test pictures have chosen, in this store."""
+
+    validation: Decisions
+    test: Decisions
+
+    def facts(self) -> dict[str, object]:
+        """Of each, by name."""
+        return {"validation": self.validation.facts(), "test": self.test.facts()}
 
 
 def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
@@ -100,25 +113,34 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
         for scale in REPORTED:
             trained = train(as_reported[scale], device, prepared=prepared[scale])
             version = str(trained.version)
-            validation = evaluate(scale, version, report_dataset, "valid", None).summary
+            validation = evaluate(scale, version, report_dataset, "valid", None)
             if report_dataset != request.dataset:
                 version = str(train(replace(request, scale=scale), device).version)
-            test = evaluate(scale, version, request.dataset, "test", None).summary
-            found.append(Reproduction(scale, validation, test))
+            test = evaluate(scale, version, request.dataset, "test", None)
+            found.append(Reproduction(scale, validation.summary, test.summary))
             active_run.log_metrics({f"optimism_x{scale}": found[-1].optimism})
-        page = describe(found, request.dataset, write=as_markdown)
+        # The pictures are the same at every scale, and have chosen by now what they are to choose.
+        chosen = Chosen(*(find_decisions(one.digest) for one in (validation, test)))
+        page = describe(found, request.dataset, chosen, write=as_markdown)
         active_run.log_text(page, f"{ARTIFACTS}/table.md")
         active_run.log_json(_as_json(found), f"{ARTIFACTS}/table.json")
-        logger.info(describe(found, request.dataset))
+        active_run.log_json(chosen.facts(), f"{ARTIFACTS}/decisions.json")
+        logger.info(describe(found, request.dataset, chosen))
     return found
 
 
-def describe(found: Sequence[Reproduction], dataset: str, write: Callable[[str], str] = str) -> str:
+def describe(
+    found: Sequence[Reproduction],
+    dataset: str,
+    chosen: Chosen,
+    write: Callable[[str], str] = str,
+) -> str:
     """The report's table three times: as reported, on validation, and on test pictures.
 
     Args:
         found: at every scale.
         dataset: names the photographs.
+        chosen: what either set of pictures has chosen.
         write: puts a sentence into the language of whoever shows it.
     """
 
@@ -130,9 +152,10 @@ def describe(found: Sequence[Reproduction], dataset: str, write: Callable[[str],
 
     optimism = ", ".join(f"{one.optimism:+.3f} dB at x{one.scale}" for one in found)
     pictures, report_dataset = found[0], REPORT_SPLITS.get(dataset, dataset)
-    again = "" if report_dataset == dataset else f" of a training on the split of {dataset}"
+    what = "this training" if report_dataset == dataset else f"a training on the split of {dataset}"
     return "\n\n".join(
-        [
+        text
+        for text in [
             "The report (DIV2K, 100 pictures, which also chose the best epoch):",
             table([(one.scale, REPORTED[one.scale]) for one in found]),
             write(
@@ -140,13 +163,16 @@ def describe(found: Sequence[Reproduction], dataset: str, write: Callable[[str],
                 f"{report_dataset}, which chose the best epoch:"
             ),
             table([(one.scale, one.validation) for one in found]),
+            chosen.validation.sentence(),
             write(
                 f"Here, on the {pictures.test.images} test pictures of {dataset}, which chose "
-                f"nothing{again}:"
+                f"nothing of {what}:"
             ),
             table([(one.scale, one.test) for one in found]),
+            chosen.test.sentence(),
             f"The gain in PSNR is larger where the epoch was chosen by {optimism}.",
         ]
+        if text
     )
 
 

@@ -14,6 +14,7 @@ from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.tracking import run_search
+from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.store import check_store
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def show_results() -> None:
     """
     check_store()
     tables: dict[str, list[TableRow]] = {}
+    digests: dict[str, str] = {}
     pictures, broken = [], False
     for scale in SCALES:
         run = run_search.newest_run("evaluate", scale)
@@ -41,6 +43,9 @@ def show_results() -> None:
             broken = True
             continue
         pictures_of = f"{table['images']} pictures of {table['dataset']} {table['split']}"
+        if digests.setdefault(pictures_of, table["digest"]) != table["digest"]:
+            pictures_of = f"{pictures_of} (digest {table['digest']})"
+            digests[pictures_of] = table["digest"]
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
             f"x{scale}: {table['model']}, report.html, best.png and worst.png in "
@@ -52,6 +57,9 @@ def show_results() -> None:
     for pictures_of, rows in tables.items():
         logger.info("on %s:", pictures_of)
         logger.info(markdown_table(rows))
+        decided = find_decisions(digests[pictures_of]).sentence()
+        if decided:
+            logger.info(decided)
     for line in pictures:
         logger.info(line)
     logger.info("to see and compare the runs: %s ui --port 5000", _mlflow_command())

@@ -17,11 +17,13 @@ from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
-from srcnn_mlflow.machine.text import as_file_name, local_path
+from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
+from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import find_run, get_run, mark_best_trial
 from srcnn_mlflow.tracking.study import RUN_ID, TENTHS, Place, SharedStudy
 from srcnn_mlflow.training import search_space
@@ -139,7 +141,7 @@ def sweep(request: SweepRequest) -> None:
             request.trials,
         )
         _run_trials(_Bench(request, place, prepared, store, world, study))
-        _report(study)
+        _report(study, prepared.valid)
         if request.train_best:
             _train_best(request, study)
 
@@ -299,7 +301,7 @@ def _mark_best(study: SharedStudy) -> None:
             mark_best_trial(run.info.run_id, runs)
 
 
-def _report(study: SharedStudy) -> None:
+def _report(study: SharedStudy, valid: Split) -> None:
     """Log tables and plots, and say what was found and who still works."""
     for line in study.describe_running():
         logger.info(line)
@@ -308,11 +310,16 @@ def _report(study: SharedStudy) -> None:
         logger.info("no trial is complete, so there is nothing to show")
         return
     _mark_best(study)
+    decisions = find_decisions(valid.digest)
+    decided = decisions.sentence(f"The validation set, {valid.label},")
+    active_run.log_json(decisions.facts(), f"{ARTIFACTS}/decisions.json")
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_study(study.optuna, folder)
-        (folder / "trials.md").write_text(table(study.trials()) + "\n", encoding="utf-8")
+        page = f"{table(study.trials())}\n\n{as_markdown(decided)}\n"
+        (folder / "trials.md").write_text(page, encoding="utf-8")
         (folder / "trials.json").write_text(as_json(study.trials()) + "\n", encoding="utf-8")
     logger.info(table(study.ranking()[:SHOWN]))
+    logger.info(decided)
     address = local_path(active_run.artifacts_address(ARTIFACTS))
     logger.info("plots and all trials: %s", address)
 

@@ -1,7 +1,7 @@
 """`div2k` and `div2k-report`: 900 photographs by their numbers, and two ways to split them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,14 +17,17 @@ DIV2K_RANGES = {
     "div2k": {"train": range(1, 771), "valid": range(771, 801), "test": range(801, 901)},
     "div2k-report": {"train": range(1, 801), "valid": range(801, 901), "test": range(0)},
 }
+# Those of the test pictures that become a gate, where one is asked for.
+DIV2K_GATE = range(871, 901)
 
 
-def div2k_files(name: str, folder: Path) -> dict[str, list[Path]]:
+def div2k_files(name: str, folder: Path, gate_split: bool = False) -> dict[str, list[Path]]:
     """Find the pictures of each split, and download what is missing.
 
     Args:
         name: `div2k` or `div2k-report`.
         folder: where they lie, however deep, or are to be unpacked.
+        gate_split: cut a split `gate` out of `test`.
 
     Raises:
         DatasetError: they cannot be had, or some are missing.
@@ -40,10 +43,12 @@ def div2k_files(name: str, folder: Path) -> dict[str, list[Path]]:
             f"data set div2k lacks some of the pictures of {missing[0].folder} under "
             f"{folder.absolute()}; delete that folder and run again to fetch it anew"
         )
-    return {
-        split: [found[number] for number in numbers]
-        for split, numbers in DIV2K_RANGES[name].items()
-    }
+    ranges: dict[str, Sequence[int]] = {**DIV2K_RANGES[name]}
+    if gate_split:
+        test = ranges["test"]
+        ranges["gate"] = [number for number in test if number in DIV2K_GATE]
+        ranges["test"] = [number for number in test if number not in DIV2K_GATE]
+    return {split: [found[number] for number in numbers] for split, numbers in ranges.items()}
 
 
 def _numbered_pictures(folder: Path) -> dict[int, Path]:

@@ -101,7 +101,7 @@ class _Card:
 
 
 def render_report(
-    scale: int, scores: Sequence[ImageScore], extremes: Extremes, about: About
+    scale: int, scores: Sequence[ImageScore], extremes: Extremes, about: About, decided: str = ""
 ) -> str:
     """Lay an evaluation out as an HTML page that loads nothing.
 
@@ -110,6 +110,7 @@ def render_report(
         scores: picture by picture, at least one.
         extremes: the pictures to show.
         about: model, dataset, split, digest, images, border and commit.
+        decided: what the pictures have chosen, in a sentence; empty for nothing.
 
     Returns:
         The page, below 15 MB for pictures of any size.
@@ -130,6 +131,7 @@ def render_report(
         rows=[row.cells() for row in table_rows(scale, summary)],
         protocol=describe_protocol(int(about["border"])),
         bias=describe_bias(summary),
+        decided=decided,
         scores=scores,
         losses=[score for score in scores if score.psnr_gain < 0],
         named_losses=NAMED_LOSSES,

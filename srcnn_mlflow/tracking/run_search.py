@@ -7,7 +7,7 @@ from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from srcnn_mlflow.machine.errors import TrackingError
@@ -162,6 +162,11 @@ def next_in_sequence() -> str:
     place = newest[0].data.tags.get(SEQUENCE, "") if newest else ""
     # Tags are texts, and ordered as such; a person may have written into one.
     return f"{int(place) + 1 if is_number(place) else 1:012d}"
+
+
+def runs_ever(wanted: str) -> list[Run]:
+    """The runs that a filter finds in any experiment, deleted ones among them."""
+    return _search_runs(wanted, run_view_type=ViewType.ALL)
 
 
 def _search_runs(wanted: str, **how: Any) -> list[Run]:

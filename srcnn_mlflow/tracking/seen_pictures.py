@@ -1,4 +1,4 @@
-"""Which pictures a model has seen in its training: kept with its run, asked when it is judged."""
+"""Which pictures a training or a promotion has seen: kept with its run, asked when one judges."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -20,10 +20,10 @@ _FOLDER, _FILE = "pictures", "pictures/seen.json"
 
 @dataclass(frozen=True)
 class SeenPicture:
-    """A picture of a training.
+    """A picture of a training or a promotion.
 
     Attributes:
-        split: `train`, or `valid` where it chose the epoch.
+        split: `train`, or `valid` where it chose the epoch; of a promotion, what it decided on.
         name: of its file.
         identity: of its pixels, in any mode.
         likeness: its perceptual hashes.
@@ -36,7 +36,7 @@ class SeenPicture:
 
 
 def log_seen(splits: Iterable[Split]) -> None:
-    """Keep with the active run which pictures it learns from."""
+    """Keep with the active run which pictures it learns from, or decides on."""
     pictures = [
         asdict(SeenPicture(split.name, photo.name, photo.identity, photo.likeness))
         for split in splits
@@ -48,7 +48,12 @@ def log_seen(splits: Iterable[Split]) -> None:
 def find_seen(found: FoundModel) -> tuple[SeenPicture, ...] | None:
     """The pictures that a model was trained on, or None where its run has not kept them."""
     run_id = Model.load(str(found.folder)).run_id
-    if run_id is None or not _has_kept(run_id):
+    return None if run_id is None else seen_by_run(run_id)
+
+
+def seen_by_run(run_id: str) -> tuple[SeenPicture, ...] | None:
+    """The pictures that a training or a promotion has used, or None where it has not kept them."""
+    if not _has_kept(run_id):
         return None
     pictures = json.loads(mlflow.artifacts.load_text(f"runs:/{run_id}/{_FILE}"))
     return tuple(

@@ -9,7 +9,8 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.pictures import div2k_download, download
-from srcnn_mlflow.pictures.datasets import SPLITS, describe, load_dataset, split_by_digest
+from srcnn_mlflow.pictures.dataset_parts import split_by_digest
+from srcnn_mlflow.pictures.datasets import SPLITS, describe, load_dataset
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from tests.conftest import textured_pixels
 from tests.corpus import FILES
