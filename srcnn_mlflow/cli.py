@@ -222,6 +222,19 @@ def upscale(scale: int, model: str, inputs: tuple[str, ...], output: Path, compa
     upscale_for_project(model, scale, inputs, output, compare)
 
 
+@cli.command(cls=OnceCommand)
+@click.option("--results", type=SOURCE, required=True, help="Folder of a program's results.")
+@click.option("--originals", type=SOURCE, required=True, help="Folder of their originals.")
+@options(given.scale)
+@option("protocol", TEXT, "all", "all, or one by name, such as yjn870; each beside this project's.")
+@option("model", OrWord(TEXT, "none"), "none", "Whose results they are, to be run anew.")
+def score(results: Path, originals: Path, scale: int, protocol: str, model: str | None) -> None:
+    """Score any program's results under several protocols, and tell what each choice is worth."""
+    from srcnn_mlflow.commands import score as command
+
+    command.score_for_project(command.ScoreRequest(results, originals, scale, protocol, model))
+
+
 @cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
 @click.option("--file", type=SOURCE, required=True, help="A .pth PyTorch state dict.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 from srcnn_mlflow.pictures.kernels import MATLAB, PILLOW, Kernel
 
@@ -152,10 +152,3 @@ SOURCES: Mapping[str, str] = {
         "pictures, and StructuralSimilarityIndexMeasure(), on pictures in 0..1, each an update."
     ),
 }
-
-
-def changes(start: Protocol, end: Protocol, names: tuple[str, ...]) -> list[tuple[str, Any]]:
-    """The fields, among these, in which two protocols differ, with the value at the end."""
-    return [
-        (name, getattr(end, name)) for name in names if getattr(start, name) != getattr(end, name)
-    ]

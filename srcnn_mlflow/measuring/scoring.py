@@ -114,22 +114,18 @@ class Bench:
         self._error = cache(self._measure_error)
         self._similarity = cache(self._measure_similarity)
 
-    def of_result(self, protocol: Protocol) -> Mark | None:
-        """Score the result; None where the protocol asks for what it does not hold."""
-        measured = protocol.only(MEASURING)
-        if self._result_is_luma and (measured.channels, measured.luma) != ("luma", OURS.luma):
-            return None
-        return self._mark(Subject.RESULT, measured)
+    def mark(self, subject: Subject, protocol: Protocol) -> Mark | None:
+        """Score the result, or what is made anew as the protocol makes it.
 
-    def of_bicubic(self, protocol: Protocol) -> Mark | None:
-        """Score bicubic, made anew as the protocol makes it."""
-        return self._mark(Subject.BICUBIC, protocol)
-
-    def of_network(self, protocol: Protocol) -> Mark | None:
-        """Score the network, run anew on what the protocol makes."""
-        return self._mark(Subject.NETWORK, protocol)
-
-    def _mark(self, subject: Subject, protocol: Protocol) -> Mark | None:
+        Returns:
+            None where the protocol asks for what the result does not hold, or leaves no room for
+            a window of SSIM.
+        """
+        if subject is Subject.RESULT:
+            protocol = protocol.only(MEASURING)
+            in_luma = (protocol.channels, protocol.luma) == ("luma", OURS.luma)
+            if self._result_is_luma and not in_luma:
+                return None
         height, width = self._target(protocol.only(TARGET)).shape[:2]
         if min(height, width) - 2 * protocol.pixels_left_out(self._scale) < SSIM_WINDOW:
             return None

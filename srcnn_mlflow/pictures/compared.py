@@ -60,8 +60,8 @@ def read_compared(pair: ResultPair, scale: int) -> Compared:
         is_luma = _is_luma(name, target, of_result, made)
         if is_luma:
             notes.append(
-                f"{of_result} is grey and {name} in colour: it is taken for luma, 16..235, and what "
-                "needs its colour cannot be measured"
+                f"{of_result} is grey and {name} in colour: it is taken for luma, 16..235, and "
+                "what needs its colour cannot be measured"
             )
         else:
             made = np.stack([made] * 3, axis=-1)
@@ -172,7 +172,7 @@ def _is_luma(name: str, target: Plane, of_result: str, made: Plane) -> bool:
     )
     if as_grey < as_luma:
         raise ImageError(
-            f"{of_result} is grey over 0..255 and its original {name} in colour; save it in colour, "
-            "or as luma over 16..235, or give grey originals"
+            f"{of_result} is grey over 0..255 and its original {name} in colour; save it in "
+            "colour, or as luma over 16..235, or give grey originals"
         )
     return True
