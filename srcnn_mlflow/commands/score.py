@@ -6,14 +6,14 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.machine.atomic_write import atomic_write
-from srcnn_mlflow.machine.errors import ImageError, ModelError
+from srcnn_mlflow.machine.errors import ImageError, ModelError, SrcnnError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.measuring.evaluation import make_comparable
@@ -33,6 +33,8 @@ from srcnn_mlflow.showing.score_pages import (
 )
 
 ARTIFACTS = "score"
+# In dB; less may be chance.
+LEAST_FIT = 0.1
 ALL, OWN = "all", "srcnn-mlflow"
 
 logger = logging.getLogger(__name__)
@@ -102,6 +104,10 @@ def score(request: ScoreRequest) -> Scorecard:
         ImageError: nothing can be compared.
         ModelError: there is no such model.
     """
+    if request.protocol not in (ALL, *NAMED):
+        raise SrcnnError(
+            f"protocol {request.protocol!r} is unknown; give {ALL}, or one of {', '.join(NAMED)}"
+        )
     sharpen, network = _network(request)
     matched = match_results(request.results, request.originals)
     protocols = [NAMED[name] for name in request.names]
@@ -135,6 +141,9 @@ def score(request: ScoreRequest) -> Scorecard:
         f"{len(pictures)} results in {request.results} against originals in {request.originals}, "
         f"scale {request.scale}. Commit {git_commit()}."
     )
+    if better := _fit_resized(tallies[Subject.RESULT]):
+        notes.append(better)
+        logger.warning("note: %s", better)
     remarks = (*(f"Left out: {line}." for line in left_out), *(f"Note: {note}." for note in notes))
     return Scorecard(heading, request.names, tuple(pictures), tallies, network, remarks)
 
@@ -169,6 +178,18 @@ def _check(compared: Compared, scale: int) -> None:
             f"{compared.name}: the result is the original itself, without any error to measure; "
             "give what a program has made of its small picture"
         )
+
+
+def _fit_resized(results: Tally) -> str | None:
+    """Tell where results seem to be made of resized originals, though their sizes agree."""
+    cropped, resized = (results.average(one) for one in (OURS, replace(OURS, originals="resized")))
+    if cropped is None or resized is None or resized.psnr <= cropped.psnr + LEAST_FIT:
+        return None
+    return (
+        f"the results fit originals that are resized to multiples of the scale better, by "
+        f"{resized.psnr - cropped.psnr:.2f} dB: they seem to be made of these, as yjn870's are; "
+        "results of cropped originals are what srcnn-mlflow and papers measure"
+    )
 
 
 def _nothing(request: ScoreRequest, matched: Matched, left_out: list[str]) -> str:

@@ -1,6 +1,6 @@
 """What each choice of a protocol is worth: one at a time, and step by step to another's."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -85,13 +85,13 @@ class Way:
 class Tally:
     """The scores of a set of pictures under every protocol that was asked for."""
 
-    def __init__(self, subject: Subject, protocols: Iterable[Protocol]) -> None:
+    def __init__(self, subject: Subject, protocols: Sequence[Protocol]) -> None:
         """Take what to look at, and the protocols of `named` ones with all on the way to them."""
         self.subject = subject
         wanted = [one for end in protocols for one in _on_the_way(end, self.fields)]
         wanted += [replace(OURS, **{name: value}) for name, value in self._choices()]
         # Those of the same planes follow each other, so that these need not be made again.
-        unique = {self._reduced(one): None for one in (OURS, *wanted)}
+        unique = {self._reduced(one): None for one in (OURS, *protocols, *wanted)}
         self._marks: dict[Protocol, list[Mark | None]] = {
             one: [] for one in sorted(unique, key=_planes_first)
         }
@@ -128,7 +128,7 @@ class Tally:
         """The way to another protocol; None where this project's or that cannot be measured."""
         stations = _on_the_way(end, self.fields)
         averages = [self.average(one) for one in stations]
-        start, last = averages[0], averages[-1]
+        start, last = averages[0], self.average(end)
         if start is None or last is None:
             return None
         named = [
@@ -167,7 +167,8 @@ def _on_the_way(end: Protocol, fields: tuple[str, ...]) -> list[Protocol]:
     """From this project's protocol to another, a field at a time."""
     stations = [OURS]
     for name in fields:
-        if getattr(end, name) != getattr(OURS, name):
+        # That another has no SSIM changes nothing of what is measured.
+        if name != "ssim" and getattr(end, name) != getattr(OURS, name):
             stations.append(replace(stations[-1], **{name: getattr(end, name)}))
     return stations
 

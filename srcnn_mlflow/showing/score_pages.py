@@ -7,7 +7,7 @@ from typing import Any
 
 from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.ledger import Step, Tally, in_words, step_between
-from srcnn_mlflow.measuring.protocols import NAMED, OURS, SOURCES, Protocol
+from srcnn_mlflow.measuring.protocols import MAKING, MEASURING, NAMED, OURS, SOURCES, Protocol
 from srcnn_mlflow.measuring.scoring import Average, Mark, Subject
 from srcnn_mlflow.measuring.tables import aligned_table
 
@@ -23,7 +23,7 @@ class Scorecard:
         names: the protocols that were asked for.
         pictures: the originals' names.
         tallies: of the results, of bicubic, and of a network where one was given.
-        network: what it is called.
+        network: what it is called, where one was given.
         remarks: what a person has to know of these pictures, one sentence each.
     """
 
@@ -40,7 +40,7 @@ class Scorecard:
         titles = {
             Subject.RESULT: "results",
             Subject.BICUBIC: "bicubic",
-            Subject.NETWORK: f"{self.network}, run anew",
+            Subject.NETWORK: "model",
         }
         return [(subject, titles[subject]) for subject in self.tallies]
 
@@ -60,8 +60,7 @@ def table_page(card: Scorecard) -> str:
     parts = [
         as_markdown(card.heading),
         protocol_table(card),
-        "dB and SSIM beside them: less srcnn-mlflow's. Bicubic is made anew of the originals, as "
-        "each program makes its small pictures, and measured as it measures.",
+        _legend(card),
         "\n".join(choices),
         "\n".join(remarks),
     ]
@@ -73,7 +72,7 @@ def ledger_page(card: Scorecard) -> str:
     parts = ["# What each choice is worth", as_markdown(card.heading)]
     for subject, title in card.subjects:
         tally = card.tallies[subject]
-        parts += [f"## {as_markdown(title[:1].upper() + title[1:])}", _explained(subject)]
+        parts += [f"## {title.capitalize()}", _explained(card, subject)]
         start = tally.average(OURS)
         parts.append(f"Under srcnn-mlflow: {_in_short(start)}. One choice at a time from there:")
         parts.append(_steps_table(tally.one_at_a_time()))
@@ -116,28 +115,39 @@ def _row(card: Scorecard, name: str) -> dict[str, str]:
     for subject, title in card.subjects:
         tally = card.tallies[subject]
         found, ours = tally.average(NAMED[name]), tally.average(OURS)
-        head = "" if subject is Subject.RESULT else f"{as_markdown(title)} "
+        head = "" if subject is Subject.RESULT else f"{title} "
         cells[f"{head}PSNR"] = _psnr(found)
         cells[f"{head}SSIM" if head else "SSIM"] = _ssim(found)
         if subject is Subject.RESULT:
             distance = step_between("", ours, found)
-            cells["dB"] = _signed(distance.psnr, 2)
-            cells["by SSIM"] = _signed(distance.ssim, 4)
+            cells["± dB"] = _signed(distance.psnr, 2)
+            cells["± SSIM"] = _signed(distance.ssim, 4)
     return cells
 
 
 def _choices(protocol: Protocol) -> list[str]:
-    return in_words(protocol, OURS, tuple(Protocol.__dataclass_fields__)) or ["this project's own"]
+    return in_words(protocol, OURS, (*MEASURING, *MAKING)) or ["this project's own"]
 
 
-def _explained(subject: Subject) -> str:
+def _legend(card: Scorecard) -> str:
+    anew = "Bicubic is" if card.network is None else f"Bicubic, and the model ({card.network}), are"
+    return as_markdown(
+        f"± is the distance from srcnn-mlflow, in dB and SSIM. {anew} made anew of the originals, "
+        "as each program makes its small pictures, and measured as it measures; programs that only "
+        "measure take this project's small pictures."
+    )
+
+
+def _explained(card: Scorecard, subject: Subject) -> str:
     if subject is Subject.RESULT:
         return (
             "Of finished results, only how they are measured can be changed. A program that makes "
             "its small pictures otherwise (resized originals, another bicubic, no rounding) would "
-            "have given other results; what that is worth is below, for what can be made anew."
+            "have given other results: what that is worth cannot be known from their files. It is "
+            "told below for what can be made anew."
         )
-    return "Made anew under each choice: from the original down, up again, and measured."
+    who = as_markdown(card.network or "") if subject is Subject.NETWORK else "Bicubic"
+    return f"{who}, made anew under each choice: from the original down, up again, and measured."
 
 
 def _way(tally: Tally, name: str) -> str:
