@@ -85,11 +85,20 @@ class Way:
 class Tally:
     """The scores of a set of pictures under every protocol that was asked for."""
 
-    def __init__(self, subject: Subject, protocols: Sequence[Protocol]) -> None:
-        """Take what to look at, and the protocols of `named` ones with all on the way to them."""
+    def __init__(
+        self, subject: Subject, protocols: Sequence[Protocol], *, one_at_a_time: bool = True
+    ) -> None:
+        """Take what to score.
+
+        Args:
+            subject: whose pictures.
+            protocols: under which, and under all on the way to them from this project's.
+            one_at_a_time: also under this project's with a single choice changed.
+        """
         self.subject = subject
         wanted = [one for end in protocols for one in _on_the_way(end, self.fields)]
-        wanted += [replace(OURS, **{name: value}) for name, value in self._choices()]
+        if one_at_a_time:
+            wanted += [replace(OURS, **{name: value}) for name, value in self._choices()]
         # Those of the same planes follow each other, so that these need not be made again.
         unique = {self._reduced(one): None for one in (OURS, *protocols, *wanted)}
         self._marks: dict[Protocol, list[Mark | None]] = {

@@ -91,6 +91,8 @@ OF_PSNR = (*PLANES, "border", "peak")
 OF_SSIM = (*PLANES, "border", "ssim", "window", "covariance", "edges", "ssim_peak")
 
 _BASICSR = replace(OURS, rounded=False, grey="rgb", resized="picture", kernel=MATLAB, kept="both")
+# Their files hold 8 bits, and grey in three channels scores as grey does.
+_BASICSR_RGB = replace(_BASICSR, channels="rgb", rounded=True, grey="itself")
 
 NAMED: Mapping[str, Protocol] = {
     "srcnn-mlflow": OURS,
@@ -108,8 +110,8 @@ NAMED: Mapping[str, Protocol] = {
     ),
     "lornatang": replace(_BASICSR, kept="nothing"),
     "basicsr": _BASICSR,
-    "basicsr-rgb": replace(_BASICSR, channels="rgb", rounded=True),
-    "mmagic": replace(_BASICSR, channels="rgb", rounded=True),
+    "basicsr-rgb": _BASICSR_RGB,
+    "mmagic": _BASICSR_RGB,
     "scikit-image": replace(
         OURS, channels="rgb", border="none", window="flat", covariance="sample"
     ),

@@ -111,8 +111,8 @@ def _fitted(name: str, target: Plane, of_result: str, made: Plane, scale: int) -
 
 def _by_how_much(wider: int, higher: int) -> str:
     parts = [
-        f"{abs(by)} {'more' if by > 0 else 'fewer'} pixels {direction}"
-        for by, direction in ((wider, "wide"), (higher, "high"))
+        f"{abs(by)} pixel{'s' if abs(by) > 1 else ''} {more if by > 0 else less}"
+        for by, more, less in ((wider, "wider", "narrower"), (higher, "higher", "lower"))
         if by
     ]
     return f"{' and '.join(parts)} than"

@@ -153,7 +153,9 @@ def _explained(card: Scorecard, subject: Subject) -> str:
 def _way(tally: Tally, name: str) -> str:
     way = tally.way(NAMED[name])
     if way is None:
-        return "These pictures cannot be measured so."
+        return (
+            "Not all of these pictures can be measured so: they hold no colour, or are too small."
+        )
     if not way.steps:
         return f"Nothing differs: {_in_short(way.end)}."
     return (
