@@ -90,9 +90,7 @@ def score_for_project(request: ScoreRequest) -> None:
             _write(card, folder)
         active_run.log_metrics(_metrics(card))
         active_run.describe(protocol_table(card))
-        matched = match_results(request.results, request.originals)
-        originals = [pair.original for pair in matched.pairs]
-        photos = tuple(scan(str(request.originals), originals)[0])
+        photos = tuple(scan(str(request.originals), card.originals)[0])
         active_run.log_split(Split(str(request.originals), "score", photos, digest(photos)))
         _tell(card, active_run.artifacts_address(ARTIFACTS))
 
@@ -116,7 +114,7 @@ def score(request: ScoreRequest) -> Scorecard:
     for line in matched.left_out:
         logger.warning("left out: %s", line)
     left_out = list(matched.left_out)
-    pictures: list[str] = []
+    originals: list[Path] = []
     notes: list[str] = []
     for pair in progress(matched.pairs, total=len(matched.pairs), label="scoring"):
         try:
@@ -134,18 +132,18 @@ def score(request: ScoreRequest) -> Scorecard:
         )
         for tally in tallies.values():
             tally.add(bench)
-        pictures.append(compared.name)
-    if not pictures:
+        originals.append(pair.original)
+    if not originals:
         raise ImageError(_nothing(request, matched, left_out))
     heading = (
-        f"{len(pictures)} results in {request.results} against originals in {request.originals}, "
+        f"{len(originals)} results in {request.results} against originals in {request.originals}, "
         f"scale {request.scale}. Commit {git_commit()}."
     )
     if better := _fit_resized(tallies[Subject.RESULT]):
         notes.append(better)
         logger.warning("note: %s", better)
     remarks = (*(f"Left out: {line}." for line in left_out), *(f"Note: {note}." for note in notes))
-    return Scorecard(heading, request.names, tuple(pictures), tallies, network, remarks)
+    return Scorecard(heading, request.names, tuple(originals), tallies, network, remarks)
 
 
 def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
@@ -231,7 +229,7 @@ def _metrics(card: Scorecard) -> dict[str, float]:
         if one is not None
         for what, value in (("psnr", one.psnr), ("ssim", one.ssim))
         if value is not None
-    } | {"images": len(card.pictures)}
+    } | {"images": len(card.originals)}
 
 
 def _tell(card: Scorecard, place: str) -> None:

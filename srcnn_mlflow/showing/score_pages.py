@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
-from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.machine.text import as_markdown, printable
 from srcnn_mlflow.measuring.ledger import Step, Tally, in_words, step_between
 from srcnn_mlflow.measuring.protocols import MAKING, MEASURING, NAMED, OURS, SOURCES, Protocol
 from srcnn_mlflow.measuring.scoring import Average, Mark, Subject
@@ -21,7 +22,7 @@ class Scorecard:
     Attributes:
         heading: what was scored, in a sentence.
         names: the protocols that were asked for.
-        pictures: the originals' names.
+        originals: the files of those that were scored.
         tallies: of the results, of bicubic, and of a network where one was given.
         network: what it is called, where one was given.
         remarks: what a person has to know of these pictures, one sentence each.
@@ -29,7 +30,7 @@ class Scorecard:
 
     heading: str
     names: tuple[str, ...]
-    pictures: tuple[str, ...]
+    originals: tuple[Path, ...]
     tallies: Mapping[Subject, Tally]
     network: str | None
     remarks: tuple[str, ...]
@@ -86,7 +87,7 @@ def contents(card: Scorecard) -> dict[str, Any]:
     """Everything, as JSON can hold it."""
     return {
         "heading": card.heading,
-        "pictures": list(card.pictures),
+        "pictures": [printable(path.name) for path in card.originals],
         "remarks": list(card.remarks),
         "protocols": {name: asdict(NAMED[name]) | {"source": SOURCES[name]} for name in card.names},
         "scores": {

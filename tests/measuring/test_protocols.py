@@ -8,9 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 from PIL import Image
-from skimage import data
 
 from srcnn_mlflow.commands.upscale import shipped_model
 from srcnn_mlflow.measuring import metrics
@@ -21,14 +19,14 @@ from srcnn_mlflow.measuring.scoring import Bench, Subject
 from srcnn_mlflow.pictures import imaging
 from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.pictures.picture import Picture
+from tests.photographs import ASTRONAUT, CAMERA, CHELSEA, Eight
 
-Eight = NDArray[np.uint8]
 Values = dict[str, tuple[float, float | None]]
 
 # The agreement that is promised, in dB and SSIM.
 SAME_PSNR, SAME_SSIM = 0.005, 0.0005
 
-SAMPLES = (data.astronaut()[:131, 100:271], data.chelsea()[:145, 60:261])
+SAMPLES = (ASTRONAUT[:131, 100:271], CHELSEA[:145, 60:261])
 
 # What the programs' own functions gave, averaged as each averages. Originals are `SAMPLES` or Set5,
 # results are `by_pillow` of the samples and `upscale --model shipped` of Set5.
@@ -38,7 +36,8 @@ SAMPLES = (data.astronaut()[:131, 100:271], data.chelsea()[:145, 60:261])
 #   crop_border=scale and only_test_y_channel=True.
 # - XPixelGroup/BasicSR, commit 8d56e3a: calculate_psnr and calculate_ssim with crop_border=scale,
 #   test_y_channel=True and False.
-# - open-mmlab/mmagic, commit 0a560bb: psnr and ssim of mmagic.evaluation.metrics, crop_border=scale.
+# - open-mmlab/mmagic, commit 0a560bb: psnr and ssim of mmagic.evaluation.metrics with
+#   crop_border=scale.
 # - scikit-image 0.26.0: peak_signal_noise_ratio, and structural_similarity with channel_axis=-1.
 # - torchmetrics 1.9.0: PeakSignalNoiseRatio(data_range=1.0) and
 #   StructuralSimilarityIndexMeasure(), an update a picture, of levels divided by 255.
@@ -295,7 +294,7 @@ def test_luma_without_colour_is_measured_where_it_can_be_and_nowhere_else() -> N
 
 
 def test_grey_is_its_own_luma_or_is_squeezed_into_16_to_235() -> None:
-    grey = data.camera()[:100, :120]
+    grey = CAMERA[:100, :120]
     result = np.asarray(Image.fromarray(by_pillow(np.stack([grey] * 3, -1), 2)).convert("L"))
     bench = Bench(grey, 2, result)
     ours, squeezed = (

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from skimage import data
 
 from srcnn_mlflow.pictures import imaging
 from srcnn_mlflow.pictures.kernels import MATLAB, OPENCV, PILLOW, Kernel, resize
+from tests.photographs import ASTRONAUT, CAMERA, CHELSEA
 
 KERNELS = (PILLOW, MATLAB, OPENCV, replace(PILLOW, antialias=False), replace(PILLOW, sharpness=-1))
 
@@ -31,36 +31,36 @@ def test_a_plain_picture_stays_as_it_is(
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_the_same_size_is_the_same_picture(kernel: Kernel) -> None:
-    picture = data.chelsea()[:20, :31]
+    picture = CHELSEA[:20, :31]
     assert np.allclose(resize(picture, 20, 31, kernel), picture, atol=1e-4)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_a_mirrored_picture_is_resized_to_the_mirrored_result(kernel: Kernel) -> None:
-    plane = data.camera()[:36, :48]
+    plane = CAMERA[:36, :48]
     resized = resize(plane, 12, 24, kernel)
     assert np.allclose(resize(plane[::-1, ::-1], 12, 24, kernel), resized[::-1, ::-1], atol=1e-4)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_the_matrix_agrees_with_pillow(scale: int) -> None:
-    plane = data.camera()[: 24 * scale, : 35 * scale]
+    plane = CAMERA[: 24 * scale, : 35 * scale]
     almost = replace(PILLOW, sharpness=-0.5 + 1e-9)  # not Pillow's own, so that the matrix is used
     assert np.abs(resize(plane, 24, 35, almost) - resize(plane, 24, 35, PILLOW)).max() < 1e-3
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_this_projects_bicubic_is_that_of_its_protocol_to_the_last_bit(scale: int) -> None:
-    plane = data.camera()[: 24 * scale, : 35 * scale]
+    plane = CAMERA[: 24 * scale, : 35 * scale]
     small = imaging.to_eight_bit(resize(plane, 24, 35, PILLOW))
     assert (small == imaging.downscale(plane, scale)).all()
-    large = np.clip(resize(small, *plane.shape, PILLOW), 0, 255)
+    large = np.clip(resize(small, plane.shape[0], plane.shape[1], PILLOW), 0, 255)
     assert (large == imaging.upscale(small, scale)).all()
 
 
 @pytest.mark.parametrize("size", [(50, 31), (123, 177)])
 def test_rounding_after_each_direction_is_pillows_eight_bits(size: tuple[int, int]) -> None:
-    picture = data.astronaut()[:101, :93]
+    picture = ASTRONAUT[:101, :93]
     expected = np.asarray(
         Image.fromarray(picture).resize((size[1], size[0]), Image.Resampling.BICUBIC)
     )

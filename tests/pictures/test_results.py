@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from skimage import data
 
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.pictures import imaging
@@ -15,6 +14,7 @@ from srcnn_mlflow.pictures.compared import Compared, read_compared
 from srcnn_mlflow.pictures.encoding import write_png
 from srcnn_mlflow.pictures.picture import Picture
 from srcnn_mlflow.pictures.results import Matched, ResultPair, match_results
+from tests.photographs import ASTRONAUT, CAMERA
 
 
 def laid_out(folder: Path, originals: list[str], results: list[str]) -> Matched:
@@ -113,11 +113,11 @@ def test_folders_that_cannot_be_scored_are_refused(tmp_path: Path) -> None:
         match_results(tmp_path / "results", tmp_path / "originals" / ".." / "results")
 
 
-COLOUR = data.astronaut()[:101, :93]
-GREY = data.camera()[:101, :93]
+COLOUR = ASTRONAUT[:101, :93]
+GREY = CAMERA[:101, :93]
 
 
-def held(folder: Path, original: np.ndarray, result: np.ndarray, scale: int = 2) -> Compared:  # type: ignore[type-arg]
+def held(folder: Path, original: np.ndarray, result: np.ndarray, scale: int = 2) -> Compared:
     paths = [folder / "a.png", folder / "a-x2.png"]
     for path, pixels in zip(paths, (original, result), strict=True):
         with path.open("wb") as file:
