@@ -111,13 +111,20 @@ def train(
 @options(given.split)
 @given.border
 @option("self-ensemble", TRUE_OR_FALSE, False, "Measure the average over eight turns too, apart.")
+@option("results", OrWord(FILE, "none"), "none", "Folder for what was measured, as score takes it.")
 def evaluate(
-    scale: int, model: str, dataset: str, split: str, border: int | None, self_ensemble: bool
+    scale: int,
+    model: str,
+    dataset: str,
+    split: str,
+    border: int | None,
+    self_ensemble: bool,
+    results: Path | None,
 ) -> None:
     """Judge a registered model against bicubic: a table, and the best and worst pictures."""
     from srcnn_mlflow.commands import evaluate as command
 
-    command.evaluate(scale, model, dataset, split, border, self_ensemble)
+    command.evaluate(scale, model, dataset, split, border, ensemble=self_ensemble, results=results)
 
 
 @cli.command(cls=OnceCommand)

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,42 @@ def test_grey_pictures_are_scored_as_their_own_luma(folders: Path) -> None:
     scores = table["scores"]["result"]
     assert scores["mmagic"]["psnr"] == scores["srcnn-mlflow"]["psnr"]
     assert scores["basicsr"]["psnr"] > scores["srcnn-mlflow"]["psnr"] + 1
+
+
+@pytest.mark.slow
+def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
+    tmp_path: Path, empty_store: Path, shared: Callable[[str], Path]
+) -> None:
+    store, set5 = put_store(empty_store, tmp_path), str(shared("Set5"))
+    given = ("--dataset", set5, "--split", "all", "--model", "shipped", "--results", "made")
+    done = run_here("evaluate", *given, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (run,) = MlflowClient(store).search_runs(["0"])
+    done = run_here(
+        *("score", "--results", "made", "--originals", set5, "--protocol", "yjn870"),
+        *("--model", "shipped"),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    scores = json.loads((tmp_path / "made" / "score" / "table.json").read_text())["scores"]
+    for subject, name in (("result", "srcnn"), ("network", "srcnn"), ("bicubic", "bicubic")):
+        found = scores[subject]["srcnn-mlflow"]
+        # The order of the pictures, over which both average, is not the same.
+        for what in ("psnr", "ssim"):
+            assert found[what] == pytest.approx(run.data.metrics[f"{name}_{what}"], abs=1e-12)
+    assert len(scores["result"]["srcnn-mlflow"]["by_picture"]) == run.data.metrics["images"] == 5
+
+
+def test_results_of_evaluate_never_lie_among_the_pictures(folders: Path, empty_store: Path) -> None:
+    put_store(empty_store, folders)
+    done = run_here(
+        *("evaluate", "--dataset", "originals", "--split", "all", "--model", "shipped"),
+        *("--results", "originals"),
+        cwd=folders,
+    )
+    assert done.returncode == 1
+    assert "originals holds the picture img_" in done.stderr
+    assert "give a folder of their own" in done.stderr
 
 
 @pytest.mark.slow
