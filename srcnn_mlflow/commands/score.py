@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +16,16 @@ from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, SrcnnError
 from srcnn_mlflow.machine.git import git_commit
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.measuring.ledger import Tally
 from srcnn_mlflow.measuring.metrics import mse
 from srcnn_mlflow.measuring.protocols import NAMED, OURS
-from srcnn_mlflow.measuring.scoring import Bench, Sharpen, Subject, measured_planes
+from srcnn_mlflow.measuring.scoring import Bench, Mark, Sharpen, Subject, measured_planes
 from srcnn_mlflow.pictures.compared import Compared, read_compared
 from srcnn_mlflow.pictures.imaging import Plane
-from srcnn_mlflow.pictures.results import Matched, match_results
+from srcnn_mlflow.pictures.results import Matched, ResultPair, match_results
 from srcnn_mlflow.showing.score_pages import (
     Scorecard,
     contents,
@@ -35,6 +37,8 @@ from srcnn_mlflow.showing.score_pages import (
 ARTIFACTS = "score"
 # In dB; less may be chance.
 LEAST_FIT = 0.1
+# Each needs some hundred bytes a pixel.
+MOST_AT_ONCE = 4
 ALL, OWN = "all", "srcnn-mlflow"
 
 logger = logging.getLogger(__name__)
@@ -111,39 +115,64 @@ def score(request: ScoreRequest) -> Scorecard:
     protocols = [NAMED[name] for name in request.names]
     subjects = [Subject.RESULT, Subject.BICUBIC, *([Subject.NETWORK] if sharpen else [])]
     tallies = {subject: Tally(subject, protocols) for subject in subjects}
-    for line in matched.left_out:
-        logger.warning("left out: %s", line)
-    left_out = list(matched.left_out)
-    originals: list[Path] = []
-    notes: list[str] = []
-    for pair in progress(matched.pairs, total=len(matched.pairs), label="scoring"):
-        try:
-            compared = read_compared(pair, request.scale)
-            _check(compared, request.scale)
-        except ImageError as error:
-            logger.warning("left out: %s", error)
-            left_out.append(str(error))
-            continue
-        for note in compared.notes:
-            logger.info("note: %s", note)
-        notes += compared.notes
-        bench = Bench(
-            compared.original, request.scale, compared.result, compared.result_is_luma, sharpen
-        )
-        for tally in tallies.values():
-            tally.add(bench)
-        originals.append(pair.original)
-    if not originals:
-        raise ImageError(_nothing(request, matched, left_out))
+    done = _score_all(request.scale, matched, tallies, sharpen)
+    if not done.originals:
+        raise ImageError(_nothing(request, done.left_out))
     heading = (
-        f"{len(originals)} results in {request.results} against originals in {request.originals}, "
-        f"scale {request.scale}. Commit {git_commit()}."
+        f"{len(done.originals)} results in {request.results} against originals in "
+        f"{request.originals}, scale {request.scale}. Commit {git_commit()}."
     )
     if better := _fit_resized(tallies[Subject.RESULT]):
-        notes.append(better)
+        done.notes.append(better)
         logger.warning("note: %s", better)
-    remarks = (*(f"Left out: {line}." for line in left_out), *(f"Note: {note}." for note in notes))
-    return Scorecard(heading, request.names, tuple(originals), tallies, network, remarks)
+    remarks = (
+        *(f"Left out: {line}." for line in done.left_out),
+        *(f"Note: {note}." for note in done.notes),
+    )
+    return Scorecard(heading, request.names, tuple(done.originals), tallies, network, remarks)
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """The originals that were scored, and a sentence for what was not, or is to be known."""
+
+    originals: list[Path]
+    left_out: list[str]
+    notes: list[str]
+
+
+def _score_all(
+    scale: int, matched: Matched, tallies: Mapping[Subject, Tally], sharpen: Sharpen | None
+) -> _Scored:
+    """Fill the tallies, a few pictures at a time, in the order of the originals."""
+
+    def look_at(pair: ResultPair) -> tuple[tuple[str, ...], list[list[Mark | None]]] | str:
+        try:
+            compared = read_compared(pair, scale)
+            _check(compared, scale)
+        except ImageError as error:
+            return str(error)
+        bench = Bench(compared.original, scale, compared.result, compared.result_is_luma, sharpen)
+        return compared.notes, [tally.score(bench) for tally in tallies.values()]
+
+    done = _Scored([], list(matched.left_out), [])
+    for line in matched.left_out:
+        logger.warning("left out: %s", line)
+    with ThreadPoolExecutor(min(available_cores(), MOST_AT_ONCE)) as pool:
+        found = zip(matched.pairs, pool.map(look_at, matched.pairs), strict=True)
+        for pair, outcome in progress(found, total=len(matched.pairs), label="scoring"):
+            if isinstance(outcome, str):
+                logger.warning("left out: %s", outcome)
+                done.left_out.append(outcome)
+                continue
+            notes, scores = outcome
+            for note in notes:
+                logger.info("note: %s", note)
+            done.notes.extend(notes)
+            for tally, marks in zip(tallies.values(), scores, strict=True):
+                tally.take(marks)
+            done.originals.append(pair.original)
+    return done
 
 
 def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
@@ -190,13 +219,12 @@ def _fit_resized(results: Tally) -> str | None:
     )
 
 
-def _nothing(request: ScoreRequest, matched: Matched, left_out: list[str]) -> str:
-    if not matched.pairs:
-        return (
-            f"no result in {request.results} belongs to an original in {request.originals} by its "
-            f"name: {left_out[0]}"
-        )
-    return f"none of the {len(matched.pairs)} results can be scored: {left_out[-1]}"
+def _nothing(request: ScoreRequest, left_out: list[str]) -> str:
+    others = f" ({len(left_out) - 1} more, named above)" if len(left_out) > 1 else ""
+    return (
+        f"nothing in {request.results} can be scored against {request.originals}: "
+        f"{left_out[0]}{others}"
+    )
 
 
 @contextmanager

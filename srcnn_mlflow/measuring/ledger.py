@@ -112,8 +112,16 @@ class Tally:
 
     def add(self, bench: Bench) -> None:
         """Score a picture under every protocol."""
-        for protocol, marks in self._marks.items():
-            marks.append(bench.mark(self.subject, protocol))
+        self.take(self.score(bench))
+
+    def score(self, bench: Bench) -> list[Mark | None]:
+        """A picture's scores under every protocol, for `take`; may run in several threads."""
+        return [bench.mark(self.subject, protocol) for protocol in self._marks]
+
+    def take(self, scores: Sequence[Mark | None]) -> None:
+        """Add what `score` has given of a picture."""
+        for marks, mark in zip(self._marks.values(), scores, strict=True):
+            marks.append(mark)
 
     def average(self, protocol: Protocol) -> Average | None:
         """The score under a protocol; None where it cannot be measured on every picture."""

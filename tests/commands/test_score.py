@@ -121,14 +121,15 @@ def test_what_cannot_be_scored_is_left_out_in_one_line_each(folders: Path) -> No
 def test_where_nothing_can_be_scored_one_line_says_why(folders: Path) -> None:
     done = score(folders, "--scale", "3")
     assert done.returncode == 1
-    assert "none of the 2 results can be scored" in done.stderr
+    assert "can be scored against" in done.stderr
+    assert "(1 more, named above)" in done.stderr
     assert "it seems made for scale 2; give scale=2" in done.stderr
     assert not (folders / "results" / "score").exists()
     for path in (folders / "results").iterdir():
         path.rename(path.with_name(f"z{path.name}"))
     done = score(folders)
     assert done.returncode == 1
-    assert "by its name: zimg_0_SR.png has no original of its name" in done.stderr
+    assert "zimg_0_SR.png has no original of its name (3 more, named above)" in done.stderr
 
 
 def test_results_of_resized_originals_are_told(folders: Path) -> None:
