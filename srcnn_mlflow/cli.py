@@ -112,6 +112,7 @@ def train(
 @options(given.split, given.gate_split)
 @given.border
 @option("self-ensemble", TRUE_OR_FALSE, False, "Measure the average over eight turns too, apart.")
+@option("results", OrWord(FILE, "none"), "none", "Folder for what was measured, as score takes it.")
 def evaluate(
     scale: int,
     model: str,
@@ -120,11 +121,21 @@ def evaluate(
     gate_split: bool,
     border: int | None,
     self_ensemble: bool,
+    results: Path | None,
 ) -> None:
     """Judge a registered model against bicubic: a table, and the best and worst pictures."""
     from srcnn_mlflow.commands import evaluate as command
 
-    command.evaluate(scale, model, dataset, split, border, self_ensemble, gate_split=gate_split)
+    command.evaluate(
+        scale,
+        model,
+        dataset,
+        split,
+        border,
+        ensemble=self_ensemble,
+        gate_split=gate_split,
+        results=results,
+    )
 
 
 @cli.command(cls=OnceCommand)
@@ -227,6 +238,19 @@ def upscale(scale: int, model: str, inputs: tuple[str, ...], output: Path, compa
     from srcnn_mlflow.commands.upscale import upscale_for_project
 
     upscale_for_project(model, scale, inputs, output, compare)
+
+
+@cli.command(cls=OnceCommand)
+@click.option("--results", type=SOURCE, required=True, help="Folder of a program's results.")
+@click.option("--originals", type=SOURCE, required=True, help="Folder of their originals.")
+@options(given.scale)
+@option("protocol", TEXT, "all", "all, or one by name, such as yjn870; each beside this project's.")
+@option("model", OrWord(TEXT, "none"), "none", "Whose results they are, to be run anew.")
+def score(results: Path, originals: Path, scale: int, protocol: str, model: str | None) -> None:
+    """Score any program's results under several protocols, and tell what each choice is worth."""
+    from srcnn_mlflow.commands import score as command
+
+    command.score_for_project(command.ScoreRequest(results, originals, scale, protocol, model))
 
 
 @cli.command(cls=OnceCommand, name="import-weights")

@@ -3,11 +3,15 @@
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from srcnn_mlflow.machine.errors import ModelError
+from PIL import Image
+
+from srcnn_mlflow.machine.atomic_write import atomic_write
+from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import (
@@ -23,6 +27,7 @@ from srcnn_mlflow.measuring.gate import LEAST_PICTURES
 from srcnn_mlflow.measuring.tables import describe_bias, markdown_table, table_rows
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import GATE, Dataset, Split, describe, load_dataset
+from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
 from srcnn_mlflow.showing.figures import draw_exhibits
@@ -74,6 +79,7 @@ def evaluate(
     ensemble: bool = False,
     pictures: Split | None = None,
     gate_split: bool = False,
+    results: Path | None = None,
 ) -> Evaluation:
     """Judge a model in a run of its own.
 
@@ -86,6 +92,7 @@ def evaluate(
         ensemble: measure the model's self-ensemble too, apart from the model itself.
         pictures: the photographs, where they have been loaded already.
         gate_split: cut a gate out of the test pictures.
+        results: a folder for what was measured: luma as grey PNG files, as `score` takes them.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -98,13 +105,16 @@ def evaluate(
         "border": "scale" if border is None else border,
         "self_ensemble": ensemble,
         "gate_split": gate_split,
+        "results": results,
     }
     width = scale if border is None else border
 
     def check() -> tuple[FoundModel, Split]:
         found = registry.find_model(model, scale)
         _check_scale(found, scale)
-        return found, pictures or load_comparable(dataset, split, scale, width, gate_split)
+        photographs = pictures or load_comparable(dataset, split, scale, width, gate_split)
+        _check_apart(results, photographs)
+        return found, photographs
 
     with runs.track_after(check, "evaluate", scale, parameters, f"evaluate x{scale} {dataset}") as (
         found,
@@ -115,7 +125,7 @@ def evaluate(
         )
         active_run.log_split(photographs)
         tell_seen(found, photographs)
-        evaluation = _judge(found, photographs, scale, width)
+        evaluation = _judge(found, photographs, scale, width, results)
         if ensemble:
             _judge_ensemble(found, photographs.photos, scale, width)
         return evaluation
@@ -195,9 +205,40 @@ def score_model(
         return tuple(score for _, score in scored)
 
 
-def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluation:
+def _check_apart(results: Path | None, split: Split) -> None:
+    """Make sure that no result lies among the photographs, where it would be taken for one."""
+    for photo in split.photos:
+        if results is not None and photo.path.resolve().is_relative_to(results.resolve()):
+            raise ImageError(
+                f"results {results} holds the picture {photo.name} itself; give a folder of their "
+                "own"
+            )
+
+
+def _scored(
+    judged: JudgedModel, split: Split, scale: int, border: int, results: Path | None
+) -> Iterator[tuple[Photo, ImageScore]]:
+    """Score picture by picture, and keep what was measured where that is asked for."""
+    made: list[Plane] = []
+
+    def upscale(plane: Plane) -> Plane:
+        made[:] = [judged.upscale_luma(plane)]
+        return made[0]
+
+    stems = Counter(photo.path.stem for photo in split.photos)
+    for photo, score in score_photos(split.photos, scale, border, upscale):
+        if results is not None:
+            name = photo.path.stem if stems[photo.path.stem] == 1 else photo.path.name
+            with atomic_write(results / f"{name}-x{scale}.png") as partial:
+                Image.fromarray(made[0]).save(partial, "PNG")
+        yield photo, score
+
+
+def _judge(
+    found: FoundModel, split: Split, scale: int, border: int, results: Path | None
+) -> Evaluation:
     with JudgedModel(found.folder, found.name) as judged:
-        scored = list(score_photos(split.photos, scale, border, judged.upscale_luma))
+        scored = list(_scored(judged, split, scale, border, results))
         extremes = choose_exhibits(scored, scale, judged)
     evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest)
     about: About = {
@@ -222,6 +263,8 @@ def _judge(found: FoundModel, split: Split, scale: int, border: int) -> Evaluati
     logger.info(describe_bias(evaluation.summary))
     address = active_run.artifacts_address(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
+    if results is not None:
+        logger.info("what was measured, luma in grey files for score: %s", results)
     return evaluation
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,15 +58,15 @@ def psnr(target: Plane, prediction: Plane, border: int = 0) -> float:
     return decibels(mse(target, prediction, border))
 
 
-def decibels(error: float) -> float:
-    """The PSNR that belongs to a mean squared error in squared grey levels, peak 255.
+def decibels(error: float, peak: float = PEAK) -> float:
+    """The PSNR that belongs to a mean squared error in squared grey levels.
 
     >>> round(decibels(1.0), 4)
     48.1308
     >>> decibels(0.0)
     inf
     """
-    return math.inf if error == 0 else 10 * math.log10(PEAK**2 / error)
+    return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
 
 def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -81,7 +82,49 @@ def ssim(target: Plane, prediction: Plane, border: int = 0) -> float:
     Raises:
         ValueError: the shapes differ, or less than one window is left.
     """
-    return float(np.mean(_ssim_map(_inside(target, border), _inside(prediction, border))))
+    return structural(_inside(target, border), _inside(prediction, border))
+
+
+def structural(
+    target: NDArray[Any],
+    prediction: NDArray[Any],
+    *,
+    peak: float = PEAK,
+    gaussian: bool = True,
+    sample_covariance: bool = False,
+    mirror: bool = False,
+) -> float:
+    """`ssim` with the choices that other programs make.
+
+    Args:
+        target: uint8 or float64 of shape (height, width), in grey levels.
+        prediction: the same shape and type.
+        peak: highest level less lowest.
+        gaussian: a Gaussian window of 11x11 with sigma 1.5; else a flat one of 7x7.
+        sample_covariance: divide by one less than the pixels of a window.
+        mirror: continue planes beyond their edges, as in a mirror that stands on the outermost
+            pixels, for windows around every pixel.
+
+    Raises:
+        ValueError: the shapes differ, or less than one window is left.
+    """
+    window = SSIM_WINDOW if gaussian else 7
+    margin = window // 2
+    if mirror:
+        target, prediction = (
+            np.pad(plane, margin, mode="reflect") for plane in (target, prediction)
+        )
+    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
+        target,
+        prediction,
+        data_range=peak,
+        gaussian_weights=gaussian,
+        sigma=1.5,
+        win_size=window,
+        use_sample_covariance=sample_covariance,
+        full=True,
+    )
+    return float(np.mean(similarity[margin:-margin, margin:-margin]))
 
 
 def bias(target: Plane, prediction: Plane, border: int = 0) -> float:
@@ -105,22 +148,6 @@ def compare(target: Plane, prediction: Plane, border: int = 0) -> Comparison:
         ssim(target, prediction, border),
         bias(target, prediction, border),
     )
-
-
-def _ssim_map(target: Plane, prediction: Plane) -> NDArray[np.float64]:
-    """SSIM around every pixel that a whole window fits around."""
-    _, similarity = structural_similarity(  # type: ignore[no-untyped-call]
-        target,
-        prediction,
-        data_range=PEAK,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        full=True,
-    )
-    margin = SSIM_WINDOW // 2
-    inside: NDArray[np.float64] = similarity[margin:-margin, margin:-margin]
-    return inside
 
 
 def _difference(target: Plane, prediction: Plane, border: int) -> NDArray[np.int32]:

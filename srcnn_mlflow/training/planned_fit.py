@@ -140,10 +140,15 @@ def untouched_weights(settings: TrainingSettings, sampler: PatchSampler, world: 
     if not settings.residual:
         return weights
     # The initial correction is small at best, and may already do harm.
-    last = ("conv3.weight", "conv3.bias")
+    last = _last_layer(settings)
     return {**weights, **{name: np.zeros_like(weights[name]) for name in last}}
 
 
 def is_bicubic(weights: Weights, settings: TrainingSettings) -> bool:
     """Whether a network corrects nothing, as a residual one before its training."""
-    return settings.residual and not (weights["conv3.weight"].any() or weights["conv3.bias"].any())
+    return settings.residual and not any(weights[name].any() for name in _last_layer(settings))
+
+
+def _last_layer(settings: TrainingSettings) -> tuple[str, ...]:
+    """The names of the last layer's weight and bias."""
+    return tuple(settings.network.shapes)[-2:]
