@@ -135,9 +135,7 @@ def _draw(curves: Curves, title: str, path: Path) -> None:
     axis.set_ylabel("PSNR (dB)", fontsize=10, color=INK)
     axis.tick_params(colors=INK, which="both")
     axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(
-        loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK
-    )
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9.5, labelcolor=INK)
     heading = figure.suptitle(title, fontsize=12.5, fontweight="bold", color=INK)
     heading.set_parse_math(False)
     figure.savefig(path, metadata={"Title": title, "Description": _table(curves)})

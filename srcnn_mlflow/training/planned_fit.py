@@ -140,10 +140,14 @@ def untouched_weights(settings: TrainingSettings, sampler: PatchSampler, world: 
     if not settings.residual:
         return weights
     # The initial correction is small at best, and may already do harm.
-    last = ("conv3.weight", "conv3.bias")
-    return {**weights, **{name: np.zeros_like(weights[name]) for name in last}}
+    return {**weights, **{name: np.zeros_like(weights[name]) for name in _last_layer(settings)}}
 
 
 def is_bicubic(weights: Weights, settings: TrainingSettings) -> bool:
     """Whether a network corrects nothing, as a residual one before its training."""
-    return settings.residual and not (weights["conv3.weight"].any() or weights["conv3.bias"].any())
+    return settings.residual and not any(weights[name].any() for name in _last_layer(settings))
+
+
+def _last_layer(settings: TrainingSettings) -> tuple[str, str]:
+    number = len(settings.network.kernels)
+    return f"conv{number}.weight", f"conv{number}.bias"
