@@ -168,7 +168,7 @@ def _write(
             "commit": git_commit(),
         }
         (folder / "table.json").write_text(json.dumps(contents, indent=2), encoding="utf-8")
-    active_run.describe(table)
+    active_run.describe("\n\n".join([table, *map(as_markdown, chosen)]))
     logger.info(table)
     for sentence in about:
         logger.info(sentence)

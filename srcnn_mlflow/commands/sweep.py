@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 ARTIFACTS = "sweep"
 # The tag of a trial's run that says whether it was ended early.
 PRUNED = "pruned"
+# The tag of a sweep that says how often its validation set has chosen something.
+DECISIONS = "decisions"
 FAILURES_IN_A_ROW = 3
 SHOWN = 5
 # Of the study's name, in bytes: its file's name has an ending, and SQLite's own files another.
@@ -310,9 +312,8 @@ def _report(study: SharedStudy, valid: Split) -> None:
         logger.info("no trial is complete, so there is nothing to show")
         return
     _mark_best(study)
-    decisions = find_decisions(valid.digest)
-    decided = decisions.sentence(f"The validation set, {valid.label},")
-    active_run.log_json(decisions.facts(), f"{ARTIFACTS}/decisions.json")
+    decided = find_decisions(valid.digest).sentence(f"The validation set, {valid.label},")
+    active_run.set_tags({DECISIONS: decided})
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_study(study.optuna, folder)
         page = f"{table(study.trials())}\n\n{as_markdown(decided)}\n"

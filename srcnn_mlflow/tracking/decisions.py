@@ -94,10 +94,8 @@ def find_decisions(digest: str) -> Decisions:
 
 def has_decided(promotion: Run) -> bool:
     """Whether the run of a promotion that was given pictures came to a verdict by them."""
-    tags = promotion.data.tags
-    if DECIDED_ON in tags:
-        return True
-    return "verdict" in tags and not tags["verdict"].startswith(NOT_RUN)
+    verdict = promotion.data.tags.get("verdict")
+    return verdict is not None and not verdict.startswith(NOT_RUN)
 
 
 def _is_trial(run: Run) -> bool:

@@ -9,10 +9,13 @@ from mlflow.entities import Run
 
 from srcnn_mlflow.commands.benchmark import benchmark, choose_sets
 from srcnn_mlflow.commands.evaluate import evaluate
+from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.measuring.benchmarking import Line
+from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.sets import FOLDER_VARIABLE, SETS_FOLDER
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking.seen_pictures import log_seen
 from tests.conftest import put_store, run_here
 from tests.versions import network
 
@@ -103,6 +106,37 @@ def test_the_table_is_kept_for_people_and_for_programs(lines: list[Line]) -> Non
     assert "so the protocol is that of the papers" in page
     assert "Kim et al." in page
     assert mlflow.artifacts.load_image(f"{uri}/figure.png").size[0] > 600
+
+
+def test_what_has_seen_a_set_is_told_a_line_a_model_and_set(
+    lines: list[Line], said: list[str]
+) -> None:
+    assert lines
+    with mlflow.start_run():
+        # As a training leaves it behind, whose picture is also in the set.
+        log_seen([load_dataset("set5").split("test")])
+        registry.register(2, network(2, 0.9, Path.cwd()), {}, alias="challenger")
+    promote(2, "challenger", "set5")
+    benchmark("srcnn-x2@challenger+srcnn-x2@champion", "set5")
+    uri = f"runs:/{newest().info.run_id}/benchmark"
+    told = (
+        "srcnn-x2/2 on set5, 5 pictures: seen in training: none; when the epoch was chosen: none; "
+        "by promotions: 5.",
+        "srcnn-x2/1 on set5, 5 pictures: seen in training: not known; when the epoch was chosen: "
+        "not known; by promotions: 5.",
+        "set5 has decided 1 promotion.",
+    )
+    page = mlflow.artifacts.load_text(f"{uri}/table.md")
+    for sentence in told:
+        assert sentence in page
+        assert sentence in said
+    table = json.loads(mlflow.artifacts.load_text(f"{uri}/table.json"))
+    values = {"dataset": "set5", "pictures": 5, "promotion": 5}
+    assert table["seen"] == [
+        {"model": "srcnn-x2/2", **values, "training": 0, "epoch": 0, "told": told[0]},
+        {"model": "srcnn-x2/1", **values, "training": None, "epoch": None, "told": told[1]},
+    ]
+    assert table["sets"]["set5"]["decisions"]["promotions"] == 1
 
 
 def test_several_models_of_one_scale_and_the_shipped_weights(store: Path) -> None:

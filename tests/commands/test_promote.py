@@ -1,14 +1,20 @@
 """`promote` with real models in a real registry: judged, two at once, killed and rolled back."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from PIL import Image
 
+from srcnn_mlflow.commands.evaluate import load_split
 from srcnn_mlflow.commands.promote import _command_on_more, promote
+from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import champions, registry
+from srcnn_mlflow.tracking.seen_pictures import seen_by_run
 from tests.conftest import listener
 from tests.versions import (
     EQUAL,
@@ -166,6 +172,61 @@ def test_too_few_pictures_replace_no_champion_and_the_command_that_decides_is_to
     )
     assert promote(2, str(GOOD), "few+samples").promoted
     assert aliases() == (GOOD, WEAK)
+
+
+@pytest.mark.usefixtures("start_with")
+def test_the_gate_decides_where_it_is_asked_for_and_test_pictures_do_not(
+    store: Path, said: list[str]
+) -> None:
+    for split, source in (("test", "few"), ("gate", "photos")):
+        for path in (store / source / "test").iterdir():
+            target = store / "gated" / split / f"{split}-{path.name}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with Image.open(path) as image:
+                # So that no picture of one is in the other.
+                image.rotate(90 if split == "gate" else 0).crop((1, 1, 128, 128)).save(target)
+    assert promote(2, str(GOOD), "gated", "gate").promoted
+    tags = MlflowClient().get_model_version("srcnn-x2", str(GOOD)).tags
+    run = mlflow.get_run(tags["judged_by"])
+    assert tags["measured_on"] == "gated gate"
+    assert (run.data.params["split"], run.data.metrics["images"]) == ("gate", 8)
+    gate = load_dataset("gated").measured("gate")
+    assert run.data.tags["decided_on"] == gate.digest
+    seen = seen_by_run(run.info.run_id)
+    assert seen is not None
+    assert {one.identity for one in seen} == {photo.identity for photo in gate.photos}
+    assert not any("the gate of gated has" in line for line in said)
+
+
+def test_a_gate_of_too_few_pictures_is_told_and_a_missing_one_refused(
+    store: Path, said: list[str]
+) -> None:
+    (store / "small" / "test").mkdir(parents=True)
+    for number, path in enumerate(sorted((store / "photos" / "test").iterdir())):
+        folder = store / "small" / ("gate" if number < 4 else "test")
+        folder.mkdir(exist_ok=True)
+        shutil.copy(path, folder / path.name)
+    assert len(load_split("small", "gate").photos) == 4
+    assert "the gate of small has 4 picture(s), and to replace a champion takes at least 5; " in (
+        " ".join(said)
+    )
+    with pytest.raises(DatasetError, match="data set photos has no gate; give gate_split=true"):
+        promote(2, str(GOOD), "photos", "gate")
+
+
+@pytest.mark.parametrize(
+    ("split", "gate_split", "more"),
+    [
+        ("valid", False, "photos+div2k --split valid"),
+        ("gate", False, "photos+div2k --split gate --gate-split true"),
+        ("test", True, "photos+samples --gate-split true"),
+    ],
+)
+def test_the_command_that_judges_on_more_stays_with_the_split(
+    split: str, gate_split: bool, more: str
+) -> None:
+    command = f"srcnn-mlflow promote --scale 4 --version 7 --dataset {more}"
+    assert _command_on_more(4, 7, "photos", split, gate_split) == command
 
 
 @pytest.mark.parametrize(

@@ -49,3 +49,12 @@ def test_div2k_is_trained_as_the_report_split_it_and_as_it_should_be(said: list[
     assert sorted(trained) == ["div2k", "div2k", "div2k-report", "div2k-report"]
     assert "2 validation pictures of div2k-report, which chose the best epoch:" in said[-1]
     assert "which chose nothing of a training on the split of div2k:" in said[-1]
+    # The report's validation pictures are this project's test pictures.
+    assert said[-1].count("This set has decided") == 0
+    assert said[-1].count("\n\nThis set chose the epoch of 2 trainings.\n\n") == 2
+    (run,) = (run for run in runs if run.data.tags["entry_point"] == "reproduce")
+    uri = f"runs:/{run.info.run_id}/reproduction"
+    page = mlflow.artifacts.load_text(f"{uri}/table.md")
+    assert page.count("This set chose the epoch of 2 trainings.") == 2
+    chosen = mlflow.artifacts.load_dict(f"{uri}/decisions.json")
+    assert (chosen["validation"]["epochs"], chosen["test"]["epochs"]) == (2, 2)

@@ -196,6 +196,10 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     assert sorted(path.name for path in folder.iterdir()) == [
         *("history.png", "importances.png", "slice.png", "trials.json", "trials.md")
     ]
+    told = "The validation set, photos valid, chose the settings of 1 sweep."
+    assert told in (folder / "trials.md").read_text()
+    assert parent.data.tags["decisions"] == told
+    assert told in said
     listed = json.loads((folder / "trials.json").read_text())
     assert [one["trial"] for one in listed] == [0, 1, 2]
     assert listed[0]["params"] == recipe()
