@@ -122,9 +122,9 @@ def score(request: ScoreRequest) -> Scorecard:
         f"{len(done.originals)} results in {request.results} against originals in "
         f"{request.originals}, scale {request.scale}. Commit {git_commit()}."
     )
-    if better := _fit_resized(tallies[Subject.RESULT]):
-        done.notes.append(better)
-        logger.warning("note: %s", better)
+    if fit := _fit_resized(tallies[Subject.RESULT]):
+        done.notes.append(fit)
+        logger.warning("note: %s", fit)
     remarks = (
         *(f"Left out: {line}." for line in done.left_out),
         *(f"Note: {note}." for note in done.notes),
@@ -208,14 +208,21 @@ def _check(compared: Compared, scale: int) -> None:
 
 
 def _fit_resized(results: Tally) -> str | None:
-    """Tell where results seem to be made of resized originals, though their sizes agree."""
+    """Tell whether results seem to be made of resized originals, or suffer where these are used."""
     cropped, resized = (results.average(one) for one in (OURS, replace(OURS, originals="resized")))
-    if cropped is None or resized is None or resized.psnr <= cropped.psnr + LEAST_FIT:
+    if cropped is None or resized is None or abs(resized.psnr - cropped.psnr) < LEAST_FIT:
         return None
+    by = f"{abs(resized.psnr - cropped.psnr):.2f} dB"
+    if resized.psnr > cropped.psnr:
+        return (
+            "the results fit originals that are resized to multiples of the scale better, by "
+            f"{by}: they seem to be made of these, as yjn870's are; srcnn-mlflow and papers "
+            "measure results of cropped originals"
+        )
     return (
-        f"the results fit originals that are resized to multiples of the scale better, by "
-        f"{resized.psnr - cropped.psnr:.2f} dB: they seem to be made of these, as yjn870's are; "
-        "results of cropped originals are what srcnn-mlflow and papers measure"
+        "the results were made of cropped originals, and yjn870 resizes them, where they do not "
+        f"lie on each other: {by} less. What it would give itself stands under bicubic, and under "
+        "the model where one is given"
     )
 
 

@@ -115,7 +115,7 @@ def test_what_cannot_be_scored_is_left_out_in_one_line_each(folders: Path) -> No
     assert "left out 6, each named above" in done.stdout
     table = json.loads((folders / "results" / "score" / "table.json").read_text())
     assert table["pictures"] == ["img_1_HR.png"]
-    assert len(table["remarks"]) == 6
+    assert sum(remark.startswith("Left out: ") for remark in table["remarks"]) == 6
 
 
 def test_where_nothing_can_be_scored_one_line_says_why(folders: Path) -> None:
@@ -142,6 +142,17 @@ def test_results_of_resized_originals_are_told(folders: Path) -> None:
     assert "note: the results fit originals that are resized to multiples of the scale" in (
         done.stdout
     )
+
+
+def test_where_yjn870_resizes_originals_it_is_told_what_that_does(folders: Path) -> None:
+    done = score(folders, "--protocol", "yjn870")
+    assert (
+        "note: the results were made of cropped originals, and yjn870 resizes them" in done.stdout
+    )
+    for folder in ("originals", "results"):
+        for path in (folders / folder).glob("*.png"):
+            Image.open(path).crop((0, 0, 120, 120)).save(path)
+    assert "note" not in score(folders, "--protocol", "yjn870").stdout
 
 
 def test_grey_pictures_are_scored_as_their_own_luma(folders: Path) -> None:
