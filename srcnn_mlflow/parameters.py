@@ -24,7 +24,7 @@ from srcnn_mlflow.training.settings import (
 )
 
 DEVICES = ("auto", "cpu", "cuda")
-SPLITS = ("train", "valid", "test", "gate", "all")
+SPLITS = ("train", "valid", "test", "all", "gate")
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

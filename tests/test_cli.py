@@ -50,7 +50,10 @@ def invoke(
         (["train", "--train-images", "few"], "It may also be 'all'."),
         (["train", "--residual", "perhaps"], "'perhaps' is not a valid boolean"),
         (["train", "--colour", "red"], "No such option '--colour'"),
-        (["evaluate", "--split", "last"], "'last' is not one of 'train', 'valid', 'test', 'all'."),
+        (
+            ["evaluate", "--split", "last"],
+            "'last' is not one of 'train', 'valid', 'test', 'all', 'gate'.",
+        ),
         (["upscale"], "Missing option '--input'"),
         (["flip"], "No such command 'flip'"),
     ],

@@ -133,7 +133,7 @@ def test_main_trains_with_the_defaults_of_train() -> None:
 def test_choices_on_the_command_line_are_those_of_the_package() -> None:
     from srcnn_mlflow.pictures import datasets
 
-    assert set(parameters.SPLITS) == {*datasets.SPLITS, "all"}
+    assert set(parameters.SPLITS) == {*datasets.SPLITS, datasets.GATE, "all"}
 
 
 def test_the_version_is_that_of_the_changelog() -> None:

@@ -1,4 +1,4 @@
-"""`promote`: make a version the champion, if it has earned it on the same test pictures."""
+"""`promote`: make a version the champion, if it has earned it on the same pictures."""
 
 import logging
 import shlex

@@ -30,14 +30,7 @@ class Exposure:
     promotion: int | None
 
     def sentence(self, model: str, dataset: str) -> str:
-        """Tell of it in a line.
-
-        >>> told = Exposure(5, None, 0, 2).sentence("srcnn-x2/1", "set5")
-        >>> print(told.replace("; ", ";\n"))
-        srcnn-x2/1 on set5, 5 pictures: seen in training: not known;
-        when the epoch was chosen: none;
-        by promotions: 2.
-        """
+        """Tell of it in a line."""
         return (
             f"{model} on {dataset}, {self.pictures} pictures: seen in training: "
             f"{_in_words(self.training)}; when the epoch was chosen: {_in_words(self.epoch)}; "
