@@ -132,6 +132,20 @@ def test_where_nothing_can_be_scored_one_line_says_why(folders: Path) -> None:
     assert "zimg_0_SR.png has no original of its name (3 more, named above)" in done.stderr
 
 
+def test_where_a_choice_leaves_no_error_there_is_no_distance(folders: Path) -> None:
+    for number, original in enumerate(SAMPLES):
+        height, width = (side - side % 2 for side in original.shape[:2])
+        result = original[:height, :width].copy()
+        result[3, 3:40] ^= 64
+        Image.fromarray(result).save(folders / "results" / f"img_{number}_SR.png")
+    done = score(folders, "--protocol", "scikit-image")
+    assert done.returncode == 0, done.stderr
+    table = json.loads((folders / "results" / "score" / "table.json").read_text())
+    steps = {step["choice"]: step for step in table["one_at_a_time"]["result"]}
+    assert steps["a border of the scale and 6 left out"]["psnr"] is None
+    assert steps["no border left out"]["psnr"] is not None
+
+
 def test_results_of_resized_originals_are_told(folders: Path) -> None:
     for number, original in enumerate(SAMPLES):
         height, width = (side - side % 2 for side in original.shape[:2])
