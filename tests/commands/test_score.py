@@ -146,6 +146,15 @@ def test_where_a_choice_leaves_no_error_there_is_no_distance(folders: Path) -> N
     assert steps["no border left out"]["psnr"] is not None
 
 
+def test_a_result_of_another_picture_is_told(folders: Path) -> None:
+    result = folders / "results" / "img_0_SR.png"
+    Image.open(result).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(result)
+    done = score(folders, "--protocol", "paper")
+    note = next(line for line in done.stdout.splitlines() if line.startswith("note: "))
+    assert note.startswith("note: the result of img_0_HR.png is ")
+    assert "dB below bicubic: it seems to be of another picture" in note
+
+
 def test_results_of_resized_originals_are_told(folders: Path) -> None:
     for number, original in enumerate(SAMPLES):
         height, width = (side - side % 2 for side in original.shape[:2])
