@@ -56,6 +56,7 @@ def test_the_table_has_every_protocol_and_stands_beside_the_results(folders: Pat
     assert not (folders / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_scoring_again_gives_the_same_and_takes_no_page_for_a_result(folders: Path) -> None:
     assert score(folders, "--protocol", "basicsr").returncode == 0
     first = (folders / "results" / "score" / "table.json").read_bytes()
@@ -79,6 +80,7 @@ def test_an_unknown_protocol_is_named_with_those_there_are(folders: Path) -> Non
     )
 
 
+@pytest.mark.slow
 def test_a_model_is_run_anew(folders: Path) -> None:
     done = score(folders, "--protocol", "paper", "--model", "shipped")
     assert done.returncode == 0, done.stderr
@@ -178,6 +180,7 @@ def test_where_yjn870_resizes_originals_it_is_told_what_that_does(folders: Path)
     assert "note" not in score(folders, "--protocol", "yjn870").stdout
 
 
+@pytest.mark.slow
 def test_grey_pictures_are_scored_as_their_own_luma(folders: Path) -> None:
     for folder in ("originals", "results"):
         for path in (folders / folder).iterdir():
