@@ -4,28 +4,20 @@ import json
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, SrcnnError
 from srcnn_mlflow.machine.git import git_commit
-from srcnn_mlflow.machine.processors import available_cores
-from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.measuring.ledger import Tally
-from srcnn_mlflow.measuring.metrics import mse
-from srcnn_mlflow.measuring.protocols import NAMED, OURS
-from srcnn_mlflow.measuring.scoring import Bench, Mark, Sharpen, Subject, measured_planes
-from srcnn_mlflow.pictures.compared import Compared, read_compared
-from srcnn_mlflow.pictures.imaging import Plane
-from srcnn_mlflow.pictures.results import Matched, ResultPair, match_results
+from srcnn_mlflow.measuring.protocols import NAMED
+from srcnn_mlflow.measuring.refereeing import referee, tell_resized
+from srcnn_mlflow.measuring.scoring import Sharpen, Subject
+from srcnn_mlflow.pictures.results import match_results
 from srcnn_mlflow.showing.score_pages import (
     Scorecard,
     contents,
@@ -35,10 +27,6 @@ from srcnn_mlflow.showing.score_pages import (
 )
 
 ARTIFACTS = "score"
-# In dB; less may be chance.
-LEAST_FIT = 0.1
-# Each needs some hundred bytes a pixel.
-MOST_AT_ONCE = 4
 ALL, OWN = "all", "srcnn-mlflow"
 
 logger = logging.getLogger(__name__)
@@ -115,14 +103,14 @@ def score(request: ScoreRequest) -> Scorecard:
     protocols = [NAMED[name] for name in request.names]
     subjects = [Subject.RESULT, Subject.BICUBIC, *([Subject.NETWORK] if sharpen else [])]
     tallies = {subject: Tally(subject, protocols) for subject in subjects}
-    done = _score_all(request.scale, matched, tallies, sharpen)
+    done = referee(request.scale, matched, tallies, sharpen)
     if not done.originals:
         raise ImageError(_nothing(request, done.left_out))
     heading = (
         f"{len(done.originals)} results in {request.results} against originals in "
         f"{request.originals}, scale {request.scale}. Commit {git_commit()}."
     )
-    if fit := _fit_resized(tallies[Subject.RESULT]):
+    if fit := tell_resized(tallies[Subject.RESULT]):
         done.notes.append(fit)
         logger.warning("note: %s", fit)
     remarks = (
@@ -130,49 +118,6 @@ def score(request: ScoreRequest) -> Scorecard:
         *(f"Note: {note}." for note in done.notes),
     )
     return Scorecard(heading, request.names, tuple(done.originals), tallies, network, remarks)
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """The originals that were scored, and a sentence for what was not, or is to be known."""
-
-    originals: list[Path]
-    left_out: list[str]
-    notes: list[str]
-
-
-def _score_all(
-    scale: int, matched: Matched, tallies: Mapping[Subject, Tally], sharpen: Sharpen | None
-) -> _Scored:
-    """Fill the tallies, a few pictures at a time, in the order of the originals."""
-
-    def look_at(pair: ResultPair) -> tuple[tuple[str, ...], list[list[Mark | None]]] | str:
-        try:
-            compared = read_compared(pair, scale)
-            _check(compared, scale)
-        except ImageError as error:
-            return str(error)
-        bench = Bench(compared.original, scale, compared.result, compared.result_is_luma, sharpen)
-        return compared.notes, [tally.score(bench) for tally in tallies.values()]
-
-    done = _Scored([], list(matched.left_out), [])
-    for line in matched.left_out:
-        logger.warning("left out: %s", line)
-    with ThreadPoolExecutor(min(available_cores(), MOST_AT_ONCE)) as pool:
-        found = zip(matched.pairs, pool.map(look_at, matched.pairs), strict=True)
-        for pair, outcome in progress(found, total=len(matched.pairs), label="scoring"):
-            if isinstance(outcome, str):
-                logger.warning("left out: %s", outcome)
-                done.left_out.append(outcome)
-                continue
-            notes, scores = outcome
-            for note in notes:
-                logger.info("note: %s", note)
-            done.notes.extend(notes)
-            for tally, marks in zip(tallies.values(), scores, strict=True):
-                tally.take(marks)
-            done.originals.append(pair.original)
-    return done
 
 
 def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
@@ -187,43 +132,6 @@ def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
             f"scale={chosen.upscaler.scale}, or another model"
         )
     return chosen.upscaler.sharpen, chosen.label
-
-
-def _check(compared: Compared, scale: int) -> None:
-    """Leave out what `evaluate` leaves out, and what has no error at all.
-
-    Raises:
-        ImageError: the picture is too small or too plain, or the result is its original.
-    """
-    luma = measured_planes(compared.original, OURS).astype(np.uint8)
-    original, _, _ = make_comparable(compared.name, luma, scale, scale)
-    result: Plane = compared.result
-    if not compared.result_is_luma:
-        result = measured_planes(result, OURS).astype(np.uint8)
-    if mse(original, result, scale) == 0:
-        raise ImageError(
-            f"{compared.name}: the result is the original itself, without any error to measure; "
-            "give what a program has made of its small picture"
-        )
-
-
-def _fit_resized(results: Tally) -> str | None:
-    """Tell whether results seem to be made of resized originals, or suffer where these are used."""
-    cropped, resized = (results.average(one) for one in (OURS, replace(OURS, originals="resized")))
-    if cropped is None or resized is None or abs(resized.psnr - cropped.psnr) < LEAST_FIT:
-        return None
-    by = f"{abs(resized.psnr - cropped.psnr):.2f} dB"
-    if resized.psnr > cropped.psnr:
-        return (
-            "the results fit originals that are resized to multiples of the scale better, by "
-            f"{by}: they seem to be made of these, as yjn870's are; srcnn-mlflow and papers "
-            "measure results of cropped originals"
-        )
-    return (
-        "the results were made of cropped originals, and yjn870 resizes them, where they do not "
-        f"lie on each other: {by} less. What it would give itself stands under bicubic, and under "
-        "the model where one is given"
-    )
 
 
 def _nothing(request: ScoreRequest, left_out: list[str]) -> str:

@@ -1,5 +1,6 @@
 """What each choice of a protocol is worth: one at a time, and step by step to another's."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -164,11 +165,12 @@ class Tally:
 
 
 def step_between(choice: str, start: Average | None, end: Average | None) -> Step:
-    """The distance from a score to another."""
+    """The distance from a score to another; none in dB where one has no error at all."""
     if start is None or end is None:
         return Step(choice, None, None)
+    psnr = end.psnr - start.psnr
     ssim = None if start.ssim is None or end.ssim is None else end.ssim - start.ssim
-    return Step(choice, end.psnr - start.psnr, ssim)
+    return Step(choice, psnr if math.isfinite(psnr) else None, ssim)
 
 
 def in_words(protocol: Protocol, start: Protocol, fields: tuple[str, ...]) -> list[str]:

@@ -56,6 +56,7 @@ def test_the_table_has_every_protocol_and_stands_beside_the_results(folders: Pat
     assert not (folders / "mlflow.db").exists()
 
 
+@pytest.mark.slow
 def test_scoring_again_gives_the_same_and_takes_no_page_for_a_result(folders: Path) -> None:
     assert score(folders, "--protocol", "basicsr").returncode == 0
     first = (folders / "results" / "score" / "table.json").read_bytes()
@@ -79,6 +80,7 @@ def test_an_unknown_protocol_is_named_with_those_there_are(folders: Path) -> Non
     )
 
 
+@pytest.mark.slow
 def test_a_model_is_run_anew(folders: Path) -> None:
     done = score(folders, "--protocol", "paper", "--model", "shipped")
     assert done.returncode == 0, done.stderr
@@ -132,6 +134,29 @@ def test_where_nothing_can_be_scored_one_line_says_why(folders: Path) -> None:
     assert "zimg_0_SR.png has no original of its name (3 more, named above)" in done.stderr
 
 
+def test_where_a_choice_leaves_no_error_there_is_no_distance(folders: Path) -> None:
+    for number, original in enumerate(SAMPLES):
+        height, width = (side - side % 2 for side in original.shape[:2])
+        result = original[:height, :width].copy()
+        result[3, 3:40] ^= 64
+        Image.fromarray(result).save(folders / "results" / f"img_{number}_SR.png")
+    done = score(folders, "--protocol", "scikit-image")
+    assert done.returncode == 0, done.stderr
+    table = json.loads((folders / "results" / "score" / "table.json").read_text())
+    steps = {step["choice"]: step for step in table["one_at_a_time"]["result"]}
+    assert steps["a border of the scale and 6 left out"]["psnr"] is None
+    assert steps["no border left out"]["psnr"] is not None
+
+
+def test_a_result_of_another_picture_is_told(folders: Path) -> None:
+    result = folders / "results" / "img_0_SR.png"
+    Image.open(result).transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(result)
+    done = score(folders, "--protocol", "paper")
+    note = next(line for line in done.stdout.splitlines() if line.startswith("note: "))
+    assert note.startswith("note: the result of img_0_HR.png is ")
+    assert "dB below bicubic: it seems to be of another picture" in note
+
+
 def test_results_of_resized_originals_are_told(folders: Path) -> None:
     for number, original in enumerate(SAMPLES):
         height, width = (side - side % 2 for side in original.shape[:2])
@@ -155,6 +180,7 @@ def test_where_yjn870_resizes_originals_it_is_told_what_that_does(folders: Path)
     assert "note" not in score(folders, "--protocol", "yjn870").stdout
 
 
+@pytest.mark.slow
 def test_grey_pictures_are_scored_as_their_own_luma(folders: Path) -> None:
     for folder in ("originals", "results"):
         for path in (folders / folder).iterdir():

@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.ndimage import gaussian_filter
-from skimage.metrics import peak_signal_noise_ratio
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from srcnn_mlflow.measuring.metrics import bias, compare, mse, psnr, ssim
+from srcnn_mlflow.measuring.metrics import bias, compare, mse, psnr, ssim, structural
+from tests.photographs import CAMERA
 
 planes = arrays(np.uint8, st.tuples(st.integers(12, 30), st.integers(12, 30)))
 
@@ -117,3 +118,19 @@ def test_a_comparison_has_the_numbers_of_the_single_functions() -> None:
     assert found.ssim == ssim(plane, other, border=3)
     assert found.bias == bias(plane, other, border=3)
     assert compare(plane, plane).psnr == math.inf
+
+
+def test_mirrored_edges_are_those_of_torchmetrics() -> None:
+    """Its value is that of torchmetrics 1.9.0, structural_similarity_index_measure in float64."""
+    target = CAMERA[100:124, 200:224].astype(np.float64)
+    result = np.rint(target[::-1] * 0.3 + target * 0.7)
+    assert structural(target, result, mirror=True) == pytest.approx(0.8826792622184, abs=1e-12)
+
+
+def test_the_choices_of_ssim_are_those_of_scikit_image() -> None:
+    target = CAMERA[:60, :70]
+    result = np.roll(target, 1, axis=1)
+    expected = structural_similarity(target, result)  # type: ignore[no-untyped-call]
+    found = structural(target, result, gaussian=False, sample_covariance=True)
+    assert found == pytest.approx(expected, abs=1e-14)
+    assert structural(target, result) == ssim(target, result)
