@@ -65,6 +65,8 @@ def _train(record: Record, dataset: str) -> None:
         "architecture": record.architecture,
         "epochs": EPOCHS[record.architecture],
         "seed": record.seed,
+        "sampling": "by_error",
+        "loss": "psnr",
         "resume": "auto",
     }
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -53,8 +53,8 @@ class TrainingSettings:
     padding: str = "none"
     initialization: str = "he"
     precondition: bool = True
-    sampling: str = "by_error"
-    loss: str = "psnr"
+    sampling: str = "uniform"
+    loss: str = "mse"
     augment: bool = True
     ema_decay: float | None = None
     precision: str = "auto"
@@ -78,8 +78,6 @@ REPORT = TrainingSettings(
     padding="zero",
     initialization="plain",
     precondition=False,
-    sampling="uniform",
-    loss="mse",
     augment=False,
     precision="float32",
 )
