@@ -121,7 +121,9 @@ def test_all_versions_with_an_alias_are_compared_once_by_what_evaluate_measures(
 
 def _check_run(run: Run) -> None:
     assert run.info.status == "FINISHED"
-    assert run.data.params == {"models": "all", "dataset": "photos", "split": "test"}
+    assert run.data.params == {
+        **{"models": "all", "dataset": "photos", "split": "test", "gate_split": "false"},
+    }
     assert run.data.tags["model_uri"] == (
         "models:/srcnn-x2/2+models:/srcnn-x2/1+models:/srcnn-x4/1"
     )
