@@ -182,7 +182,7 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
 ) -> None:
     monkeypatch.setattr("srcnn_mlflow.showing.study_figures.LEAST_FOR_IMPORTANCES", 2)
     monkeypatch.setattr("srcnn_mlflow.tracking.study.make_pruner", _PruneSecond)
-    sweep(request(trials=3, epochs=2, train_best=True))
+    sweep(request(trials=3, epochs=8, train_best=True))
     (parent,) = runs("sweep").values()
     assert parent.data.params["trials"] == "3"
     assert parent.data.params["study"] == parent.data.tags["study"] == "x2-9-1-5-photos"

@@ -193,7 +193,8 @@ def test_only_a_training_of_the_same_is_gone_on_with(
 def harmful(request: TrainRequest, **changed: Any) -> TrainRequest:
     """A rate that makes a network worse than it began."""
     rate = {"lr": 0.01, "optimizer": "adam", "schedule": "constant", "epochs": 1}
-    return replace(request, settings=replace(request.settings, **{**rate, **changed}))
+    drawn = {"sampling": "by_error", "loss": "psnr"}
+    return replace(request, settings=replace(request.settings, **{**rate, **drawn, **changed}))
 
 
 def version_tags(version: int) -> dict[str, str]:
@@ -230,7 +231,9 @@ def test_a_network_below_bicubic_is_told_and_tagged(
 
 
 def test_a_network_above_bicubic_has_no_warning(request_on: TrainRequest) -> None:
-    settings = replace(request_on.settings, epochs=8, lr=0.003, batch_size=4)
+    settings = replace(
+        request_on.settings, epochs=8, lr=0.003, batch_size=4, sampling="by_error", loss="psnr"
+    )
     trained = train(replace(request_on, patch_size=25, settings=settings), "cpu")
     assert trained.validation.psnr_gain > 0
     assert "warning" not in version_tags(1)

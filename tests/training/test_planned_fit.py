@@ -20,7 +20,9 @@ from srcnn_mlflow.training.planned_fit import Interrupted, PlannedFit, is_bicubi
 from srcnn_mlflow.training.settings import INITIALIZATIONS, REPORT, TrainingSettings
 from srcnn_mlflow.training.validation import validation_planes
 
-QUICK = TrainingSettings(architecture="9-1-5", epochs=2, batch_size=4)
+QUICK = TrainingSettings(
+    architecture="9-1-5", epochs=2, batch_size=4, sampling="by_error", loss="psnr"
+)
 # Enough for these few pictures to be better than bicubic.
 LEARNING = replace(QUICK, epochs=8, lr=0.003)
 # Too fast a rate, after which a network is worse than it began.
