@@ -9,11 +9,11 @@ smaller still; SRCNN's successors were trained on such copies (FSRCNN: Dong et a
 from pathlib import Path
 
 import click
-from PIL import Image
 
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.picture_files import picture_files
+from srcnn_mlflow.pictures.shrunk import shrink
 
 
 @click.command()
@@ -26,8 +26,7 @@ def main(source: Path, output: Path, factors: str) -> None:
     for path in picture_files(source):
         image = flatten(open_image(path))
         for factor in factors.split(","):
-            size = (round(image.width * float(factor)), round(image.height * float(factor)))
-            copy = image.resize(size, Image.Resampling.BICUBIC)
+            copy = shrink(image, float(factor))
             copy.save(output / f"{path.stem}-{float(factor)}.png")
 
 

@@ -2,10 +2,10 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from srcnn_mlflow.commands.evaluate import load_comparable, score_model
+from srcnn_mlflow.commands.evaluate import load_comparable
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown
@@ -17,13 +17,14 @@ from srcnn_mlflow.measuring.benchmarking import (
     describe_distance,
     sources,
 )
-from srcnn_mlflow.measuring.evaluation import describe_protocol
+from srcnn_mlflow.measuring.evaluation import describe_protocol, score_photos
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.sets import is_at_hand, named_sets
 from srcnn_mlflow.showing.benchmark_figure import draw_benchmark, in_words
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.decisions import find_decisions
-from srcnn_mlflow.tracking.exposure import Facts, find_exposure
+from srcnn_mlflow.tracking.exposure import Facts, find_history
+from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import logged_id
 from srcnn_mlflow.tracking.versions import Version, find_versions
 
@@ -66,7 +67,7 @@ def benchmark(models: str, sets: str) -> list[Line]:
         )
         for split in splits:
             active_run.log_split(split)
-        measured = [_measure(version, split) for version in versions for split in splits]
+        measured = [one for version in versions for one in _measure(version, splits)]
         lines = benchmark_lines(sorted(measured, key=lambda one: _place(one, splits)))
         _write(lines, measured, splits, _exposures(versions, splits))
     return lines
@@ -103,12 +104,21 @@ def _place(one: Measured, splits: Sequence[Split]) -> tuple[int, int]:
     return [split.dataset for split in splits].index(one.dataset), one.scale
 
 
-def _measure(version: Version, split: Split) -> Measured:
-    logger.info("%s on %s", version.found.label, split.dataset)
-    scores = score_model(version.found, split.photos, version.scale, version.scale)
-    measured = Measured(
-        split.dataset, version.scale, version.found.label, scores, len(split.photos)
-    )
+def _measure(version: Version, splits: Sequence[Split]) -> Iterator[Measured]:
+    """Score a model on every set, and log each number with its model and its set."""
+    found, scale = version.found, version.scale
+    model_id = logged_id(found)
+    with JudgedModel(found.folder, found.name) as judged:
+        for split in splits:
+            logger.info("%s on %s", found.label, split.dataset)
+            scored = score_photos(split.photos, scale, scale, judged.upscale_luma)
+            scores = tuple(score for _, score in scored)
+            measured = Measured(split.dataset, scale, found.label, scores, len(split.photos))
+            _log(measured, split, model_id)
+            yield measured
+
+
+def _log(measured: Measured, split: Split, model_id: str | None) -> None:
     summary = measured.summary
     values = {
         "psnr": summary.srcnn_psnr,
@@ -120,17 +130,17 @@ def _measure(version: Version, split: Split) -> Measured:
     active_run.log_measured(
         {f"{split.dataset}_{name}": value for name, value in values.items()},
         split,
-        logged_id(version.found),
-        version.scale,
+        model_id,
+        measured.scale,
     )
-    return measured
 
 
 def _exposures(versions: Sequence[Version], splits: Sequence[Split]) -> list[Facts]:
     """What has seen the pictures before, a line a model and set."""
     return [
-        find_exposure(version.found, split.photos).facts(version.found.label, split.dataset)
+        history.exposure(split.photos).facts(version.found.label, split.dataset)
         for version in versions
+        for history in (find_history(version.found),)
         for split in splits
     ]
 

@@ -14,7 +14,7 @@ from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, SrcnnError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.measuring.ledger import Tally
-from srcnn_mlflow.measuring.protocols import NAMED
+from srcnn_mlflow.measuring.protocols import NAMED, OWN
 from srcnn_mlflow.measuring.refereeing import referee, tell_resized
 from srcnn_mlflow.measuring.scoring import Sharpen, Subject
 from srcnn_mlflow.pictures.results import match_results
@@ -27,7 +27,7 @@ from srcnn_mlflow.showing.score_pages import (
 )
 
 ARTIFACTS = "score"
-ALL, OWN = "all", "srcnn-mlflow"
+ALL = "all"
 
 logger = logging.getLogger(__name__)
 
@@ -53,9 +53,7 @@ class ScoreRequest:
     @property
     def names(self) -> tuple[str, ...]:
         """The protocols asked for, this project's first."""
-        return (
-            tuple(NAMED) if self.protocol == ALL else tuple({"srcnn-mlflow": 0, self.protocol: 0})
-        )
+        return tuple(NAMED if self.protocol == ALL else dict.fromkeys((OWN, self.protocol)))
 
 
 def score_for_project(request: ScoreRequest) -> None:

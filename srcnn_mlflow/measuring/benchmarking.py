@@ -69,12 +69,17 @@ class Line:
     psnr_interval: Interval | None = None
     gain_interval: Interval | None = None
 
+    @property
+    def name(self) -> str:
+        """The method, and whether a paper states it."""
+        return f"{self.method}, published" if self.published else self.method
+
     def cells(self) -> dict[str, str]:
         """By column title."""
         return {
             "Set": self.dataset,
             "Scale": f"x{self.scale}",
-            "Method": f"{self.method}, published" if self.published else self.method,
+            "Method": self.name,
             "PSNR (dB)": f"{self.psnr:.2f}",
             "SSIM": "" if self.ssim is None else f"{self.ssim:.4f}",
             "Over bicubic (dB)": "" if self.gain is None else f"{self.gain:+.2f}",

@@ -94,8 +94,11 @@ _BASICSR = replace(OURS, rounded=False, grey="rgb", resized="picture", kernel=MA
 # Their files hold 8 bits, and grey in three channels scores as grey does.
 _BASICSR_RGB = replace(_BASICSR, channels="rgb", rounded=True, grey="itself")
 
+# What this project's own is called.
+OWN = "srcnn-mlflow"
+
 NAMED: Mapping[str, Protocol] = {
-    "srcnn-mlflow": OURS,
+    OWN: OURS,
     "paper": replace(OURS, kernel=MATLAB, kept="nothing"),
     "yjn870": replace(
         OURS,
@@ -122,7 +125,7 @@ NAMED: Mapping[str, Protocol] = {
 
 # Where each comes from, and what to know of it.
 SOURCES: Mapping[str, str] = {
-    "srcnn-mlflow": "docs/protocol.md of this project.",
+    OWN: "docs/protocol.md of this project.",
     "paper": (
         "Dong et al., TPAMI 2016, whose MATLAB code keeps the small picture in floating point; "
         "results are measured as this project measures them."

@@ -30,9 +30,6 @@ Eight = NDArray[np.uint8]
 # Makes a plane that bicubic has enlarged, float32 in 0..255, sharper.
 Sharpen = Callable[[FloatPlane], FloatPlane]
 
-# One step of 8-bit luma (16..235) is this many steps of red, green and blue.
-_RGB_PER_LUMA = 255 / 219
-
 
 class Subject(Enum):
     """What is looked at."""
@@ -241,7 +238,7 @@ def _sharpened(large: FloatPlanes, protocol: Protocol, sharpen: Sharpen) -> Floa
     sharp = sharpen(luma.astype(np.float32)).astype(np.float64)
     if large.ndim == 2 or protocol.channels == "luma":
         return sharp
-    return np.clip(large + (sharp - luma)[..., None] * _RGB_PER_LUMA, 0, 255)
+    return np.clip(large + (sharp - luma)[..., None] * imaging.RGB_PER_LUMA, 0, 255)
 
 
 def _in_colour(pixels: NDArray[Any]) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from srcnn_mlflow.machine.errors import ModelError
 
@@ -106,6 +107,7 @@ def _usual_filters(layers: int) -> tuple[int, ...]:
     return (*USUAL_FILTERS[: layers - 1], *[USUAL_FILTERS[-1]] * further)
 
 
+@cache
 def _parse(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Kernel sizes of all layers, and filters of all but the last.
 

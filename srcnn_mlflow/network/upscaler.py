@@ -11,6 +11,7 @@ from PIL import Image
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.imaging import (
+    RGB_PER_LUMA,
     FloatPlane,
     Plane,
     assemble,
@@ -25,8 +26,6 @@ from srcnn_mlflow.pictures.picture import Picture
 TILE = 512
 # Rows and columns of a plane.
 Area = tuple[slice, slice]
-# One step of 8-bit luma (16..235) is this many steps of red, green and blue.
-RGB_PER_LUMA = 255 / 219
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ from srcnn_mlflow.pictures.picture import Picture, Pixels
 Plane = NDArray[np.uint8]
 FloatPlane = NDArray[np.float32]
 
+# One step of 8-bit luma (16..235) is this many steps of red, green and blue.
+RGB_PER_LUMA = 255 / 219
+
 
 # Below this share of full opacity, or of the highest there is, colour is what lies around: hardly
 # anybody sees it, and it must not colour what is seen.

@@ -105,13 +105,13 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
     Raises:
         DatasetError: some are missing, and cannot be had.
     """
-    # Imported here, because what speaks HTTP takes longer to import than all else.
-    from srcnn_mlflow.pictures.sets_download import fetch_pictures
-
     own = SETS_FOLDER / wanted.name
     photos = _look_everywhere(wanted.name, keep)
     found = _match(wanted.pictures, photos)
     if missing := [one for one in wanted.pictures if one not in found]:
+        # Imported here, because what speaks HTTP takes longer to import than all else.
+        from srcnn_mlflow.pictures.sets_download import fetch_pictures
+
         fetch_pictures(wanted, missing, own)
         fetched, reasons = examine(wanted.name, [own / one.name for one in missing], keep)
         found |= _match(missing, fetched)

@@ -43,7 +43,8 @@ def shrunk_copies(
         if not all(path.exists() for path in copies):
             image = flatten(open_image(photo.path))
             for path, factor in zip(copies, FACTORS, strict=True):
-                _write(image, factor, path)
+                with atomic_write(path) as partial:
+                    shrink(image, factor).save(partial, "PNG")
         paths += copies
     copied, unread = examine(name, paths, keep)
     if unread:
@@ -54,7 +55,7 @@ def shrunk_copies(
     return tuple(copied)
 
 
-def _write(image: Image.Image, factor: float, path: Path) -> None:
+def shrink(image: Image.Image, factor: float) -> Image.Image:
+    """A picture at a factor of its sides, by antialiased bicubic."""
     size = (max(1, round(image.width * factor)), max(1, round(image.height * factor)))
-    with atomic_write(path) as partial:
-        image.resize(size, Image.Resampling.BICUBIC).save(partial, "PNG")
+    return image.resize(size, Image.Resampling.BICUBIC)

@@ -62,7 +62,7 @@ def benchmark_figure(lines: Sequence[Line]) -> Figure:
 def in_words(lines: Sequence[Line]) -> str:
     """The figure for those who cannot see it."""
     return "Gain over bicubic in PSNR. " + " ".join(
-        f"{_label(line)} on {line.dataset} x{line.scale}: {line.gain:+.2f} dB."
+        f"{line.name} on {line.dataset} x{line.scale}: {line.gain:+.2f} dB."
         for line in lines
         if line.gain is not None
     )
@@ -70,10 +70,6 @@ def in_words(lines: Sequence[Line]) -> str:
 
 def _title(lines: Sequence[Line]) -> str:
     return f"Gain over bicubic on {', '.join(dict.fromkeys(line.dataset for line in lines))}"
-
-
-def _label(line: Line) -> str:
-    return f"{line.method}, published" if line.published else line.method
 
 
 def _draw_panel(axis: Axes, lines: Sequence[Line], sets: Sequence[str]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from srcnn_mlflow.machine.text import as_markdown, printable
 from srcnn_mlflow.measuring.ledger import Step, Tally, in_words, step_between
-from srcnn_mlflow.measuring.protocols import MAKING, MEASURING, NAMED, OURS, SOURCES, Protocol
+from srcnn_mlflow.measuring.protocols import MAKING, MEASURING, NAMED, OURS, OWN, SOURCES, Protocol
 from srcnn_mlflow.measuring.scoring import Average, Mark, Subject
 from srcnn_mlflow.measuring.tables import aligned_table
 
@@ -78,7 +78,7 @@ def ledger_page(card: Scorecard) -> str:
         parts.append(f"Under srcnn-mlflow: {_in_short(start)}. One choice at a time from there:")
         parts.append(_steps_table(tally.one_at_a_time()))
         for name in card.names:
-            if name != "srcnn-mlflow":
+            if name != OWN:
                 parts += [f"### To {name}", _way(tally, name)]
     return "\n\n".join(parts) + "\n"
 

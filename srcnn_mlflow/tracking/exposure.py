@@ -43,25 +43,49 @@ class Exposure:
         return {"model": model, "dataset": dataset, **asdict(self), "told": told}
 
 
-def find_exposure(found: FoundModel, photos: Sequence[Photo]) -> Exposure:
+@dataclass(frozen=True)
+class History:
+    """The pictures that had to do with a model before; None for those that are not known.
+
+    Attributes:
+        training: its network has learned from them.
+        epoch: they chose its epoch.
+        promotions: what each of its promotions decided on, and those in which it was to be beaten.
+    """
+
+    training: tuple[SeenPicture, ...] | None
+    epoch: tuple[SeenPicture, ...] | None
+    promotions: tuple[tuple[SeenPicture, ...] | None, ...]
+
+    def exposure(self, photos: Sequence[Photo]) -> Exposure:
+        """How many of some pictures are among them, or copies of them."""
+        training, epoch = (
+            None if seen is None else _count(seen, photos) for seen in (self.training, self.epoch)
+        )
+        known = [one for pictures in self.promotions if pictures is not None for one in pictures]
+        promotion: int | None = _count(known, photos)
+        if promotion == 0 and None in self.promotions:
+            promotion = None
+        return Exposure(len(photos), training, epoch, promotion)
+
+
+def find_history(found: FoundModel) -> History:
     """Look up a model's training and its promotions, which have kept their pictures.
 
     Args:
         found: a registered version, or the shipped weights.
-        photos: what it is judged on.
     """
     seen = find_seen(found)
     training, epoch = (
-        None if seen is None else _count([one for one in seen if one.split == split], photos)
+        None if seen is None else tuple(one for one in seen if one.split == split)
         for split in ("train", "valid")
     )
-    return Exposure(len(photos), training, epoch, _seen_by_promotions(found, photos))
+    return History(training, epoch, _of_promotions(found))
 
 
-def _seen_by_promotions(found: FoundModel, photos: Sequence[Photo]) -> int | None:
-    """By those that judged the version, and by those in which it was to be beaten."""
+def _of_promotions(found: FoundModel) -> tuple[tuple[SeenPicture, ...] | None, ...]:
     if found.version is None:
-        return 0
+        return ()
     filters = (f"tags.{tag} = '{found.uri}'" for tag in ("model_uri", JUDGED_AGAINST))
     promotions = {
         run.info.run_id: run
@@ -70,9 +94,7 @@ def _seen_by_promotions(found: FoundModel, photos: Sequence[Photo]) -> int | Non
         # One that rolled back, or met the champion itself, was given no pictures.
         if run.inputs and run.inputs.dataset_inputs and has_decided(run)
     }
-    kept = [seen_by_run(run_id) for run_id in promotions]
-    seen = _count([one for pictures in kept if pictures is not None for one in pictures], photos)
-    return None if seen == 0 and None in kept else seen
+    return tuple(seen_by_run(run_id) for run_id in promotions)
 
 
 def _count(seen: Sequence[SeenPicture], photos: Sequence[Photo]) -> int:

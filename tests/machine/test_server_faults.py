@@ -3,7 +3,6 @@
 import http.server
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -19,7 +18,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from srcnn_mlflow.machine.addresses import server_of, shown_address, without_credentials
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.server_faults import server_fault
-from tests.conftest import free_port
+from tests.conftest import answered_by, free_port
 
 PAGE = b"<html><head><title>Sorry</title></head><body>" + b"<p>filler</p>" * 300 + b"</body></html>"
 
@@ -50,10 +49,8 @@ class Answer(http.server.BaseHTTPRequestHandler):
 def answering(status: int, body: bytes = PAGE) -> Iterator[str]:
     """A server that gives one answer; its address, with credentials."""
     Answer.status, Answer.body = status, body
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://me:hunter2@127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with answered_by(Answer) as address:
+        yield address.replace("//", "//me:hunter2@")
 
 
 @contextmanager

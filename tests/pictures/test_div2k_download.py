@@ -2,12 +2,11 @@
 
 import hashlib
 import io
-import threading
 import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.pictures import download
 from srcnn_mlflow.pictures.div2k_download import ADDRESS_VARIABLE, Archive, fetch_archives, unpack
+from tests.conftest import answered_by
 
 
 def zipped(members: dict[str, bytes]) -> bytes:
@@ -78,17 +78,11 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setenv(ADDRESS_VARIABLE, state.address)
     monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
     monkeypatch.setattr(download, "CHUNK", 10_000)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answered_by(Handler) as state.address:
+        monkeypatch.setenv(ADDRESS_VARIABLE, state.address)
+        yield state
 
 
 def fetch(folder: Path, archive: Archive | None = None) -> None:

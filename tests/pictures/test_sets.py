@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from srcnn_mlflow.pictures.sets import (
     named_sets,
 )
 from srcnn_mlflow.pictures.sets_download import ADDRESS_VARIABLE, FIRST_TRIES
-from tests.conftest import textured_pixels
+from tests.conftest import answered_by, textured_pixels
 
 ADDRESS = "owner/repository/0123abc/data/small"
 NAMES = ("one.png", "two.png", "three.png", "four.png")
@@ -127,15 +127,10 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
         def log_message(self, *_: object) -> None:
             return
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    monkeypatch.setenv(ADDRESS_VARIABLE, f"http://127.0.0.1:{server.server_port}/")
     monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield state
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answered_by(Handler) as address:
+        monkeypatch.setenv(ADDRESS_VARIABLE, f"{address}/")
+        yield state
 
 
 def own(small: NamedSet) -> Path:

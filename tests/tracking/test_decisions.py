@@ -17,7 +17,7 @@ from srcnn_mlflow.commands.results import show_results
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import active_run, registry
 from srcnn_mlflow.tracking.decisions import DECIDED_ON, Decisions, find_decisions
-from srcnn_mlflow.tracking.exposure import Exposure, find_exposure
+from srcnn_mlflow.tracking.exposure import Exposure, find_history
 from srcnn_mlflow.tracking.seen_pictures import log_seen
 from tests.conftest import put_store, write_crops
 from tests.versions import GOOD, OTHER_SCALE, WEAK, begin_with, network, register_all, registered
@@ -190,16 +190,16 @@ def test_what_a_promotion_decided_on_is_known_picture_by_picture() -> None:
     found = registry.find_model(str(GOOD), 2)
     photos = load_dataset("photos").photos("test")
     # Its training has kept nothing, and no promotion has judged it.
-    assert find_exposure(found, photos) == Exposure(8, None, None, 0)
+    assert find_history(found).exposure(photos) == Exposure(8, None, None, 0)
     promote(2, str(GOOD), "few")
     few = {photo.identity for photo in load_dataset("few").photos("test")}
     seen = sum(photo.identity in few for photo in photos)
     assert 0 < seen < 8
-    assert find_exposure(found, photos) == Exposure(8, None, None, seen)
+    assert find_history(found).exposure(photos) == Exposure(8, None, None, seen)
     # The champion could have lost its place by it.
     champion = registry.find_model(str(WEAK), 2)
-    assert find_exposure(champion, photos).promotion == seen
-    assert find_exposure(registry.find_model("shipped", 2), photos).promotion == 0
+    assert find_history(champion).exposure(photos).promotion == seen
+    assert find_history(registry.find_model("shipped", 2)).exposure(photos).promotion == 0
 
 
 @pytest.mark.slow
@@ -211,9 +211,9 @@ def test_of_a_promotion_that_kept_no_pictures_they_are_not_known() -> None:
             {"entry_point": "promote", "verdict": "refused: noise", "model_uri": found.uri}
         )
         active_run.log_split(load_dataset("photos").measured("test"))
-    assert find_exposure(found, photos).promotion is None
+    assert find_history(found).exposure(photos).promotion is None
     promote(2, str(GOOD), "few")
-    assert find_exposure(found, photos).promotion == 3
+    assert find_history(found).exposure(photos).promotion == 3
 
 
 @pytest.mark.slow
@@ -228,9 +228,9 @@ def test_training_and_the_choice_of_the_epoch_are_told_apart(
         log_seen(dataset.split(split) for split in ("train", "valid"))
         registry.register(2, network(2, 1.0, tmp_path), {})
     found = registry.find_model("1", 2)
-    assert find_exposure(found, dataset.photos("all")) == Exposure(9, 4, 2, 0)
-    assert find_exposure(found, dataset.photos("valid")) == Exposure(2, 0, 2, 0)
-    told = find_exposure(found, dataset.photos("test")).sentence("srcnn-x2/1", "photos")
+    assert find_history(found).exposure(dataset.photos("all")) == Exposure(9, 4, 2, 0)
+    assert find_history(found).exposure(dataset.photos("valid")) == Exposure(2, 0, 2, 0)
+    told = find_history(found).exposure(dataset.photos("test")).sentence("srcnn-x2/1", "photos")
     assert told == (
         "srcnn-x2/1 on photos, 3 pictures: seen in training: none; when the epoch was chosen: "
         "none; by promotions: none."

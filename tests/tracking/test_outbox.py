@@ -7,13 +7,12 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,7 +24,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
-from tests.conftest import ROOT, free_port, mlflow_server, put_store, run_here
+from tests.conftest import ROOT, answered_by, free_port, mlflow_server, put_store, run_here
 
 pytestmark = pytest.mark.slow
 
@@ -241,10 +240,8 @@ class Gate(BaseHTTPRequestHandler):
 @contextmanager
 def gate_to(address: str) -> Iterator[str]:
     Gate.server_address_behind, Gate.mode, Gate.refused = address, "open", 0
-    with ThreadingHTTPServer(("127.0.0.1", 0), Gate) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    with answered_by(Gate) as gate:
+        yield gate
 
 
 @pytest.fixture
