@@ -31,6 +31,7 @@ from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import build_onnx
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.training.learner import computes_bfloat16
 from srcnn_mlflow.training.model import Srcnn
 
 WIDTH, HEIGHT = 2040, 1356
@@ -80,6 +81,9 @@ def _measure_speed(architecture: str, rounds: int) -> None:
         "plain torch": plain_torch,
         "the upscaler": lambda: upscaler.sharpen(plane),
     }
+    if computes_bfloat16(CPU):
+        rounded = Upscaler(build_onnx(weights, network.architecture, 2), "bfloat16")
+        sides["the upscaler in bfloat16"] = lambda: rounded.sharpen(plane)
     results = [run() for run in sides.values()]
     halo = network.architecture.halo
     # Where zero padding reaches in, tiles differ from a whole plane at its edge alone.
@@ -103,7 +107,8 @@ def _measure_speed(architecture: str, rounds: int) -> None:
         click.echo(
             f"  {name}: {one:.2f} s, {operations / one / 1e9:.0f} GFLOP/s, "
             f"{100 * operations / one / rate:.0f} % of the matrix product, "
-            f"{median(seconds['plain torch']) / one:.2f} times as fast"
+            f"{median(seconds['plain torch']) / one:.2f} times as fast as plain torch, "
+            f"{median(seconds['the upscaler']) / one:.2f} times as fast as the upscaler"
         )
 
 

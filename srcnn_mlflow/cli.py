@@ -156,11 +156,12 @@ def compare(models: str, dataset: str, split: str, gate_split: bool) -> None:
 @cli.command(cls=OnceCommand)
 @option("models", TEXT, "champions", "champions, or versions joined by + as compare takes them.")
 @option("sets", TEXT, "at-hand", "Names such as set5+set14+bsd100+urban100; or at-hand.")
-def benchmark(models: str, sets: str) -> None:
+@options(given.inference_precision)
+def benchmark(models: str, sets: str, precision: str) -> None:
     """Judge models on sets by name, beside what papers state, and say what has seen them."""
     from srcnn_mlflow.commands import benchmark as command
 
-    command.benchmark(models, sets)
+    command.benchmark(models, sets, precision)
 
 
 @cli.command(cls=OnceCommand)
@@ -233,11 +234,19 @@ def sweep(**parameters: Any) -> None:
 )
 @option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
 @option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
-def upscale(scale: int, model: str, inputs: tuple[str, ...], output: Path, compare: bool) -> None:
+@options(given.inference_precision)
+def upscale(
+    scale: int,
+    model: str,
+    inputs: tuple[str, ...],
+    output: Path,
+    compare: bool,
+    precision: str,
+) -> None:
     """Enlarge pictures, colour kept. Ends with 0 if at least one was; each other is named."""
     from srcnn_mlflow.commands.upscale import upscale_for_project
 
-    upscale_for_project(model, scale, inputs, output, compare)
+    upscale_for_project(model, scale, inputs, output, compare, precision)
 
 
 @cli.command(cls=OnceCommand)

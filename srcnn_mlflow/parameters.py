@@ -12,7 +12,12 @@ import click
 
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.network.architecture import PADDINGS, SCALES, Architecture
+from srcnn_mlflow.network.architecture import (
+    INFERENCE_PRECISIONS,
+    PADDINGS,
+    SCALES,
+    Architecture,
+)
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
@@ -204,6 +209,12 @@ train_images = option(
     "train-images", OrWord(COUNT, "all"), "all", "Use only so many training pictures."
 )
 split = option("split", click.Choice(SPLITS), "test", "Which pictures of the data set.")
+inference_precision = option(
+    "precision",
+    click.Choice(INFERENCE_PRECISIONS),
+    "float32",
+    "bfloat16 is faster for 9-5-5, where OpenVINO and the processor have it.",
+)
 gate_split = option(
     "gate-split",
     TRUE_OR_FALSE,

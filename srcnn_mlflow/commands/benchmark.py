@@ -36,13 +36,14 @@ _SMALLEST = "set5"
 logger = logging.getLogger(__name__)
 
 
-def benchmark(models: str, sets: str) -> list[Line]:
+def benchmark(models: str, sets: str, precision: str = "float32") -> list[Line]:
     """Judge each model on each set, in one run, and lay papers' figures beside its own.
 
     Args:
         models: as `compare` takes it, or `champions`.
         sets: names of sets joined by `+`; or `at-hand` for the test sets that need no download,
             and for the smallest of them where there is none.
+        precision: what the networks compute in, `float32` or `bfloat16`.
 
     Returns:
         The lines of its table.
@@ -50,7 +51,7 @@ def benchmark(models: str, sets: str) -> list[Line]:
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    parameters = {"models": models, "sets": sets}
+    parameters = {"models": models, "sets": sets, "precision": precision}
 
     def check() -> tuple[list[Version], list[Split]]:
         versions = find_versions(models)
@@ -67,7 +68,7 @@ def benchmark(models: str, sets: str) -> list[Line]:
         )
         for split in splits:
             active_run.log_split(split)
-        measured = [one for version in versions for one in _measure(version, splits)]
+        measured = [one for version in versions for one in _measure(version, splits, precision)]
         lines = benchmark_lines(sorted(measured, key=lambda one: _place(one, splits)))
         _write(lines, measured, splits, _exposures(versions, splits))
     return lines
@@ -104,16 +105,19 @@ def _place(one: Measured, splits: Sequence[Split]) -> tuple[int, int]:
     return [split.dataset for split in splits].index(one.dataset), one.scale
 
 
-def _measure(version: Version, splits: Sequence[Split]) -> Iterator[Measured]:
+def _measure(version: Version, splits: Sequence[Split], precision: str) -> Iterator[Measured]:
     """Score a model on every set, and log each number with its model and its set."""
     found, scale = version.found, version.scale
-    model_id = logged_id(found)
-    with JudgedModel(found.folder, found.name) as judged:
+    plain = precision == "float32"
+    # A model's page shows what it gives as it is served by default.
+    model_id = logged_id(found) if plain else None
+    label = found.label if plain else f"{found.label}, {precision}"
+    with JudgedModel(found.folder, found.name, precision) as judged:
         for split in splits:
-            logger.info("%s on %s", found.label, split.dataset)
+            logger.info("%s on %s", label, split.dataset)
             scored = score_photos(split.photos, scale, scale, judged.upscale_luma)
             scores = tuple(score for _, score in scored)
-            measured = Measured(split.dataset, scale, found.label, scores, len(split.photos))
+            measured = Measured(split.dataset, scale, label, scores, len(split.photos))
             _log(measured, split, model_id)
             yield measured
 

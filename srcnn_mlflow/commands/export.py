@@ -6,6 +6,7 @@ from pathlib import Path
 
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.network import standalone
+from srcnn_mlflow.network.shipped import SHIPPED_NAMES
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.store import check_store
 
@@ -27,7 +28,7 @@ def export(scale: int, model: str, output: Path) -> None:
         ModelError: there is no such model.
         WriteError: the folder may not be written, or its disk is full.
     """
-    if model != registry.SHIPPED:
+    if model not in SHIPPED_NAMES:
         check_store()
     found = registry.find_model(model, scale)
     onnx, script = output / f"srcnn-x{scale}.onnx", output / f"srcnn_x{scale}.py"

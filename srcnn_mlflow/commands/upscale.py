@@ -15,7 +15,7 @@ from srcnn_mlflow.machine.errors import ImageError, ModelError, WriteError
 from srcnn_mlflow.machine.limits import read_limit
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.machine.text import printable
-from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.shipped import SHIPPED, SHIPPED_NAMES, full_name, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.decoding import MAX_PIXELS, open_picture
@@ -53,40 +53,48 @@ class Upscaled:
 
 
 def upscale_for_project(
-    reference: str, scale: int, inputs: Sequence[str], output: Path, compare: bool
+    reference: str,
+    scale: int,
+    inputs: Sequence[str],
+    output: Path,
+    compare: bool,
+    precision: str = "float32",
 ) -> None:
     """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
 
     Arguments and errors are those of `choose_model` and `upscale_files`.
     """
     if not under_project():
-        upscale_files(choose_model(reference, scale), scale, inputs, output, compare)
+        upscale_files(choose_model(reference, scale, precision), scale, inputs, output, compare)
         return
     # Imported here, because MLflow takes seconds and upscaling needs none of it.
     from srcnn_mlflow.tracking import active_run, runs
 
     name = "+".join(inputs)
     with runs.track("upscale", scale, {}, f"upscale x{scale} {Path(inputs[0]).name}"):
-        model = choose_model(reference, scale)
+        model = choose_model(reference, scale, precision)
         active_run.set_tags({"model_uri": model.label})
         done = upscale_files(model, scale, inputs, output, compare)
         photos = tuple(scan(name, done.pictures)[0])
         active_run.log_split(Split(name, "upscale", photos, digest(photos)))
 
 
-def choose_model(reference: str, scale: int) -> ChosenModel:
+def choose_model(reference: str, scale: int, precision: str = "float32") -> ChosenModel:
     """Find the network to upscale with.
 
     Args:
-        reference: `champion`, which falls back on `shipped` where there is none; `shipped`;
-            another alias, a version number, or a model URI.
+        reference: `champion`, which falls back on `shipped` where there is none; `shipped`, or
+            `shipped-9-1-5` and the like; another alias, a version number, or a model URI.
         scale: 2, 3 or 4.
+        precision: what the network computes in, `float32` or `bfloat16`.
 
     Raises:
-        ModelError: there is no such model.
+        ModelError: there is no such model, or it cannot be run in that precision.
     """
-    if reference == "shipped" or (reference == "champion" and not _registry_in_sight()):
-        return shipped_model(scale)
+    if reference in SHIPPED_NAMES:
+        return shipped_model(scale, reference, precision)
+    if reference == "champion" and not _registry_in_sight():
+        return shipped_model(scale, precision=precision)
     # Imported here, because MLflow takes seconds and the shipped weights need none of it.
     from srcnn_mlflow.tracking import registry
     from srcnn_mlflow.tracking.store import check_store
@@ -96,9 +104,9 @@ def choose_model(reference: str, scale: int) -> ChosenModel:
         logger.info(
             "%s has no champion yet, so the shipped weights are used", registry.model_name(scale)
         )
-        return shipped_model(scale)
+        return shipped_model(scale, precision=precision)
     found = registry.find_model(reference, scale)
-    return ChosenModel(Upscaler(found.network), found.label)
+    return ChosenModel(Upscaler(found.network, precision), found.label)
 
 
 def _registry_in_sight() -> bool:
@@ -107,10 +115,11 @@ def _registry_in_sight() -> bool:
     return named or Path("mlflow.db").exists()
 
 
-def shipped_model(scale: int) -> ChosenModel:
-    """The small trained network that comes with the package."""
-    label = f"the 9-1-5 weights that ship with the package (x{scale})"
-    return ChosenModel(Upscaler(shipped_network(scale)), label)
+def shipped_model(scale: int, name: str = SHIPPED, precision: str = "float32") -> ChosenModel:
+    """A trained network that comes with the package; `name` is one of SHIPPED_NAMES."""
+    architecture = full_name(name).removeprefix(f"{SHIPPED}-")
+    label = f"the {architecture} weights that ship with the package (x{scale})"
+    return ChosenModel(Upscaler(shipped_network(scale, name), precision), label)
 
 
 def upscale_files(

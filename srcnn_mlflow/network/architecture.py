@@ -9,6 +9,8 @@ from srcnn_mlflow.machine.errors import ModelError
 
 SCALES = (2, 3, 4)
 PADDINGS = ("none", "replicate", "zero")
+# What a trained network may compute in.
+INFERENCE_PRECISIONS = ("float32", "bfloat16")
 # Filters of the layers but for the last, where they are not given; further ones have the last of
 # these (Dong et al., 2014).
 USUAL_FILTERS = (64, 32)

@@ -1,6 +1,6 @@
 """Run a trained network over a picture of any size: evaluation, `upscale` and serving alike."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.network.architecture import INFERENCE_PRECISIONS
 from srcnn_mlflow.pictures.imaging import (
     RGB_PER_LUMA,
     FloatPlane,
@@ -30,7 +31,7 @@ Area = tuple[slice, slice]
 
 @dataclass(frozen=True)
 class _Network:
-    session: onnxruntime.InferenceSession
+    infer: Callable[[FloatPlane], FloatPlane]
     scale: int
     halo: int
 
@@ -42,16 +43,23 @@ class Upscaler:
         scale: the factor it was trained for.
     """
 
-    def __init__(self, model: Path | bytes) -> None:
+    def __init__(self, model: Path | bytes, precision: str = "float32") -> None:
         """Load an ONNX file, or the bytes of one, as `export` writes it.
 
+        Args:
+            model: the file.
+            precision: `float32`; or `bfloat16`, which needs OpenVINO and a processor for it.
+
         Raises:
-            ModelError: missing, not ONNX, or not one of ours.
+            ModelError: missing, not ONNX, not one of ours, or not to be run in that precision.
         """
-        network = _load(model)
+        if precision not in INFERENCE_PRECISIONS:
+            known = " or ".join(INFERENCE_PRECISIONS)
+            raise ModelError(f"precision {precision!r} is unknown; give {known}")
+        network = _load(model, precision)
         self.scale = network.scale
         self._halo = network.halo
-        self._session = network.session
+        self._infer = network.infer
 
     def sharpen(self, bicubic: FloatPlane) -> FloatPlane:
         """Run the network over a plane that is already enlarged.
@@ -111,7 +119,7 @@ class Upscaler:
     def _run(self, plane: FloatPlane) -> FloatPlane:
         batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
         try:
-            (output,) = self._session.run(None, {"luma": batch})
+            output = self._infer(batch)
         except Exception as error:  # the runtime's exceptions share no base class of their own
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
@@ -143,23 +151,40 @@ def tiles(shape: tuple[int, int], halo: int) -> Iterator[tuple[Area, Area, Area]
             )
 
 
-def _load(model: Path | bytes) -> _Network:
+def _load(model: Path | bytes, precision: str) -> _Network:
     if isinstance(model, Path) and not model.is_file():
         raise ModelError(f"there is no model file {model}")
     name = model.name if isinstance(model, Path) else "the model"
-    options = onnxruntime.SessionOptions()
-    # The runtime counts physical cores and ignores the limits that containers set.
-    options.intra_op_num_threads = available_cores()
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(
-            model if isinstance(model, bytes) else str(model),
-            options,
-            providers=["CPUExecutionProvider"],
-        )
+        session = _session(model)
         properties = session.get_modelmeta().custom_metadata_map
-        return _Network(session, int(properties["scale"]), int(properties["halo"]))
+        scale, halo = int(properties["scale"]), int(properties["halo"])
     except KeyError as error:
         raise ModelError(f"{name} was not written by srcnn-mlflow: no {error} inside") from error
     except Exception as error:  # the runtime's exceptions share no base class of their own
         raise ModelError(f"{name} is not a usable ONNX model: {error}") from error
+    if precision == "bfloat16":
+        # Imported here, because it needs more than running a network does.
+        from srcnn_mlflow.network.bfloat16 import bfloat16_infer
+
+        content = model if isinstance(model, bytes) else model.read_bytes()
+        return _Network(bfloat16_infer(content, available_cores(), _session), scale, halo)
+
+    def infer(batch: FloatPlane) -> FloatPlane:
+        (output,) = session.run(None, {"luma": batch})
+        sharp: FloatPlane = output
+        return sharp
+
+    return _Network(infer, scale, halo)
+
+
+def _session(model: Path | bytes) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    # The runtime counts physical cores and ignores the limits that containers set.
+    options.intra_op_num_threads = available_cores()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(
+        model if isinstance(model, bytes) else str(model),
+        options,
+        providers=["CPUExecutionProvider"],
+    )

@@ -33,21 +33,34 @@ _ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
 # No network that has ever beaten bicubic is further from it than this, in dB, on a smooth picture.
 LEAST_LIKENESS = 20.0
 
+# A version that can compute in bfloat16 has this.
+_BFLOAT16_CODE = Path("code/srcnn_mlflow/network/bfloat16.py")
+
 _SCRIPT = Path(__file__).with_name("judge_process.py").absolute()
 
 
 class JudgedModel:
     """A logged model in a process of its own; use it in a `with` statement."""
 
-    def __init__(self, folder: Path, name: str | None = None) -> None:
+    def __init__(self, folder: Path, name: str | None = None, precision: str = "float32") -> None:
         """Take a model; its process starts with the `with` block.
 
         Args:
             folder: the local folder of an MLflow model.
             name: how messages call it; None for its folder.
+            precision: what its convolutions compute in.
+
+        Raises:
+            ModelError: its own code computes in float32 only.
         """
         self._folder = folder.absolute()
         self._name = name or f"the model in {self._folder}"
+        self._precision = precision
+        if precision != "float32" and not (self._folder / _BFLOAT16_CODE).is_file():
+            raise ModelError(
+                f"{self._name} was registered before precision={precision} was known, and has its "
+                "own code; give precision=float32, or train it again"
+            )
 
     def __enter__(self) -> "JudgedModel":
         self._stack = ExitStack()
@@ -61,7 +74,7 @@ class JudgedModel:
             stderr=self._errors,
             text=True,
             cwd=outside,
-            env=_environment(),
+            env=_environment() | {"SRCNN_PRECISION": self._precision},
         )
         return self
 

@@ -25,14 +25,12 @@ from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
-from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.shipped import SHIPPED_NAMES, full_name, shipped_network
 from srcnn_mlflow.tracking.fetching import fetch
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
-# The reference of the network that comes with the package.
-SHIPPED = "shipped"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
 NETWORK_FILE = "network.onnx"
 
@@ -179,15 +177,16 @@ def find_model(reference: str, scale: int) -> FoundModel:
     """Find a model and bring its files to this machine.
 
     Args:
-        reference: `newest`, an alias, a version number, `shipped`, or any model URI or folder.
+        reference: `newest`, an alias, a version number, `shipped` or `shipped-9-1-5` and the like,
+            or any model URI or folder.
         scale: decides the registered model, where the reference is not a URI.
 
     Raises:
         ModelError: there is no such model.
     """
     name = model_name(scale)
-    if reference == SHIPPED:
-        return _shipped_model(scale)
+    if reference in SHIPPED_NAMES:
+        return _shipped_model(scale, full_name(reference))
     if reference == "newest":
         number = _newest_version(scale)
     elif reference in ALIASES:
@@ -224,15 +223,15 @@ def logged_id(found: FoundModel) -> str | None:
     return model_id
 
 
-def _shipped_model(scale: int) -> FoundModel:
-    """Make a model of the network that comes with the package, as if it were registered."""
+def _shipped_model(scale: int, name: str) -> FoundModel:
+    """Make a model of a network that comes with the package, as if it were registered."""
     folder = Path(mkdtemp(prefix="srcnn-shipped-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     network = folder / NETWORK_FILE
-    shutil.copyfile(shipped_network(scale), network)
+    shutil.copyfile(shipped_network(scale, name), network)
     with TemporaryDirectory() as code:
         mlflow.pyfunc.save_model(str(folder / "model"), **_served(network, Path(code)))
-    return FoundModel(f"{SHIPPED}-x{scale}", None, folder / "model")
+    return FoundModel(f"{name}-x{scale}", None, folder / "model")
 
 
 def parse_reference(reference: str) -> tuple[int, str]:

@@ -8,6 +8,7 @@ import base64
 import binascii
 import io
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
@@ -78,7 +79,7 @@ class ServedUpscaler(PythonModel):
         _guard_server()
         self._limits = Limits.from_environment()
         network = Path(context.artifacts["network"])
-        self._upscaler = Upscaler(network)
+        self._upscaler = Upscaler(network, os.environ.get("SRCNN_PRECISION", "float32"))
         self._made_by = _made_by(network)
 
     def predict(

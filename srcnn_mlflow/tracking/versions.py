@@ -7,8 +7,9 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.network.onnx_export import read_layers
+from srcnn_mlflow.network.shipped import SHIPPED, SHIPPED_NAMES, full_name
 from srcnn_mlflow.tracking import registry
-from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, SHIPPED, FoundModel
+from srcnn_mlflow.tracking.registry import CHALLENGER, CHAMPION, FoundModel
 
 logger = logging.getLogger(__name__)
 
@@ -36,8 +37,9 @@ def find_versions(models: str) -> list[Version]:
     """Find registered versions, each of them once, in the order of their first mention.
 
     Args:
-        models: versions joined by `+`, such as `srcnn-x2@champion+srcnn-x4/3`, with `shipped` for
-            the weights that come with the package, at each of the other versions' scales or at all;
+        models: versions joined by `+`, such as `srcnn-x2@champion+srcnn-x4/3`, with `shipped` or
+            `shipped-9-1-5` and the like for weights that come with the package, at each of the
+            other versions' scales or at all;
             `all` for every challenger and champion; or `champions`, for which the shipped weights
             stand in where there is none.
 
@@ -47,7 +49,7 @@ def find_versions(models: str) -> list[Version]:
     aliases: dict[tuple[int, str], list[str]] = {}
     for scale, selector in _references(models):
         named = aliases.setdefault((scale, _resolve(scale, selector)), [])
-        if selector != SHIPPED and not is_number(selector) and selector not in named:
+        if not (is_number(selector) or selector in SHIPPED_NAMES or selector in named):
             named.append(selector)
     versions = []
     for (scale, reference), named in aliases.items():
@@ -57,21 +59,20 @@ def find_versions(models: str) -> list[Version]:
 
 
 def _references(models: str) -> list[tuple[int, str]]:
-    """A scale, and an alias, a version's number or `shipped`, for everything that is named."""
+    """A scale, and an alias, a version's number or shipped weights, for each that is named."""
     if models == "champions":
         champions = _with_aliases(CHAMPION)
         if not champions:
             logger.info(
                 "there is no champion yet, so the weights that come with the package are taken"
             )
-        return champions or [(scale, SHIPPED) for scale in SCALES]
+        return champions or [(scale, full_name(SHIPPED)) for scale in SCALES]
     if models != "all":
         items = models.split("+")
-        registered = [registry.parse_reference(item) for item in items if item != SHIPPED]
-        if SHIPPED not in items:
-            return registered
+        shipped = [full_name(item) for item in items if item in SHIPPED_NAMES]
+        registered = [registry.parse_reference(item) for item in items if item not in SHIPPED_NAMES]
         scales = dict.fromkeys(scale for scale, _ in registered) or SCALES
-        return [*registered, *((scale, SHIPPED) for scale in scales)]
+        return [*registered, *((scale, name) for scale in scales for name in shipped)]
     found = _with_aliases(CHALLENGER, CHAMPION)
     if not found:
         names = ", ".join(registry.model_name(scale) for scale in SCALES)
@@ -84,7 +85,7 @@ def _references(models: str) -> list[tuple[int, str]]:
 
 def _resolve(scale: int, selector: str) -> str:
     """An alias as the number of its version; all else as it is."""
-    if selector == SHIPPED or is_number(selector):
+    if is_number(selector) or selector in SHIPPED_NAMES:
         return selector
     number = registry.version_with_alias(scale, selector)
     if number is None:

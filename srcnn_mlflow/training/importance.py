@@ -3,8 +3,9 @@
 A patch that bicubic interpolation restores well teaches little. Drawn with a probability in
 proportion to the square root of its error, and weighed by the inverse of that probability, patches
 give the same gradient on average with less noise (importance sampling; Katharopoulos and Fleuret,
-2018). Apart from that, a picture can be weighed by the inverse of bicubic's error in it: that is
-how the mean of PSNR over pictures falls with their errors, for a decibel is a ratio.
+2018). Apart from that, a picture can be weighed by the inverse root of bicubic's error in all of it.
+That lies between the mean of errors, for which large and difficult pictures count most, and the
+mean of decibels, for which every picture counts alike, be it tiny or all but flat.
 """
 
 from collections.abc import Iterator
@@ -103,10 +104,10 @@ def measure_importance(store: Store, margin: int, sampling: str, loss: str) -> I
     pictures = store.patches[:, 0]
     count = len(store.train)
     sums = np.bincount(pictures, errors, count)
-    means = sums / np.maximum(np.bincount(pictures, minlength=count), 1)
     weights = np.ones(count)
     if loss == "psnr":
-        weights = 1 / np.maximum(means, LEAST_ERROR)
+        # A picture too small for a patch has no error, and no weight is asked for.
+        weights = 1 / np.sqrt(np.maximum(sums, LEAST_ERROR))
         weights *= sums.sum() / (weights * sums).sum()
     ends = None
     if sampling == "by_error":

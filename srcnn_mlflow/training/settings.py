@@ -31,7 +31,7 @@ class TrainingSettings:
         initialization: `he` (last layer near zero) or `plain` (torch's default).
         precondition: train the first layer on centred, partly whitened luma.
         sampling: `uniform` (each patch once a pass) or `by_error` (drawn by how much bicubic errs).
-        loss: `mse` or `psnr` (each picture's error weighed, near to a mean of decibels).
+        loss: `mse` or `psnr` (each picture's error weighed, halfway to a mean of decibels).
         augment: turn and mirror batches.
         ema_decay: validate and keep an exponential moving average of the weights, of which this
             share stays a step; None for the weights themselves.
@@ -53,8 +53,8 @@ class TrainingSettings:
     padding: str = "none"
     initialization: str = "he"
     precondition: bool = True
-    sampling: str = "uniform"
-    loss: str = "mse"
+    sampling: str = "by_error"
+    loss: str = "psnr"
     augment: bool = True
     ema_decay: float | None = None
     precision: str = "auto"
@@ -78,6 +78,8 @@ REPORT = TrainingSettings(
     padding="zero",
     initialization="plain",
     precondition=False,
+    sampling="uniform",
+    loss="mse",
     augment=False,
     precision="float32",
 )

@@ -17,6 +17,7 @@ from srcnn_mlflow.pictures.sets import FOLDER_VARIABLE, SETS_FOLDER
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.seen_pictures import log_seen
 from tests.conftest import put_store, run_here
+from tests.network.test_bfloat16 import needs_bfloat16
 from tests.versions import network
 
 pytestmark = pytest.mark.slow
@@ -144,8 +145,20 @@ def test_several_models_of_one_scale_and_the_shipped_weights(store: Path) -> Non
     lines = benchmark("srcnn-x2@champion+shipped", "set5")
     assert [line.method for line in lines if not line.published and line.gain] == [
         "srcnn-x2/1",
-        "shipped-x2",
+        "shipped-9-1-5-x2",
     ]
+
+
+@needs_bfloat16
+def test_a_model_in_bfloat16_is_told_from_itself_in_float32(store: Path) -> None:
+    assert store
+    exact, rounded = (
+        next(line for line in benchmark("shipped", "set5", precision) if line.gain)
+        for precision in ("float32", "bfloat16")
+    )
+    assert rounded.method == f"{exact.method}, bfloat16"
+    assert rounded.psnr == pytest.approx(exact.psnr, abs=0.005)
+    assert rounded.psnr != exact.psnr
 
 
 def test_without_champions_the_shipped_weights_are_taken(
@@ -159,7 +172,7 @@ def test_without_champions_the_shipped_weights_are_taken(
     done = run_here("benchmark", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no champion yet, so the weights that come with the package are taken" in done.stdout
-    assert "shipped-x3" in done.stdout
+    assert "shipped-9-1-5-x3" in done.stdout
 
 
 def test_an_unknown_set_is_answered_with_those_there_are(

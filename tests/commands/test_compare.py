@@ -33,7 +33,7 @@ SHIPPED, IDLE = 1, 2
 
 def copy_network(scale: int, folder: Path) -> Path:
     path = folder / registry.NETWORK_FILE
-    path.write_bytes((WEIGHTS / f"srcnn-x{scale}.onnx").read_bytes())
+    path.write_bytes((WEIGHTS / f"srcnn-9-1-5-x{scale}.onnx").read_bytes())
     return path
 
 
@@ -223,4 +223,4 @@ def test_references_are_taken_apart(reference: str, parts: tuple[int, str]) -> N
 
 def test_layers_are_read_from_the_file(tmp_path: Path) -> None:
     assert read_layers(idle_network(tmp_path)) == ("9-5-5", 57_281)
-    assert read_layers(WEIGHTS / "srcnn-x3.onnx") == ("9-1-5", 8_129)
+    assert read_layers(WEIGHTS / "srcnn-9-1-5-x3.onnx") == ("9-1-5", 8_129)

@@ -17,9 +17,11 @@ from PIL import Image
 
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
+from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking.judge import JudgedModel
 from tests.conftest import BIN, ROOT, http_server, textured_pixels, write_crops
 from tests.former_store import COMMIT, is_in_history, make_former_store
 
@@ -97,6 +99,13 @@ def test_it_is_judged_and_promoted() -> None:
         "challenger",
         "champion",
     ]
+
+
+@pytest.mark.usefixtures("former_store")
+def test_it_computes_in_float32_only_and_says_so() -> None:
+    found = registry.find_model("1", 2)
+    with pytest.raises(ModelError, match=r"version 1 was registered before precision=bfloat16"):
+        JudgedModel(found.folder, found.name, "bfloat16")
 
 
 def test_it_is_served(former_store: Path, request_text: str) -> None:

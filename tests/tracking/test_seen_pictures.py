@@ -87,7 +87,7 @@ def test_of_a_version_that_has_not_kept_its_pictures_it_is_said_that_they_are_no
 ) -> None:
     evaluate(2, str(OLDER), "flat", "test", None)
     evaluate(2, "shipped", "flat", "test", None)
-    assert [line.split()[2] for line in told(said)] == ["srcnn-x2/2", "shipped-x2"]
+    assert [line.split()[2] for line in told(said)] == ["srcnn-x2/2", "shipped-9-1-5-x2"]
     assert all("is not known; it may have seen some of these" in line for line in told(said))
 
 

@@ -21,6 +21,7 @@ from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.tracking.served_model import Limits, ServedUpscaler, _file_of
 from tests.conftest import textured_pixels
+from tests.network.test_bfloat16 import needs_bfloat16
 
 NETWORK = shipped_network(2)
 PICTURE = Image.fromarray(textured_pixels(30, 40, 1))
@@ -51,6 +52,21 @@ def rotated() -> tuple[Image.Image, dict[str, Any]]:
     exif = Image.Exif()
     exif[0x0112] = 6
     return PICTURE, {"kind": "JPEG", "exif": exif.tobytes(), "quality": 95}
+
+
+@needs_bfloat16
+def test_a_server_computes_in_the_precision_that_it_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SRCNN_PRECISION", "bfloat16")
+    (answer,) = predict(load(), encode(PICTURE))
+    given = decode(encode(PICTURE))
+    rounded = np.asarray(Upscaler(NETWORK, "bfloat16").upscale_image(given))
+    assert np.array_equal(np.asarray(decode(answer["image"])), rounded)
+    assert not np.array_equal(rounded, np.asarray(Upscaler(NETWORK).upscale_image(given)))
+    monkeypatch.setenv("SRCNN_PRECISION", "half")
+    with pytest.raises(ModelError, match="'half' is unknown; give float32 or bfloat16"):
+        load()
 
 
 GOOD: dict[str, tuple[Image.Image, dict[str, Any]]] = {
