@@ -18,7 +18,7 @@ import click
 from srcnn_mlflow.tracking.registry import model_name, version_tags, version_with_alias
 
 FOLDER = Path("data/records")
-ARCHITECTURES = ("9-1-5", "9-5-5")
+ARCHITECTURES = ("9-5-5", "9-1-5")
 # Passes over all patches.
 EPOCHS = 10
 SEEDS = {2: 3, 3: 2, 4: 2}
@@ -66,8 +66,6 @@ def _train(record: Record, dataset: str) -> None:
         "architecture": record.architecture,
         "epochs": EPOCHS,
         "seed": record.seed,
-        "sampling": "by_error",
-        "loss": "psnr",
         "resume": "auto",
     }
     given = [part for name, value in options.items() for part in (f"--{name}", str(value))]

@@ -3,9 +3,9 @@
 A patch that bicubic interpolation restores well teaches little. Drawn with a probability in
 proportion to the square root of its error, and weighed by the inverse of that probability, patches
 give the same gradient on average with less noise (importance sampling; Katharopoulos and Fleuret,
-2018). Apart from that, a picture can be weighed by the inverse root of bicubic's error in all of it.
-That lies between the mean of errors, for which large and difficult pictures count most, and the
-mean of decibels, for which every picture counts alike, be it tiny or all but flat.
+2018). Apart from that, a picture can be weighed by the inverse root of bicubic's error in all of
+it. That lies between the mean of errors, for which large and difficult pictures count most, and
+the mean of decibels, for which every picture counts alike, be it tiny or all but flat.
 """
 
 from collections.abc import Iterator
