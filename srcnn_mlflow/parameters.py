@@ -5,23 +5,27 @@ Nothing heavy is imported here.
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
-from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.errors import ModelError, StudyTableError
 from srcnn_mlflow.network.architecture import PADDINGS, SCALES, Architecture
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
     OPTIMIZERS,
     PRECISIONS,
+    RECIPE,
     SAMPLINGS,
     SCHEDULES,
     TrainingSettings,
 )
+from srcnn_mlflow.training.study_tables import find_study
 
 DEVICES = ("auto", "cpu", "cuda")
 SPLITS = ("train", "valid", "test", "all", "gate")
@@ -188,13 +192,23 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-scale = option("scale", _Scale([str(one) for one in SCALES]), "2", "Upscaling factor.")
-dataset = option(
-    "dataset",
-    TEXT,
-    "samples",
-    "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined by +.",
-)
+def scale_option(usual: str) -> Callable[[Command], Command]:
+    """The option `--scale`, with its default."""
+    return option("scale", _Scale([str(one) for one in SCALES]), usual, "Upscaling factor.")
+
+
+def dataset_option(usual: str) -> Callable[[Command], Command]:
+    """The option `--dataset`, with its default."""
+    return option(
+        "dataset",
+        TEXT,
+        usual,
+        "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined "
+        "by +.",
+    )
+
+
+scale, dataset = scale_option("2"), dataset_option("samples")
 patch_size = option("patch-size", PIXELS, 33, "Side of a training patch, in pixels.")
 patches = options(
     patch_size,
@@ -221,6 +235,12 @@ architecture = option(
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
+storage = option(
+    "storage",
+    OrWord(TEXT, "auto"),
+    "auto",
+    "Database of the study, such as postgresql://host/name; auto is a file below data.",
+)
 max_minutes = option(
     "max-minutes",
     OrWord(MINUTES, "none"),
@@ -264,3 +284,58 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         seed,
         device,
     )
+
+
+class Study(Text):
+    """A study that comes with the package, or a person's own, with all that its settings say."""
+
+    name = "study"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is none, and what no training can be given, with the place that is wrong."""
+        try:
+            return find_study(super().convert(value, param, ctx), training_value)
+        except StudyTableError as error:
+            return self.fail(str(error), param, ctx)
+
+
+def training_value(name: str, text: str) -> Any:
+    """A setting of a training, as `train` takes it.
+
+    Args:
+        name: of the setting, such as `lr`.
+        text: its value, as on the command line.
+
+    Raises:
+        StudyTableError: a training has no such setting, it is not for a study to set, or it may not
+            be this.
+    """
+    known = _training_options()
+    if name in _OF_THE_STUDY:
+        raise StudyTableError(f"{name} is given to the study itself, for all its settings")
+    if name not in known:
+        near = "".join(f", but {one}" for one in get_close_matches(name, known, n=1))
+        raise StudyTableError(
+            f"train has no setting {name!r}{near}; it has {', '.join(sorted(known))}"
+        )
+    try:
+        return known[name].type_cast_value(click.Context(click.Command("train")), text)
+    except click.BadParameter as error:
+        raise StudyTableError(f"{name}: {error.message}") from None
+
+
+# What all settings of a study share.
+_OF_THE_STUDY = ("scale", "seed", "device", "resume")
+
+
+@cache
+def _training_options() -> dict[str, click.Parameter]:
+    """What a setting of a study may set, by name."""
+
+    @click.command()
+    @options(dataset, architecture, epochs(RECIPE), hyper_parameters(RECIPE))
+    def train(**_: Any) -> None:
+        """Stands for the command of that name."""
+
+    named = {str(one.name): one for one in train.params}
+    return {name: one for name, one in named.items() if name not in _OF_THE_STUDY}
