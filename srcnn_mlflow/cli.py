@@ -227,8 +227,9 @@ def sweep(**parameters: Any) -> None:
 def study(**parameters: Any) -> None:
     """Train a table of settings with several seeds each, and tell what is beyond their noise."""
     from srcnn_mlflow.commands import study as command
+    from srcnn_mlflow.commands.study_request import StudyRequest
 
-    command.study(command.StudyRequest(**parameters))
+    command.study(StudyRequest(**parameters))
 
 
 @cli.command(cls=OnceCommand)

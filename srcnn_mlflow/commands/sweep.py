@@ -22,7 +22,7 @@ from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import find_run, get_run, mark_best_trial
 from srcnn_mlflow.tracking.search import TENTHS, Search
-from srcnn_mlflow.tracking.study import RUN_ID, Place
+from srcnn_mlflow.tracking.study import LONGEST_STUDY, RUN_ID, Place
 from srcnn_mlflow.training import search_space
 from srcnn_mlflow.training.distributed import alone, choose_device
 from srcnn_mlflow.training.fit import EpochResult
@@ -38,8 +38,6 @@ PRUNED = "pruned"
 DECISIONS = "decisions"
 FAILURES_IN_A_ROW = 3
 SHOWN = 5
-# Of the study's name, in bytes: its file's name has an ending, and SQLite's own files another.
-LONGEST_STUDY = 240
 
 
 @dataclass(frozen=True)

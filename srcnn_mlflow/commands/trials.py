@@ -17,7 +17,7 @@ from srcnn_mlflow.machine.errors import SweepError, TrainingError
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
-from srcnn_mlflow.tracking.run_search import find_run
+from srcnn_mlflow.tracking.run_search import find_run, is_deleted
 from srcnn_mlflow.tracking.study import RUN_ID, Place
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.planned_fit import plan_fit
@@ -95,6 +95,8 @@ def run_trial(
         SrcnnError: with a message for the person who asked.
     """
     run = find_run(trial.user_attrs.get(RUN_ID))
+    if run is not None and is_deleted(run):
+        run = None
     if run is not None and run.info.status == "FINISHED":
         return str(run.info.run_id)
     former = None if run is None else run.info.run_id

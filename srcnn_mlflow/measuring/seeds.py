@@ -12,7 +12,7 @@ RISK = 0.05
 BEYOND, WITHIN, TOO_FEW = "beyond", "within", "too few seeds"
 RULE = (
     "A difference to the first setting is beyond the noise of seeds where Welch's t test, "
-    f"two-sided, is below {RISK:.0%} after Holm's correction for the number of settings, and "
+    f"two-sided, is below {100 * RISK:g} % after Holm's correction for the number of settings, and "
     "within it otherwise; below two seeds of either nothing can be told."
 )
 

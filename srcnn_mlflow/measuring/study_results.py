@@ -105,15 +105,15 @@ def study_table(results: Sequence[SettingResult], test: str) -> str:
             {
                 "Setting": one.name,
                 "Validation (dB)": _text(one.valid),
-                "to the first": _difference(one, results, of_valid),
+                "Validation, to the first": _difference(one, results, of_valid),
                 f"{test} (dB)": _text(one.test),
-                "to the first ": _difference(one, results, of_test),
+                f"{test}, to the first": _difference(one, results, of_test),
                 **({"Published": _decibels(one.published)} if has_published else {}),
                 "Seeds": str(len(one.seeds)),
                 "Weights": f"{one.weights:,}",
                 "Multiply-adds a pixel": f"{one.multiply_adds:,}",
-                "Steps": _mean([seed.steps for seed in one.seeds]),
-                "Seconds": _mean([seed.seconds for seed in one.seeds]),
+                "Steps": _mean([seed.steps for seed in one.seeds], 0),
+                "Seconds": _mean([seed.seconds for seed in one.seeds], 1),
             }
             for one, of_valid, of_test in zip(results, valid, tested, strict=True)
         ],
@@ -135,8 +135,8 @@ def _decibels(value: float | None) -> str:
     return _NONE if value is None else f"{value:.2f}"
 
 
-def _mean(values: Sequence[float]) -> str:
-    return f"{sum(values) / len(values):,.0f}" if values else _NONE
+def _mean(values: Sequence[float], digits: int) -> str:
+    return f"{sum(values) / len(values):,.{digits}f}" if values else _NONE
 
 
 def as_facts(results: Sequence[SettingResult]) -> list[dict[str, Any]]:

@@ -26,6 +26,8 @@ from srcnn_mlflow.tracking.store import connect_arguments
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SQLITE_PATIENCE = 120
+# Of a study's name, in bytes: its file's name has an ending, and SQLite's own files another.
+LONGEST_STUDY = 240
 # Attributes of a trial: its MLflow run, and why it failed.
 RUN_ID, FAILURE = "run_id", "failure"
 

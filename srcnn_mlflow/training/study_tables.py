@@ -163,7 +163,7 @@ def _setting(
     own = {key: value for key, value in read.items() if key not in ("name", "published")}
     where = f"{who}, {name}"
     values = {
-        key: _value(where, key, value, take_value) for key, value in (common | own).items()
+        key: _value(where, key, value, take_value) for key, value in {**common, **own}.items()
     }
     return StudySetting(name, values, None if published is None else _published(where, published))
 
