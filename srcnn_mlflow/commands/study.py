@@ -6,6 +6,7 @@ from dataclasses import asdict
 from srcnn_mlflow.commands.evaluate import load_comparable
 from srcnn_mlflow.commands.study_cells import (
     Bench,
+    check_settings,
     key_of,
     lay_grounds,
     list_cells,
@@ -41,6 +42,7 @@ def study(request: StudyRequest) -> None:
 
     def check() -> tuple[Bench, Split]:
         world = alone(choose_device(request.device))
+        check_settings(request)
         test = load_comparable(request.test, "test", request.scale, request.scale)
         grounds = lay_grounds(request, world)
         cells = list_cells(request, grounds)

@@ -43,26 +43,34 @@ class Bench:
     table: SharedTable
 
 
-def lay_grounds(request: StudyRequest, world: World) -> dict[str, Ground]:
-    """Look at what each setting is to train on, and prepare it; gives it by the setting's name.
+def check_settings(request: StudyRequest) -> None:
+    """Make sure that every setting can be trained, before anything is prepared.
 
     Raises:
-        SrcnnError: with a message for the person who asked.
+        SrcnnError: with the setting and what is wrong with it.
     """
     trainings = [(one, request.training(one, 0)) for one in request.name.settings]
     for setting, training in trainings:
         with _named(setting, bool(setting.values)):
             training.check()
-    # All of them are found before any is prepared.
     found: set[str] = set()
     for setting, training in trainings:
         if training.dataset not in found:
             with _named(setting, "dataset" in setting.values):
                 load_dataset(training.dataset)
             found.add(training.dataset)
+
+
+def lay_grounds(request: StudyRequest, world: World) -> dict[str, Ground]:
+    """Prepare what each setting is to train on; gives it by the setting's name.
+
+    Raises:
+        SrcnnError: with a message for the person who asked.
+    """
     grounds: dict[object, Ground] = {}
     by_setting = {}
-    for setting, training in trainings:
+    for setting in request.name.settings:
+        training = request.training(setting, 0)
         key = training.dataset, training.store, training.train_images
         if key not in grounds:
             with _named(setting, bool(setting.values)):

@@ -59,9 +59,11 @@ def curves_figure(results: Sequence[SettingResult], title: str) -> Figure:
     heading.set(parse_math=False, color=INK)
     # In the order in which the curves end, so that the eye finds them.
     ordered = [handle for _, handle in sorted(handles, key=lambda one: -one[0])]
-    legend = figure.legend(
+    legend = axis.legend(
         handles=ordered,
-        loc="outside right upper",
+        loc="upper left",
+        bbox_to_anchor=(1.02, 1.0),
+        borderaxespad=0,
         frameon=False,
         fontsize=9.5,
         labelcolor=INK,

@@ -101,11 +101,21 @@ def find_study(asked: str, take_value: TakeValue) -> StudyTable:
     if asked in study_names():
         text = files(__package__).joinpath(f"studies/{asked}{_SUFFIX}").read_text(encoding="utf-8")
         return _parse(asked, text, None, take_value)
-    path = given_source(asked)
-    return _parse(path.name.removesuffix(_SUFFIX), _read(asked, path), path, take_value)
+    try:
+        path = given_source(asked)
+        text = _read(asked, path)
+    except OSError as error:
+        raise StudyTableError(f"cannot read {printable(asked)}: {error.strerror}") from None
+    return _parse(path.name.removesuffix(_SUFFIX), text, path, take_value)
 
 
 def _read(asked: str, path: Path) -> str:
+    """The text of a file.
+
+    Raises:
+        StudyTableError: there is none, or it is none.
+        OSError: the system does not give it.
+    """
     known = ", ".join(study_names())
     if not path.exists():
         if asked.endswith(_SUFFIX) or "/" in asked:
@@ -116,14 +126,12 @@ def _read(asked: str, path: Path) -> str:
         raise StudyTableError(f"there is no study {asked!r}{nearest}; give {known}, or a file")
     if not path.is_file():
         raise StudyTableError(f"{path} is no file; give one, or {known}")
+    if path.stat().st_size > _LARGEST_FILE:
+        raise StudyTableError(f"{path} is too large for a study, which has some lines")
     try:
-        if path.stat().st_size > _LARGEST_FILE:
-            raise StudyTableError(f"{path} is too large for a study, which has some lines")
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise StudyTableError(f"{path} is no text in UTF-8, and so no study") from None
-    except OSError as error:
-        raise StudyTableError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _parse(name: str, text: str, file: Path | None, take_value: TakeValue) -> StudyTable:
