@@ -162,7 +162,7 @@ def _write(
     bench: Bench, results: Sequence[SettingResult], test: Split, about: Sequence[str]
 ) -> None:
     request = bench.request
-    table = study_table(results, request.test)
+    table = study_table(results)
     of_test = any(one.test for one in results)
     pictures = test.label if of_test else bench.grounds[results[0].name].prepared.valid.label
     title = f"Study {request.name.name} at x{request.scale}, {request.length} a training"

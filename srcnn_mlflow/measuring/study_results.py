@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.seeds import Difference, Spread, differences_to
 from srcnn_mlflow.measuring.tables import aligned_table
 
@@ -90,12 +91,11 @@ def compare_settings(
     return [None, *(None if spread is None else next(found) for spread in spreads[1:])]
 
 
-def study_table(results: Sequence[SettingResult], test: str) -> str:
+def study_table(results: Sequence[SettingResult]) -> str:
     """The table of a study, in Markdown that also reads well as plain text.
 
     Args:
         results: a line each; the first is what the others are compared with.
-        test: names the test pictures.
     """
     valid = compare_settings([one.valid for one in results])
     tested = compare_settings([one.test for one in results])
@@ -103,11 +103,11 @@ def study_table(results: Sequence[SettingResult], test: str) -> str:
     return aligned_table(
         [
             {
-                "Setting": one.name,
+                "Setting": as_markdown(one.name),
                 "Validation (dB)": _text(one.valid),
                 "Validation, to the first": _difference(one, results, of_valid),
-                f"{test} (dB)": _text(one.test),
-                f"{test}, to the first": _difference(one, results, of_test),
+                "Test (dB)": _text(one.test),
+                "Test, to the first": _difference(one, results, of_test),
                 **({"Published": _decibels(one.published)} if has_published else {}),
                 "Seeds": str(len(one.seeds)),
                 "Weights": f"{one.weights:,}",

@@ -155,7 +155,7 @@ def _parse(name: str, text: str, file: Path | None, take_value: TakeValue) -> St
         )
     settings = tuple(_setting(who, one, common, take_value) for one in listed)
     _check_names(who, settings)
-    return StudyTable(name, " ".join(about.split()), settings, file)
+    return StudyTable(name, _line(about), settings, file)
 
 
 def _setting(
@@ -207,7 +207,7 @@ def _published(who: str, read: Any) -> Published:
                     f"{', '.join(known)}"
                 )
             psnr[dataset, known[scale]] = float(value)
-    return Published(" ".join(read["source"].split()), psnr)
+    return Published(_line(read["source"]), psnr)
 
 
 def _check_names(who: str, settings: tuple[StudySetting, ...]) -> None:
@@ -229,6 +229,11 @@ def plain_name(name: str) -> str:
     't91-bsd200-shrunk'
     """
     return re.sub(r"[^\w.-]", "-", name)
+
+
+def _line(text: str) -> str:
+    """A sentence in one line, whatever a person has written into the file."""
+    return printable(" ".join(text.split()))
 
 
 def _shown(value: Any) -> str:

@@ -439,7 +439,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (workspace / "tiny.toml").write_text(FILE)
-    length = {"seeds": 2, "epochs": 12}
+    length = {"seeds": 2, "epochs": 6}
 
     def begun() -> int:
         states = workspace.glob("mlruns/*/*/artifacts/checkpoint/state-*.safetensors")
@@ -460,7 +460,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
         steps = [
             point.step for point in MlflowClient().get_metric_history(run.info.run_id, "val_psnr")
         ]
-        assert len(steps) <= 13, "a training began anew instead of going on"
+        assert len(steps) <= 7, "a training began anew instead of going on"
     assert sorted(run.info.status for run in runs("study")) == ["FAILED", "FAILED", "FINISHED"]
     killed = told(runs("study")[-1])
     assert {run.data.tags["mlflow.parentRunId"] for run in nested} == {

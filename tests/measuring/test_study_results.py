@@ -41,13 +41,13 @@ def test_a_line_has_mean_deviation_cost_and_the_difference_to_the_first() -> Non
     first = replace(
         setting("first", 32.0, 32.1, 32.2, cost=8032), published=32.39, source="a paper"
     )
-    (one, other) = cells(study_table([first, setting("other", 33.0, 33.1, 33.2)], "set5"))
+    (one, other) = cells(study_table([first, setting("other", 33.0, 33.1, 33.2)]))
     assert one == {
         "Setting": "first",
         "Validation (dB)": "31.100 ± 0.100",
         "Validation, to the first": "(first)",
-        "set5 (dB)": "32.100 ± 0.100",
-        "set5, to the first": "(first)",
+        "Test (dB)": "32.100 ± 0.100",
+        "Test, to the first": "(first)",
         "Published": "32.39",
         "Seeds": "3",
         "Weights": "8,041",
@@ -55,23 +55,23 @@ def test_a_line_has_mean_deviation_cost_and_the_difference_to_the_first() -> Non
         "Steps": "2,000",
         "Seconds": "61.0",
     }
-    assert other["set5, to the first"] == "+1.000 beyond"
+    assert other["Test, to the first"] == "+1.000 beyond"
     assert other["Published"] == "–"
 
 
 def test_what_was_not_measured_is_left_empty() -> None:
-    table = study_table([setting("first", None), setting("other", 32.0), setting("none")], "t")
+    table = study_table([setting("first", None), setting("other", 32.0), setting("none")])
     first, other, none = cells(table)
-    assert first["t (dB)"] == first["Validation (dB)"] == "–"
-    assert other["t, to the first"] == "–"
-    assert (none["Seeds"], none["Steps"], none["t (dB)"]) == ("0", "–", "–")
+    assert first["Test (dB)"] == first["Validation (dB)"] == "–"
+    assert other["Test, to the first"] == "–"
+    assert (none["Seeds"], none["Steps"], none["Test (dB)"]) == ("0", "–", "–")
     assert "Published" not in first
 
 
 def test_one_seed_is_too_few_to_tell() -> None:
-    _, other = cells(study_table([setting("first", 32.0), setting("other", 33.0)], "set5"))
-    assert other["set5 (dB)"] == "33.000"
-    assert other["set5, to the first"] == "+1.000 too few seeds"
+    _, other = cells(study_table([setting("first", 32.0), setting("other", 33.0)]))
+    assert other["Test (dB)"] == "33.000"
+    assert other["Test, to the first"] == "+1.000 too few seeds"
 
 
 def test_facts_are_in_full_precision_and_say_the_verdict() -> None:
