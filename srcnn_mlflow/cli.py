@@ -220,7 +220,7 @@ def sweep(**parameters: Any) -> None:
 @option("name", given.Study(), "filters", f"{', '.join(study_names())}, or a file of your own.")
 @options(given.scale_option("3"), given.dataset_option("t91"))
 @option("test", TEXT, "set5", "Data set whose test pictures are looked at once, at the end.")
-@option("seeds", COUNT, 3, "So many trainings of each setting, seeds 0 and up.")
+@option("seeds", given.SEEDS, 3, "So many trainings of each setting, seeds 0 and up.")
 @option("max-minutes", given.MINUTES, 10, "Of a training, with the schedule fitted to it.")
 @option("epochs", OrWord(COUNT, "none"), "none", "Passes of a training, in place of minutes.")
 @options(given.device, given.storage)

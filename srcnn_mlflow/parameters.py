@@ -174,6 +174,7 @@ MINUTES = Number(0, 1_000_000, whole=False, open_ends="low")
 SHARE = Number(0, 1, whole=False, open_ends="low high")
 # What torch's and numpy's generators both take.
 SEED = Number(0, 2**63 - 1, whole=True)
+SEEDS = Number(1, 1000, whole=True)
 
 
 def option(name: str, kind: Any, default: Any, text: str) -> Callable[[Command], Command]:

@@ -206,6 +206,18 @@ def test_what_is_added_to_a_study_is_all_that_is_trained() -> None:
     assert runs("study-training")[-1].data.params["epochs"] == "2"
 
 
+@pytest.mark.parametrize("split", ["train", "valid"])
+def test_other_pictures_are_another_training(split: str, workspace: Path) -> None:
+    study(request(SMALL, seeds=1))
+    picture = workspace / "photos" / split / "more.png"
+    Image.fromarray(textured_pixels(70, 70, 50)).save(picture)
+    study(request(SMALL, seeds=1))
+    assert len(runs("study-training")) == 2
+    picture.unlink()
+    study(request(SMALL, seeds=1))
+    assert len(runs("study-training")) == 2
+
+
 @pytest.mark.parametrize("how", ["deleted", "without weights", "damaged"])
 def test_a_training_that_is_gone_is_done_again_and_no_other(how: str, said: list[str]) -> None:
     study(request())

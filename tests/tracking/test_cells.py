@@ -137,7 +137,9 @@ def test_what_a_killed_process_has_announced_is_taken_and_of_other_settings_with
     assert [take(table, cells)[1] for _ in range(2)] == ["a, seed 0", "b, seed 0"]
     assert table.next_cell(cells) is None
     states = [trial.state for trial in table.trials()]
-    assert states[:3] == [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING]
+    assert states == [
+        *(TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING, TrialState.WAITING)
+    ], "nothing is announced twice"
 
 
 def test_of_two_machines_that_begin_one_cell_the_second_withdraws(
