@@ -29,6 +29,7 @@ from srcnn_mlflow.parameters import (
     option,
     options,
 )
+from srcnn_mlflow.study_option import Study
 from srcnn_mlflow.training.settings import RECIPE, REPORT, TrainingSettings
 from srcnn_mlflow.training.study_tables import study_names
 
@@ -217,7 +218,7 @@ def sweep(**parameters: Any) -> None:
 
 
 @cli.command(cls=OnceCommand)
-@option("name", given.Study(), "filters", f"{', '.join(study_names())}, or a file of your own.")
+@option("name", Study(), "filters", f"{', '.join(study_names())}, or a file of your own.")
 @options(given.scale_option("3"), given.dataset_option("t91"))
 @option("test", TEXT, "set5", "Data set whose test pictures are looked at once, at the end.")
 @option("seeds", given.SEEDS, 3, "So many trainings of each setting, seeds 0 and up.")

@@ -5,27 +5,23 @@ Nothing heavy is imported here.
 
 import re
 from collections.abc import Callable
-from difflib import get_close_matches
-from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
-from srcnn_mlflow.machine.errors import ModelError, StudyTableError
+from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.architecture import PADDINGS, SCALES, Architecture
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
     OPTIMIZERS,
     PRECISIONS,
-    RECIPE,
     SAMPLINGS,
     SCHEDULES,
     TrainingSettings,
 )
-from srcnn_mlflow.training.study_tables import find_study
 
 DEVICES = ("auto", "cpu", "cuda")
 SPLITS = ("train", "valid", "test", "all", "gate")
@@ -285,58 +281,3 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         seed,
         device,
     )
-
-
-class Study(Text):
-    """A study that comes with the package, or a person's own, with all that its settings say."""
-
-    name = "study"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is none, and what no training can be given, with the place that is wrong."""
-        try:
-            return find_study(super().convert(value, param, ctx), training_value)
-        except StudyTableError as error:
-            return self.fail(str(error), param, ctx)
-
-
-def training_value(name: str, text: str) -> Any:
-    """A setting of a training, as `train` takes it.
-
-    Args:
-        name: of the setting, such as `lr`.
-        text: its value, as on the command line.
-
-    Raises:
-        StudyTableError: a training has no such setting, it is not for a study to set, or it may not
-            be this.
-    """
-    known = _training_options()
-    if name in _OF_THE_STUDY:
-        raise StudyTableError(f"{name} is given to the study itself, for all its settings")
-    if name not in known:
-        near = "".join(f", but {one}" for one in get_close_matches(name, known, n=1))
-        raise StudyTableError(
-            f"train has no setting {name!r}{near}; it has {', '.join(sorted(known))}"
-        )
-    try:
-        return known[name].type_cast_value(click.Context(click.Command("train")), text)
-    except click.BadParameter as error:
-        raise StudyTableError(f"{name}: {error.message}") from None
-
-
-# What all settings of a study share.
-_OF_THE_STUDY = ("scale", "seed", "device", "resume")
-
-
-@cache
-def _training_options() -> dict[str, click.Parameter]:
-    """What a setting of a study may set, by name."""
-
-    @click.command()
-    @options(dataset, architecture, epochs(RECIPE), hyper_parameters(RECIPE))
-    def train(**_: Any) -> None:
-        """Stands for the command of that name."""
-
-    named = {str(one.name): one for one in train.params}
-    return {name: one for name, one in named.items() if name not in _OF_THE_STUDY}

@@ -230,15 +230,16 @@ def _sentences(
     ).strip()
     yield from _others_validation(bench, results, measure)
     if tested:
+        seen = _seen(results, test)
+        nothing = "" if seen["valid"] else ", of which they chose nothing"
         yield " ".join(
             [
                 f"Test: {len(test.photos)} pictures, {test.label} (digest {test.digest}), looked "
-                "at after all trainings, of which they chose nothing; bicubic "
-                f"{measure.bicubic(test):.3f} dB.",
+                f"at after all trainings{nothing}; bicubic {measure.bicubic(test):.3f} dB.",
                 find_decisions(test.digest).sentence("This set"),
             ]
         ).strip()
-        yield from _seen(results, test)
+        yield from (*seen["train"], *seen["valid"])
     for source in dict.fromkeys(one.source for one in results if one.source):
         names = ", ".join(one.name for one in results if one.source == source)
         yield f"Published ({names}): {source}."
@@ -264,17 +265,26 @@ def _others_validation(
         )
 
 
-def _seen(results: Sequence[SettingResult], test: Split) -> Iterator[str]:
-    """Which settings have learned from test pictures, or from copies of them."""
-    told: dict[str, list[str]] = {}
+def _seen(results: Sequence[SettingResult], test: Split) -> dict[str, list[str]]:
+    """What settings had to do with test pictures, or with copies of them, in sentences.
+
+    Returns:
+        Of `train`, what was learned from; of `valid`, what chose an epoch.
+    """
+    told: dict[str, dict[str, list[str]]] = {"train": {}, "valid": {}}
     for one in results:
         seen = seen_by_run(one.seeds[0].run_id) if one.seeds else None
-        learned = [picture for picture in seen or () if picture.split == "train"]
-        names = ", ".join(photo.name for photo in recognize(learned, test.photos))
-        if names:
-            told.setdefault(names, []).append(one.name)
-    for names, settings in told.items():
-        yield (
-            f"{', '.join(settings)} learned from pictures that show what {names} of {test.label} "
+        for split, by_names in told.items():
+            of_split = [picture for picture in seen or () if picture.split == split]
+            names = ", ".join(photo.name for photo in recognize(of_split, test.photos))
+            if names:
+                by_names.setdefault(names, []).append(one.name)
+    how = {"train": "learned from", "valid": "had the epoch chosen by"}
+    return {
+        split: [
+            f"{', '.join(settings)} {how[split]} pictures that show what {names} of {test.label} "
             "shows."
-        )
+            for names, settings in by_names.items()
+        ]
+        for split, by_names in told.items()
+    }

@@ -144,6 +144,8 @@ def _draw_over_cost(axis: Axes, points: Sequence[_Point]) -> None:
     axis.grid(color=GRID, linewidth=0.8)
     best = [points[place] for place in _frontier(points)]
     corners = [(float(point.cost), point.spread.mean) for point in best]
+    # What costs more and is no better does not lift it.
+    corners.append((float(max(costs)), corners[-1][1]))
     axis.add_collection(LineCollection([corners], colors=_FRONTIER, linewidths=2, zorder=1))
     for point in points:
         place, spread = point.cost, point.spread

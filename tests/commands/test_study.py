@@ -289,15 +289,19 @@ def test_settings_with_pictures_of_their_own_are_measured_on_the_firsts(
         pixels = textured_pixels(70, 80, 50 + number)
         Image.fromarray(pixels).save(workspace / "others" / split / "one.png")
     # What the first setting validates on, and what it is tested on.
-    for name, source in (("leaky", "valid/valid0.png"), ("tested", "test/test0.png")):
+    for name, source, split in (
+        ("leaky", "valid/valid0.png", "train"),
+        ("tested", "test/test0.png", "train"),
+        ("chosen", "test/test1.png", "valid"),
+    ):
         shutil.copytree(workspace / "others", workspace / name)
-        shutil.copy(workspace / "photos" / source, workspace / name / "train" / "two.png")
+        shutil.copy(workspace / "photos" / source, workspace / name / split / "two.png")
     settings = [
         StudySetting(name, {**SMALL.values, "dataset": name})
-        for name in ("photos", "others", "leaky", "tested")
+        for name in ("photos", "others", "leaky", "tested", "chosen")
     ]
     study(request(*settings, seeds=1))
-    photos, others, leaky, tested = told(runs("study")[-1])["settings"]
+    photos, others, leaky, tested, chosen = told(runs("study")[-1])["settings"]
     assert photos["validation"] is not None
     assert others["validation"] is not None
     # On the first one's pictures, and not on its own.
@@ -305,12 +309,16 @@ def test_settings_with_pictures_of_their_own_are_measured_on_the_firsts(
     assert others["validation"]["psnr"] != pytest.approx(own, abs=0.01)
     assert leaky["validation"] is None
     assert tested["validation"] is not None
-    assert all(one["test"] is not None for one in (photos, others, leaky, tested))
+    assert all(one["test"] is not None for one in (photos, others, leaky, tested, chosen))
     told_of = "\n".join(said)
     assert "leaky was chosen on 1 pictures, leaky valid; it has learned from some of" in told_of
     assert "others was chosen on 1 pictures, others valid; the column has those of" in told_of
     assert "tested learned from pictures that show what test0.png of photos test shows" in told_of
     assert "photos was chosen on" not in told_of
+    assert "chosen had the epoch chosen by pictures that show what test1.png of photos test" in (
+        told_of
+    )
+    assert "chose nothing" not in told_of
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from srcnn_mlflow.machine.errors import StudyTableError
-from srcnn_mlflow.parameters import training_value
+from srcnn_mlflow.study_option import training_value
 from srcnn_mlflow.training.settings import RECIPE, REPORT
 from srcnn_mlflow.training.study_tables import StudyTable, find_study, plain_name, study_names
 
