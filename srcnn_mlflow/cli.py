@@ -29,7 +29,9 @@ from srcnn_mlflow.parameters import (
     option,
     options,
 )
+from srcnn_mlflow.study_option import Study
 from srcnn_mlflow.training.settings import RECIPE, REPORT, TrainingSettings
+from srcnn_mlflow.training.study_tables import study_names
 
 
 @click.group(context_settings={"max_content_width": 100})
@@ -206,12 +208,7 @@ def reproduce(
 @option("epochs", COUNT, 4, "Passes over all patches, a trial.")
 @options(given.architecture, given.seed, given.max_minutes, given.device)
 @option("study", OrWord(TEXT, "auto"), "auto", "Name of the study to begin or join.")
-@option(
-    "storage",
-    OrWord(TEXT, "auto"),
-    "auto",
-    "Database of the study, such as postgresql://host/name; auto is a file in data/sweeps.",
-)
+@given.storage
 @option("train-best", TRUE_OR_FALSE, False, "Train and register the best trial's settings.")
 @option("full-epochs", COUNT, RECIPE.epochs, "Passes of that last training.")
 def sweep(**parameters: Any) -> None:
@@ -219,6 +216,22 @@ def sweep(**parameters: Any) -> None:
     from srcnn_mlflow.commands import sweep as command
 
     command.sweep(command.SweepRequest(**parameters))
+
+
+@cli.command(cls=OnceCommand)
+@option("name", Study(), "filters", f"{', '.join(study_names())}, or a file of your own.")
+@options(given.scale_option("3"), given.dataset_option("t91"))
+@option("test", TEXT, "set5", "Data set whose test pictures are looked at once, at the end.")
+@option("seeds", given.SEEDS, 3, "So many trainings of each setting, seeds 0 and up.")
+@option("max-minutes", given.MINUTES, 10, "Of a training, with the schedule fitted to it.")
+@option("epochs", OrWord(COUNT, "none"), "none", "Passes of a training, in place of minutes.")
+@options(given.device, given.storage)
+def study(**parameters: Any) -> None:
+    """Train a table of settings with several seeds each, and tell what is beyond their noise."""
+    from srcnn_mlflow.commands import study as command
+    from srcnn_mlflow.commands.study_request import StudyRequest
+
+    command.study(StudyRequest(**parameters))
 
 
 @cli.command(cls=OnceCommand)

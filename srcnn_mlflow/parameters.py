@@ -175,6 +175,7 @@ MINUTES = Number(0, 1_000_000, whole=False, open_ends="low")
 SHARE = Number(0, 1, whole=False, open_ends="low high")
 # What torch's and numpy's generators both take.
 SEED = Number(0, 2**63 - 1, whole=True)
+SEEDS = Number(1, 1000, whole=True)
 
 
 def option(name: str, kind: Any, default: Any, text: str) -> Callable[[Command], Command]:
@@ -193,13 +194,23 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
-scale = option("scale", _Scale([str(one) for one in SCALES]), "2", "Upscaling factor.")
-dataset = option(
-    "dataset",
-    TEXT,
-    "samples",
-    "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined by +.",
-)
+def scale_option(usual: str) -> Callable[[Command], Command]:
+    """The option `--scale`, with its default."""
+    return option("scale", _Scale([str(one) for one in SCALES]), usual, "Upscaling factor.")
+
+
+def dataset_option(usual: str) -> Callable[[Command], Command]:
+    """The option `--dataset`, with its default."""
+    return option(
+        "dataset",
+        TEXT,
+        usual,
+        "samples, div2k, t91, bsd200, set5, set14, bsd100, urban100, a folder, or several joined "
+        "by +.",
+    )
+
+
+scale, dataset = scale_option("2"), dataset_option("samples")
 patch_size = option("patch-size", PIXELS, 33, "Side of a training patch, in pixels.")
 patches = options(
     patch_size,
@@ -232,6 +243,12 @@ architecture = option(
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
+storage = option(
+    "storage",
+    OrWord(TEXT, "auto"),
+    "auto",
+    "Database of the study, such as postgresql://host/name; auto is a file below data.",
+)
 max_minutes = option(
     "max-minutes",
     OrWord(MINUTES, "none"),

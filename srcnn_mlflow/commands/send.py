@@ -62,6 +62,10 @@ def _send_run(run_id: str) -> None:
     sent = Outbox(run_id).send()
     logger.info("sent %d epoch(s) of run %s", sent, run_id)
     run_search.mark_failed(run_id, "the tracking server was away when the training ended")
+    if run.data.tags.get("entry_point") != "train":
+        name = run.data.tags.get("study", "it belongs to")
+        logger.info("starting %s again, by the command that began it, goes on with it", name)
+        return
     if newest_state(run_id).is_complete:
         resume(run_id, alone(choose_device("auto")))
     else:

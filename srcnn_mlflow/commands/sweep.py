@@ -2,35 +2,31 @@
 
 import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from optuna.trial import Trial
 
-from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.commands.train import train
-from srcnn_mlflow.commands.train_data import log_origin, make_ready
-from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
+from srcnn_mlflow.commands.train_data import make_ready
+from srcnn_mlflow.commands.train_epochs import Watch
 from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import TrainRequest
-from srcnn_mlflow.commands.train_state import newest_state
-from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
+from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
+from srcnn_mlflow.machine.errors import SrcnnError, SweepError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.pictures.store import Store, open_store
-from srcnn_mlflow.pictures.store_writer import Prepared
+from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import find_run, get_run, mark_best_trial
-from srcnn_mlflow.tracking.study import RUN_ID, TENTHS, Place, SharedStudy
+from srcnn_mlflow.tracking.search import TENTHS, Search
+from srcnn_mlflow.tracking.study import LONGEST_STUDY, RUN_ID, Place
 from srcnn_mlflow.training import search_space
-from srcnn_mlflow.training.distributed import World, alone, choose_device
+from srcnn_mlflow.training.distributed import alone, choose_device
 from srcnn_mlflow.training.fit import EpochResult
 from srcnn_mlflow.training.plan import Plan
-from srcnn_mlflow.training.planned_fit import plan_fit
 from srcnn_mlflow.training.settings import TrainingSettings
 
 logger = logging.getLogger(__name__)
@@ -42,8 +38,6 @@ PRUNED = "pruned"
 DECISIONS = "decisions"
 FAILURES_IN_A_ROW = 3
 SHOWN = 5
-# Of the study's name, in bytes: its file's name has an ending, and SQLite's own files another.
-LONGEST_STUDY = 240
 
 
 @dataclass(frozen=True)
@@ -111,26 +105,21 @@ def sweep(request: SweepRequest) -> None:
         SrcnnError: with a message for the person who asked.
     """
     place = request.place
-    if place.has_password and under_project():
-        raise SweepError(
-            f"storage {place} was given with its password, which mlflow run writes into its run: "
-            "change that password, delete the run, and give the URL without it (PostgreSQL reads "
-            "PGPASSWORD and ~/.pgpass), or run srcnn-mlflow sweep"
-        )
+    check_password(place, "sweep")
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
     name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
 
-    def check() -> tuple[World, Prepared, Store, SharedStudy]:
+    def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
-        store = open_store(prepared.path)
+        ground = Ground(prepared, open_store(prepared.path), world)
         with place.errors_told():
-            return world, prepared, store, SharedStudy(place, _terms(request, prepared, store))
+            return ground, Search(place, _terms(request, ground))
 
     track = runs.track_after(check, "sweep", request.scale, shown, name)
-    with track as (world, prepared, store, study), place.errors_told():
+    with track as (ground, study), place.errors_told():
         active_run.set_tags({"study": place.name, "storage": str(place)})
-        changes = study.changes(_may_change(request, prepared, world))
+        changes = study.changes(_may_change(request, ground))
         if changes:
             logger.warning(
                 "study %s goes on with what it did not begin with: %s", place.name, changes
@@ -142,13 +131,13 @@ def sweep(request: SweepRequest) -> None:
             len(study.finished()),
             request.trials,
         )
-        _run_trials(_Bench(request, place, prepared, store, world, study))
-        _report(study, prepared.valid)
+        _run_trials(_Bench(request, place, ground, study))
+        _report(study, ground.prepared.valid)
         if request.train_best:
             _train_best(request, study)
 
 
-def _terms(request: SweepRequest, prepared: Prepared, store: Store) -> dict[str, Any]:
+def _terms(request: SweepRequest, ground: Ground) -> dict[str, Any]:
     """What trials have to share, so that their validation PSNR can be compared."""
     ranges = search_space.ranges()
     settings = asdict(request.training().settings)
@@ -156,18 +145,19 @@ def _terms(request: SweepRequest, prepared: Prepared, store: Store) -> dict[str,
         "scale": request.scale,
         # One by one, so that a study goes on when a later version has settings more.
         **{name: value for name, value in settings.items() if name not in ranges},
-        "train_digest": prepared.train.digest,
-        "valid_digest": prepared.valid.digest,
-        "planes": store.checksum(),
+        "train_digest": ground.prepared.train.digest,
+        "valid_digest": ground.prepared.valid.digest,
+        "planes": ground.store.checksum(),
         "search_space": list(ranges),
         "ranges": ranges,
     }
 
 
-def _may_change(request: SweepRequest, prepared: Prepared, world: World) -> dict[str, str]:
+def _may_change(request: SweepRequest, ground: Ground) -> dict[str, str]:
     """What a study may go on without, and what is told of then."""
-    test = {"test_digest": prepared.test.digest} if prepared.test else {}
-    return {**surroundings(request.training(), world), **test}
+    test = ground.prepared.test
+    digest = {"test_digest": test.digest} if test else {}
+    return {**surroundings(request.training(), ground.world), **digest}
 
 
 @dataclass(frozen=True)
@@ -176,10 +166,8 @@ class _Bench:
 
     request: SweepRequest
     place: Place
-    prepared: Prepared
-    store: Store
-    world: World
-    study: SharedStudy
+    ground: Ground
+    study: Search
 
     def training(self, trial: Trial) -> TrainRequest:
         shared = self.request.training()
@@ -189,7 +177,7 @@ class _Bench:
 
 def _run_trials(bench: _Bench) -> None:
     failures, study = 0, bench.study
-    while (trial := study.take(bench.request.trials, bench.request.seed)) is not None:
+    while (trial := study.suggested(bench.request.trials, bench.request.seed)) is not None:
         try:
             value, pruned = _run_trial(bench, trial)
         except SrcnnError as error:
@@ -212,58 +200,17 @@ def _run_trial(bench: _Bench, trial: Trial) -> tuple[float, bool]:
     Returns:
         The highest validation PSNR in dB, and whether the trial was ended early.
     """
-    run = find_run(trial.user_attrs.get(RUN_ID))
-    if run is None or run.info.status != "FINISHED":
-        training = bench.training(trial)
-        former = None if run is None else run.info.run_id
-        with _trial_run(bench, trial, training, former) as run_id:
-            # Only what decides of the trial as a whole is told; its epochs stand in its run.
-            try_out(run_id, training, bench, _watch(trial))
-        run = get_run(run_id)
+    told = f"trial {trial.number}"
+    about = TrialRun(
+        "trial",
+        f"{told} of {bench.place.name}",
+        told,
+        bench.request.device,
+        {"study": bench.place.name, "trial": trial.number, PRUNED: "false"},
+    )
+    # Only what decides of the trial as a whole is told; its epochs stand in its run.
+    run = get_run(run_trial(trial, bench.training(trial), bench.ground, about, _watch(trial)))
     return run.data.metrics["best_val_psnr"], run.data.tags[PRUNED] == "true"
-
-
-def try_out(run_id: str, training: TrainRequest, bench: _Bench, watch: Watch) -> None:
-    """Train in the active run as `train` does, but register nothing.
-
-    Args:
-        run_id: of the active run; where it holds the state of a broken-off training, that goes on.
-        training: what to train.
-        bench: on what, and where.
-        watch: told of every epoch; False ends the training after it.
-
-    Raises:
-        SrcnnError: with a message for the person who asked.
-    """
-    try:
-        state = newest_state(run_id)
-    except TrainingError:
-        # None was written yet, or none that is whole.
-        state = None
-    facts = log_origin(run_id, training, bench.prepared, bench.store, bench.world, state)
-    fit = state.fit if state else None
-    planned = plan_fit(bench.store, training.settings, bench.world, fit)
-    record_epochs(run_id, planned, facts, watch)
-
-
-@contextmanager
-def _trial_run(
-    bench: _Bench, trial: Trial, training: TrainRequest, former: str | None
-) -> Iterator[str]:
-    if former is not None:
-        with runs.go_on(former):
-            logger.info("trial %d: continued in run %s, which had broken off", trial.number, former)
-            active_run.set_tags({PRUNED: "false"})
-            yield former
-        return
-    parameters = training.logged(bench.request.device)
-    del parameters["resume"]
-    name = f"trial {trial.number} of {bench.place.name}"
-    scale = bench.request.scale
-    with runs.track("trial", scale, parameters, name, system_metrics=True) as run:
-        trial.set_user_attr(RUN_ID, run.info.run_id)
-        active_run.set_tags({"study": bench.place.name, "trial": trial.number, PRUNED: "false"})
-        yield run.info.run_id
 
 
 def _watch(trial: Trial) -> Watch:
@@ -282,14 +229,14 @@ def _watch(trial: Trial) -> Watch:
     return watch
 
 
-def _describe_end(trial: Trial, value: float, pruned: bool, study: SharedStudy) -> str:
+def _describe_end(trial: Trial, value: float, pruned: bool, study: Search) -> str:
     how = "pruned at" if pruned else "reached"
     best = study.best()
     end = f"trial {trial.number}: {how} {value:.3f} dB, {search_space.describe(trial.params)}"
     return end if best is None else f"{end}; best so far: trial {best.number}, {best.value:.3f} dB"
 
 
-def _mark_best(study: SharedStudy) -> None:
+def _mark_best(study: Search) -> None:
     """Tell of the best trial in its run and in this process's, and in no other."""
     with study.alone():
         best = study.best()
@@ -303,7 +250,7 @@ def _mark_best(study: SharedStudy) -> None:
             mark_best_trial(run.info.run_id, runs)
 
 
-def _report(study: SharedStudy, valid: Split) -> None:
+def _report(study: Search, valid: Split) -> None:
     """Log tables and plots, and say what was found and who still works."""
     for line in study.describe_running():
         logger.info(line)
@@ -325,7 +272,7 @@ def _report(study: SharedStudy, valid: Split) -> None:
     logger.info("plots and all trials: %s", address)
 
 
-def _train_best(request: SweepRequest, study: SharedStudy) -> None:
+def _train_best(request: SweepRequest, study: Search) -> None:
     best = study.best()
     if best is None or len(study.finished()) < request.trials:
         logger.info("the best is not trained here, because other processes still run trials")

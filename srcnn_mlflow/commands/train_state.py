@@ -132,6 +132,21 @@ def newest_state(run_id: str) -> TrainingState:
     return max(states, key=lambda state: state.facts["epoch"])
 
 
+def best_weights(run_id: str) -> Weights:
+    """The weights of the best epoch of a training that has ended.
+
+    Raises:
+        TrainingError: there are none that are whole.
+        TrackingError: the tracking store cannot be asked.
+    """
+    if BEST not in run_search.artifact_names(run_id, CHECKPOINTS):
+        raise TrainingError(f"run {run_id} has no {CHECKPOINTS}/{BEST}")
+    with tempfile.TemporaryDirectory() as folder:
+        path = run_search.download(run_id, f"{CHECKPOINTS}/{BEST}", Path(folder))
+        weights, _ = load_checkpoint(path)
+    return weights
+
+
 def state_to_resume(run_id: str) -> TrainingState:
     """The state of a run that may be gone on with.
 

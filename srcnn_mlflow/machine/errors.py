@@ -38,4 +38,8 @@ class TrackingError(SrcnnError):
 
 
 class SweepError(SrcnnError):
-    """A hyper-parameter search that cannot start or go on."""
+    """A sweep or a study that cannot start or go on."""
+
+
+class StudyTableError(SrcnnError):
+    """A study's file that cannot be read, or does not say what to train."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from math import prod
 
 from srcnn_mlflow.machine.errors import ModelError
 
@@ -77,6 +78,24 @@ class Architecture:
             shapes[f"conv{number}.weight"] = (outs, ins, side, side)
             shapes[f"conv{number}.bias"] = (outs,)
         return shapes
+
+    @property
+    def weights(self) -> int:
+        """How many numbers are learned, biases included.
+
+        >>> Architecture("9-5-5").weights, Architecture("9-1-5").weights
+        (57281, 8129)
+        """
+        return sum(prod(shape) for shape in self.shapes.values())
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiplications, each with an addition, that a pixel of the result takes.
+
+        >>> Architecture("9-1-5").multiply_adds
+        8032
+        """
+        return sum(prod(shape) for name, shape in self.shapes.items() if name.endswith("weight"))
 
     @property
     def halo(self) -> int:

@@ -55,7 +55,7 @@ def comparison_figure(models: Sequence[ComparedModel], title: str, photograph: s
     heading.set(parse_math=False, color=INK)
     _draw_legend(figure, models)
     for axis in (size, time):
-        _place_labels(axis, renderer)
+        place_labels(axis, renderer)
     return figure
 
 
@@ -160,10 +160,16 @@ def _draw_legend(figure: Figure, models: Sequence[ComparedModel]) -> None:
     )
 
 
-def _place_labels(axis: Axes, renderer: RendererAgg) -> None:
-    """Move every label to the nearest place inside the panel where it covers nothing."""
-    # What a label must not cover, in pixels: the markers, the dashed lines, and other labels.
-    taken = [line.get_window_extent() for line in axis.lines]
+def place_labels(axis: Axes, renderer: RendererAgg, beside: Sequence[Bbox] = ()) -> None:
+    """Move every label to the nearest place inside the panel where it covers nothing.
+
+    Args:
+        axis: its labels are annotations, and its lines what they must not cover.
+        renderer: of the figure.
+        beside: what else they must not cover, in pixels.
+    """
+    # In pixels: the markers, the dashed lines, and, as they are placed, other labels.
+    taken = [*(line.get_window_extent() for line in axis.lines), *beside]
     labels = [text for text in axis.texts if isinstance(text, Annotation)]
     # From the top, so that labels of points that lie close stay in their order.
     for label in sorted(labels, key=lambda one: one.xy[1], reverse=True):

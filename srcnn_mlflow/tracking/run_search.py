@@ -9,6 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.faults import explain, is_fault_of_disk
@@ -75,6 +76,11 @@ def find_run(run_id: str | None) -> Run | None:
             raise
 
 
+def is_deleted(run: Run) -> bool:
+    """Whether a person has deleted a run, which the store keeps until it is cleaned."""
+    return bool(run.info.lifecycle_stage == "deleted")
+
+
 def get_run(run_id: str) -> Run:
     """A run that should be there.
 
@@ -83,6 +89,29 @@ def get_run(run_id: str) -> Run:
     """
     with _told():
         return mlflow.get_run(run_id)
+
+
+def metric_by_step(run_id: str, name: str) -> dict[int, float]:
+    """A metric of a run at every step, in their order.
+
+    Raises:
+        TrackingError: there is no such run, or the tracking store cannot be asked.
+    """
+    with _told():
+        history = MlflowClient().get_metric_history(run_id, name)
+    return dict(sorted((point.step, point.value) for point in history))
+
+
+def adopt(run_ids: Collection[str], parent: str) -> None:
+    """Let runs stand below another one in the UI, wherever they stood before.
+
+    Raises:
+        TrackingError: the tracking store does not take it.
+    """
+    client = MlflowClient()
+    with _told():
+        for run_id in run_ids:
+            client.set_tag(run_id, MLFLOW_PARENT_RUN_ID, parent)
 
 
 def artifact_names(run_id: str, artifact_path: str) -> set[str]:

@@ -1,16 +1,14 @@
-"""A study in Optuna: where it is kept, who runs which trial, and what to try next."""
+"""A study in Optuna: where it is kept, and who runs which trial."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.exceptions import OptunaError
-from optuna.pruners import MedianPruner
-from optuna.samplers import TPESampler
+from optuna.pruners import BasePruner, NopPruner
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, Trial, TrialState
 from sqlalchemy.engine import URL, make_url
@@ -24,36 +22,37 @@ from srcnn_mlflow.machine.messages import undisturbed_logging
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import differences, first_line
 from srcnn_mlflow.tracking.store import connect_arguments
-from srcnn_mlflow.training.search_space import recipe, suggest
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-STARTUP_TRIALS = 5
-# Trials are compared by the tenth of their training, so that they may differ in epochs.
-TENTHS = 10
-WARM_UP_TENTHS = 3
-SUGGESTIONS = 100
 SQLITE_PATIENCE = 120
+# Of a study's name, in bytes: its file's name has an ending, and SQLite's own files another.
+LONGEST_STUDY = 240
 # Attributes of a trial: its MLflow run, and why it failed.
 RUN_ID, FAILURE = "run_id", "failure"
+
+Begin = Callable[[], Trial | None]
+IsWanted = Callable[[FrozenTrial], bool]
+IsSurplus = Callable[[Trial], bool]
 
 
 class Place:
     """Where a study is kept: its name, and the database that holds it."""
 
-    def __init__(self, name: str, storage: str | None) -> None:
+    def __init__(self, name: str, storage: str | None, folder: str = "data/sweeps") -> None:
         """Find the place.
 
         Args:
             name: of the study.
             storage: an SQLAlchemy URL; None for a SQLite file of the study's name.
+            folder: of that file.
 
         Raises:
             SweepError: the URL is none, or of a database that keeps nothing.
         """
         self.name = name
         try:
-            self.url: URL = make_url(storage or f"sqlite:///data/sweeps/{name}.db")
+            self.url: URL = make_url(storage or f"sqlite:///{folder}/{name}.db")
         except SQLAlchemyError:
             # It may hold a password, so it is not repeated.
             raise SweepError(
@@ -107,8 +106,8 @@ class Place:
             for secret in self._secrets():
                 reason = reason.replace(secret, "***")
             raise SweepError(
-                f"study {self.name} in {self}: {reason}; check the database, then start the "
-                "sweep again, and it goes on"
+                f"study {self.name} in {self}: {reason}; check the database, then start the same "
+                "command again, and it goes on"
             ) from None
 
     def _secrets(self) -> list[str]:
@@ -138,12 +137,15 @@ class SharedStudy:
     a trial that two of them have begun at once is withdrawn by the one that came second.
     """
 
-    def __init__(self, place: Place, terms: Mapping[str, Any]) -> None:
+    def __init__(
+        self, place: Place, terms: Mapping[str, Any], pruner: BasePruner | None = None
+    ) -> None:
         """Begin or join a study.
 
         Args:
             place: where it is kept.
             terms: what all its trials have to share, so that they can be compared.
+            pruner: says which trials are ended early; None for none.
 
         Raises:
             SweepError: the study was begun on other terms.
@@ -154,7 +156,7 @@ class SharedStudy:
                 study_name=place.name,
                 storage=place.connect(),
                 direction="maximize",
-                pruner=make_pruner(),
+                pruner=pruner or NopPruner(),
                 load_if_exists=True,
             )
             former = self._study.user_attrs
@@ -188,38 +190,25 @@ class SharedStudy:
         """Trials in some states, or all, by number."""
         return self._study.get_trials(deepcopy=False, states=states or None)
 
-    def finished(self) -> list[FrozenTrial]:
-        """Trials that count: trained to the end, or pruned."""
-        return self.trials(TrialState.COMPLETE, TrialState.PRUNED)
-
-    def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest value; None before there is one."""
-        ranking = self.ranking()
-        return ranking[0] if ranking else None
-
-    def ranking(self) -> list[FrozenTrial]:
-        """Complete trials, the best first."""
-        return sorted(self.trials(TrialState.COMPLETE), key=lambda trial: -trial.values[0])
-
-    def take(self, wanted: int, seed: int) -> Trial | None:
+    def take(self, begin: Begin, is_wanted: IsWanted, is_surplus: IsSurplus) -> Trial | None:
         """A trial for this process to run: one that a dead process left, or else a new one.
 
         Args:
-            wanted: number of trials that the study is to have.
-            seed: of what is suggested.
+            begin: gives a new trial, with all that is to be tried in it; None where no further
+                one is wanted.
+            is_wanted: whether a trial that was left behind is to be gone on with.
+            is_surplus: whether another machine has begun the same before.
 
         Returns:
-            The trial, whose parameters are set; None where no further trial is wanted.
+            The trial, signed by this process; None where no further one is wanted.
         """
         with self.alone():
-            trial = self._left_behind()
-            while trial is None and (trial := self._begin(wanted, seed)) is not None:
-                suggest(trial)
-                if self._is_surplus(trial.number, trial.params, wanted):
+            trial = self._left_behind(is_wanted)
+            while trial is None and (trial := begin()) is not None:
+                if is_surplus(trial):
                     self.fail(trial, "another machine has begun the same trial")
                     trial = None
             if trial is not None:
-                suggest(trial)
                 for name, value in ProcessSign.own().tags().items():
                     trial.set_user_attr(name, value)
             return trial
@@ -249,7 +238,7 @@ class SharedStudy:
                 named = ("--storage", str(self._place), "--study-name", self._place.name)
                 number = ("--trial-number", str(trial.number))
                 tell = shlex.join(["optuna", "tell", *named, *number, "--state", "fail"])
-                line += f"; if that is lost, {tell} lets the next sweep replace it"
+                line += f"; if that is lost, {tell} lets the next start replace it"
             lines.append(line)
         return lines
 
@@ -257,65 +246,14 @@ class SharedStudy:
         """Keep the other processes of this machine from the study while a block runs."""
         return one_at_a_time(self._place.lock, f"uses study {self._place.name}")
 
-    def _left_behind(self) -> Trial | None:
+    def _left_behind(self, is_wanted: IsWanted) -> Trial | None:
         for trial in self.trials(TrialState.RUNNING):
             process = ProcessSign.from_tags(trial.user_attrs)
-            if process is not None and process.is_dead_here():
+            if process is not None and process.is_dead_here() and is_wanted(trial):
                 return Trial(self._study, trial._trial_id)
         return None
 
-    def _begin(self, wanted: int, seed: int) -> Trial | None:
-        trials = self.trials()
-        waiting = [trial for trial in trials if trial.state == TrialState.WAITING]
-        if len(_counted(trials)) - len(waiting) >= wanted:
-            return None
-        if not waiting:
-            # Signed before it runs: whoever is killed in between leaves a trial that says so.
-            values = propose(trials, seed) if trials else recipe()
-            self._study.enqueue_trial(values, user_attrs=ProcessSign.own().tags())
-        return self._study.ask()
 
-    def _is_surplus(self, number: int, values: Mapping[str, Any], wanted: int) -> bool:
-        earlier = [trial for trial in _counted(self.trials()) if trial.number < number]
-        return len(earlier) >= wanted or any(trial.params == values for trial in earlier)
-
-
-def _counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+def counted(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Trials but for those that have failed, which count for nothing."""
     return [trial for trial in trials if trial.state != TrialState.FAIL]
-
-
-def make_pruner() -> MedianPruner:
-    """End a trial that is below the median of the others after the same share of the training."""
-    return MedianPruner(n_startup_trials=STARTUP_TRIALS, n_warmup_steps=WARM_UP_TENTHS)
-
-
-def propose(trials: Sequence[FrozenTrial], seed: int) -> dict[str, Any]:
-    """Values that no trial has had, by the tree-structured Parzen estimator.
-
-    Bergstra et al., "Algorithms for Hyper-Parameter Optimization", 2011; trials that still run
-    count as poor ones, so that several processes do not try the same corner.
-
-    Args:
-        trials: all trials of the study.
-        seed: with the number of trials, decides what is suggested at random.
-
-    Raises:
-        SweepError: nearly everything has been tried.
-    """
-    tried = [trial.params for trial in trials]
-    begun = [trial for trial in trials if trial.state != TrialState.WAITING]
-    start = int(np.random.default_rng((seed, len(trials))).integers(2**31))
-    # Suggested in a draft, so that what is thrown away leaves no trial in the study.
-    draft = optuna.create_study(
-        direction="maximize",
-        sampler=TPESampler(n_startup_trials=STARTUP_TRIALS, seed=start, constant_liar=True),
-    )
-    draft.add_trials(begun)
-    for _ in range(SUGGESTIONS):
-        values = suggest(draft.ask())
-        if values not in tried:
-            return values
-    raise SweepError(
-        f"{SUGGESTIONS} suggestions in a row were settings that have been tried; ask for no more "
-        f"than the {len(trials)} trials there are"
-    )

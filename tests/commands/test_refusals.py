@@ -88,6 +88,11 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         ("sweep", "--dataset", "photos", "--storage", "sqlite:////dev/null/sweep.db"),
         "cannot write /dev/null",
     ),
+    "study: no data set": (("study", "--dataset", "nowhere"), "is not a folder that exists"),
+    "study: no test pictures": (
+        ("study", "--dataset", "photos", "--scale", "2", "--test", "untested"),
+        "no picture in its test split",
+    ),
     "import-weights: no file": (("import-weights", "--file", "nothing.pth"), "nothing.pth"),
     "import-weights: no data set": (
         ("import-weights", "--file", "weights.pth", "--dataset", "nowhere"),

@@ -21,8 +21,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -
     return tmp_path
 
 
-def new_run() -> str:
-    return str(MlflowClient().create_run("0", tags={"entry_point": "train"}).info.run_id)
+def new_run(entry_point: str = "train", **tags: str) -> str:
+    begun = MlflowClient().create_run("0", tags={"entry_point": entry_point, **tags})
+    return str(begun.info.run_id)
 
 
 def put(run_id: str, folder: Path, *epochs: int) -> None:
@@ -105,6 +106,19 @@ def test_a_damaged_parcel_keeps_no_other_run(folder: Path) -> None:
         (line,) = [line for line in left_of(done.stdout) if run_id in line]
         assert f"what run {run_id} has measured cannot be sent: " in line
     assert waiting_runs() == sorted([first, third, fourth])
+
+
+@pytest.mark.parametrize("entry_point", ["trial", "study-training"])
+def test_a_trial_is_sent_and_left_to_what_it_belongs_to(entry_point: str, folder: Path) -> None:
+    run_id = new_run(entry_point, study="filters-x3-t91")
+    put(run_id, folder, 1, 2)
+    done = run_here("send", cwd=folder)
+    assert done.returncode == 0, done.stderr
+    assert f"sent 2 epoch(s) of run {run_id}" in done.stdout
+    assert "starting filters-x3-t91 again, by the command that began it, goes on" in done.stdout
+    assert "train --resume" not in done.stdout
+    assert MlflowClient().get_run(run_id).info.status == "FAILED"
+    assert waiting_runs() == []
 
 
 def test_no_credentials_lie_on_disk(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from PIL import Image
 from srcnn_mlflow.commands.sweep import SweepRequest, sweep
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
-from srcnn_mlflow.tracking.study import SharedStudy
+from srcnn_mlflow.tracking.search import Search
 from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe
 from tests.conftest import ROOT, put_store, textured_pixels
 
@@ -181,7 +181,7 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.setattr("srcnn_mlflow.showing.study_figures.LEAST_FOR_IMPORTANCES", 2)
-    monkeypatch.setattr("srcnn_mlflow.tracking.study.make_pruner", _PruneSecond)
+    monkeypatch.setattr("srcnn_mlflow.tracking.search.make_pruner", _PruneSecond)
     sweep(request(trials=3, epochs=8, train_best=True))
     (parent,) = runs("sweep").values()
     assert parent.data.params["trials"] == "3"
@@ -223,12 +223,12 @@ def test_a_trial_that_was_trained_but_not_told_is_not_trained_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(SharedStudy, "finish", interrupt)
+        patched.setattr(Search, "finish", interrupt)
         with pytest.raises(KeyboardInterrupt):
             sweep(request())
     # By now that process would have ended, and another would find its trial.
     monkeypatch.setattr("srcnn_mlflow.machine.processes.ProcessSign.is_dead_here", lambda _: True)
-    monkeypatch.setattr("srcnn_mlflow.commands.sweep.try_out", interrupt)
+    monkeypatch.setattr("srcnn_mlflow.commands.trials.try_out", interrupt)
     sweep(request())
     check_complete(workspace, 1)
 
@@ -269,7 +269,7 @@ def test_a_sweep_whose_trials_all_fail_ends_and_says_why(
     def diverge(*_: object) -> None:
         raise TrainingError("the loss is nan in epoch 1")
 
-    monkeypatch.setattr("srcnn_mlflow.commands.sweep.try_out", diverge)
+    monkeypatch.setattr("srcnn_mlflow.commands.trials.try_out", diverge)
     with pytest.raises(TrainingError, match="the loss is nan"):
         sweep(request(trials=5))
     assert [trial.state for trial in stored_trials(Path.cwd())] == 3 * [TrialState.FAIL]

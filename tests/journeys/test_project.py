@@ -354,6 +354,29 @@ def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Pa
         assert run.inputs.dataset_inputs
 
 
+def test_a_study_is_a_project_too(workspace: Workspace) -> None:
+    (workspace.folder / "my study.toml").write_text(
+        '[[setting]]\nname = "a"\narchitecture = "3-1-3:4-4"\n'
+        '[[setting]]\nname = "b"\narchitecture = "3-1-3:8-4"\n'
+    )
+    result = workspace.project(
+        "study",
+        **{"name": "my study.toml", "dataset": "photographs", "test": "photographs"},
+        **{"scale": 2, "seeds": 1, "epochs": 1},
+    )
+    assert result.returncode == 0, result.stderr
+    (parent,) = workspace.runs("study")
+    assert parent.info.status == "FINISHED"
+    trained = workspace.runs("study-training")
+    assert {run.data.tags["mlflow.parentRunId"] for run in trained} == {parent.info.run_id}
+    assert {run.data.tags["setting"] for run in trained} == {"a", "b"}
+    names = {
+        Path(file.path).name
+        for file in workspace.client.list_artifacts(parent.info.run_id, "study")
+    }
+    assert names == {"table.md", "table.json", "frontier.png", "curves.png"}
+
+
 def test_a_killed_training_is_resumed_in_its_own_run(
     workspace: Workspace, photo_folder: Path
 ) -> None:

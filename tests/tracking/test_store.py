@@ -34,6 +34,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "--dataset", "samples"),
     "compare": ("compare",),
     "sweep": ("sweep",),
+    "study": ("study",),
     "upscale": ("upscale", "--input", "photo.png"),
     "import-weights": ("import-weights", "--file", "weights.pth"),
     "export": ("export",),

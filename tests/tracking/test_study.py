@@ -13,7 +13,8 @@ from optuna.trial import TrialState
 
 from srcnn_mlflow.machine.errors import SweepError
 from srcnn_mlflow.machine.processes import ProcessSign
-from srcnn_mlflow.tracking.study import STARTUP_TRIALS, Place, SharedStudy, make_pruner, propose
+from srcnn_mlflow.tracking.search import STARTUP_TRIALS, Search, make_pruner, propose
+from srcnn_mlflow.tracking.study import Place
 from srcnn_mlflow.training.search_space import recipe, suggest
 from tests.conftest import BIN
 
@@ -25,8 +26,8 @@ def place(tmp_path: Path) -> Place:
     return Place("a", f"sqlite:///{tmp_path}/a.db")
 
 
-def joined(place: Place) -> SharedStudy:
-    return SharedStudy(place, TERMS)
+def joined(place: Place) -> Search:
+    return Search(place, TERMS)
 
 
 def dead_process() -> ProcessSign:
@@ -40,7 +41,7 @@ def dead_process() -> ProcessSign:
 def test_the_first_trial_is_the_recipe_and_no_two_are_alike(place: Place) -> None:
     study = joined(place)
     taken = []
-    while (trial := study.take(4, seed=0)) is not None:
+    while (trial := study.suggested(4, seed=0)) is not None:
         taken.append(trial)
         study.finish(trial, float(trial.number))
     assert [trial.number for trial in taken] == [0, 1, 2, 3]
@@ -49,8 +50,8 @@ def test_the_first_trial_is_the_recipe_and_no_two_are_alike(place: Place) -> Non
     best = study.best()
     assert best is not None
     assert best.number == 3
-    assert joined(place).take(4, seed=0) is None
-    another = joined(place).take(5, seed=0)
+    assert joined(place).suggested(4, seed=0) is None
+    another = joined(place).suggested(5, seed=0)
     assert another is not None
     assert another.number == 4
 
@@ -62,7 +63,7 @@ def test_the_same_seed_suggests_the_same_after_a_restart(tmp_path: Path) -> None
         study = joined(place)
         for number in range(3):
             study = joined(place) if restarts else study
-            trial = study.take(3, seed=5)
+            trial = study.suggested(3, seed=5)
             assert trial is not None
             study.finish(trial, float(number))
         found.append([trial.params for trial in study.trials()])
@@ -71,37 +72,37 @@ def test_the_same_seed_suggests_the_same_after_a_restart(tmp_path: Path) -> None
 
 def test_trials_that_run_count_and_failed_ones_do_not(place: Place) -> None:
     study, other = joined(place), joined(place)
-    first, second = study.take(2, seed=0), other.take(2, seed=0)
+    first, second = study.suggested(2, seed=0), other.suggested(2, seed=0)
     assert first is not None
     assert second is not None
-    assert study.take(2, seed=0) is None
+    assert study.suggested(2, seed=0) is None
     study.fail(first, "diverged")
-    third = study.take(2, seed=0)
+    third = study.suggested(2, seed=0)
     assert third is not None
     assert third.params not in (first.params, second.params)
-    assert other.take(2, seed=0) is None
+    assert other.suggested(2, seed=0) is None
     assert study.trials()[0].user_attrs["failure"] == "diverged"
 
 
 def test_a_trial_of_a_dead_process_is_claimed_once(place: Place) -> None:
     study, other = joined(place), joined(place)
-    left = study.take(2, seed=0)
+    left = study.suggested(2, seed=0)
     assert left is not None
     for key, value in dead_process().tags().items():
         left.set_user_attr(key, value)
-    claimed, new = study.take(2, seed=0), other.take(2, seed=0)
+    claimed, new = study.suggested(2, seed=0), other.suggested(2, seed=0)
     assert claimed is not None
     assert (claimed.number, claimed.params) == (left.number, left.params)
     assert new is not None
     assert new.number == 1
-    assert other.take(2, seed=0) is None
+    assert other.suggested(2, seed=0) is None
 
 
 def test_the_command_for_a_lost_trial_is_quoted_for_the_shell(tmp_path: Path) -> None:
     folder = tmp_path / "it's $(my) study; & more"
     folder.mkdir()
     study = joined(Place("a", f"sqlite:///{folder}/a.db"))
-    lost = study.take(1, seed=0)
+    lost = study.suggested(1, seed=0)
     assert lost is not None
     for key, value in replace(dead_process(), host="another machine").tags().items():
         lost.set_user_attr(key, value)
@@ -113,16 +114,16 @@ def test_the_command_for_a_lost_trial_is_quoted_for_the_shell(tmp_path: Path) ->
 
 def test_a_trial_of_another_machine_is_left_alone(place: Place) -> None:
     study = joined(place)
-    elsewhere = study.take(1, seed=0)
+    elsewhere = study.suggested(1, seed=0)
     assert elsewhere is not None
     for key, value in replace(dead_process(), host="another machine").tags().items():
         elsewhere.set_user_attr(key, value)
-    assert study.take(1, seed=0) is None
+    assert study.suggested(1, seed=0) is None
     (line,) = study.describe_running()
     assert "on another machine; if that is lost, optuna tell --storage sqlite:///" in line
     command = line[line.index("optuna tell") : line.index(" lets the next")].split()
     subprocess.run([BIN / command[0], *command[1:]], check=True, capture_output=True)
-    replacement = study.take(1, seed=0)
+    replacement = study.suggested(1, seed=0)
     assert replacement is not None
     assert replacement.number == 1
 
@@ -132,10 +133,10 @@ def test_a_process_killed_between_announcing_and_asking_leaves_a_trial_to_take(
 ) -> None:
     study = joined(place)
     study.optuna.enqueue_trial(recipe(), user_attrs=dead_process().tags())
-    trial = study.take(1, seed=0)
+    trial = study.suggested(1, seed=0)
     assert trial is not None
     assert (trial.number, trial.params) == (0, recipe())
-    assert study.take(1, seed=0) is None
+    assert study.suggested(1, seed=0) is None
 
 
 def test_of_two_machines_that_begin_the_last_trial_the_second_withdraws(
@@ -154,7 +155,7 @@ def test_of_two_machines_that_begin_the_last_trial_the_second_withdraws(
         return begin(wanted, seed)
 
     monkeypatch.setattr(study, "_begin", begin_late)
-    assert study.take(1, seed=0) is None
+    assert study.suggested(1, seed=0) is None
     assert [trial.state for trial in study.trials()] == [TrialState.RUNNING, TrialState.FAIL]
 
 
@@ -190,7 +191,7 @@ def test_the_pruner_ends_what_is_below_the_median_after_the_warm_up() -> None:
 def test_a_study_is_not_continued_on_other_terms(place: Place) -> None:
     joined(place)
     with pytest.raises(SweepError, match="begun with epochs 2, and not 3; give the same, or an"):
-        SharedStudy(place, {"epochs": 3})
+        Search(place, {"epochs": 3})
 
 
 def test_what_may_change_is_told_and_what_is_new_is_kept(place: Place) -> None:
@@ -201,9 +202,9 @@ def test_what_may_change_is_told_and_what_is_new_is_kept(place: Place) -> None:
 
 def test_a_study_of_before_takes_up_terms_that_it_did_not_know(place: Place) -> None:
     joined(place)
-    SharedStudy(place, {**TERMS, "padding": "none"})
+    Search(place, {**TERMS, "padding": "none"})
     with pytest.raises(SweepError, match="begun with padding none, and not zero"):
-        SharedStudy(place, {**TERMS, "padding": "zero"})
+        Search(place, {**TERMS, "padding": "zero"})
 
 
 @pytest.mark.parametrize(
