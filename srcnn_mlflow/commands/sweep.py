@@ -18,6 +18,7 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
+from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
@@ -29,6 +30,7 @@ from srcnn_mlflow.tracking.study import RUN_ID, TENTHS, Place, SharedStudy
 from srcnn_mlflow.training import search_space
 from srcnn_mlflow.training.distributed import World, alone, choose_device
 from srcnn_mlflow.training.fit import EpochResult
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.planned_fit import plan_fit
 from srcnn_mlflow.training.settings import TrainingSettings
@@ -55,7 +57,7 @@ class SweepRequest:
         dataset: names the photographs.
         trials: so many finished trials the study is to have in all.
         epochs: of a trial.
-        architecture: `9-5-5` or `9-1-5`.
+        architecture: of every trial's network.
         seed: of every trial's training, and of what is suggested.
         max_minutes: of a trial, in place of epochs; None for epochs.
         device: `auto`, `cpu` or `cuda`.
@@ -81,7 +83,7 @@ class SweepRequest:
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        asked = f"x{self.scale}-{self.architecture}-{self.dataset}"
+        asked = f"x{self.scale}-{short_name(self.architecture)}-{self.dataset}"
         name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
         if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
@@ -118,7 +120,7 @@ def sweep(request: SweepRequest) -> None:
             "PGPASSWORD and ~/.pgpass), or run srcnn-mlflow sweep"
         )
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
-    name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
+    name = f"sweep x{request.scale} {short_name(request.architecture)} {request.dataset}"
 
     def check() -> tuple[World, Prepared, Store, SharedStudy]:
         world = alone(choose_device(request.device))
@@ -161,6 +163,8 @@ def _terms(request: SweepRequest, prepared: Prepared, store: Store) -> dict[str,
         "planes": store.checksum(),
         "search_space": list(ranges),
         "ranges": ranges,
+        # What a network from outside is made of.
+        **network_of(request.training().settings).source,
     }
 
 
@@ -257,7 +261,8 @@ def _trial_run(
             yield former
         return
     parameters = training.logged(bench.request.device)
-    del parameters["resume"]
+    for absent in ("resume", "init_from"):
+        del parameters[absent]
     name = f"trial {trial.number} of {bench.place.name}"
     scale = bench.request.scale
     with runs.track("trial", scale, parameters, name, system_metrics=True) as run:

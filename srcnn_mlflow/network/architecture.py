@@ -85,6 +85,11 @@ class Architecture:
         """
         return sum(side // 2 for side in self.kernels)
 
+    @property
+    def crop(self) -> int:
+        """Pixels by which it gives less than it is given in training, along each edge."""
+        return self.halo if self.padding == "none" else 0
+
 
 def chain_name(kernels: Sequence[int], filters: Sequence[int]) -> str:
     """The name of a chain.

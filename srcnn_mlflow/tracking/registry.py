@@ -209,6 +209,28 @@ def find_model(reference: str, scale: int) -> FoundModel:
     return FoundModel(uri, number, fetch(uri))
 
 
+def resolved(reference: str, scale: int) -> str:
+    """A reference as `find_model` takes it, with the number of the version that an alias has now.
+
+    Args:
+        reference: as for `find_model`, or as `parse_reference` takes it.
+        scale: decides the registered model, where the reference does not.
+
+    Raises:
+        ModelError: the registry has no such alias.
+    """
+    if _REFERENCE.fullmatch(reference) is None:
+        return reference
+    scale, selector = parse_reference(reference)
+    number = int(selector) if is_number(selector) else version_with_alias(scale, selector)
+    if number is None:
+        raise ModelError(
+            f"the registry has no {selector} of {model_name(scale)}; train one with scale={scale} "
+            "first, or give another alias or a version number"
+        )
+    return f"models:/{model_name(scale)}/{number}"
+
+
 def logged_id(found: FoundModel) -> str | None:
     """The id of a logged model, to which numbers can be linked; None where this store has none."""
     model_id = Model.load(str(found.folder)).model_id
