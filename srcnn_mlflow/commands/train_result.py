@@ -83,9 +83,10 @@ def register(
     )
     for reason in warning.values():
         logger.warning(
-            "version %d is %s, and promote will refuse it; train longer, or lower lr (now %g)",
+            "version %d is %s%s; train longer, or lower lr (now %g)",
             version,
             reason,
+            ", and promote will refuse it" if validation.psnr_gain <= 0 else "",
             request.settings.lr,
         )
     return Trained(version, run_id, validation)

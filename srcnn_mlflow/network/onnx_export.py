@@ -118,7 +118,8 @@ def read_network(path: Path) -> WrittenNetwork:
     return WrittenNetwork(
         about={entry.key: entry.value for entry in model.metadata_props},
         channels=sizes[1].dim_value if len(sizes) == 4 else 0,
-        weights={one.name: numpy_helper.to_array(one) for one in model.graph.initializer},
+        # Copies, because what lies in the file's own bytes cannot be written to.
+        weights={one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer},
     )
 
 

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import helper
+from onnx import helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -195,6 +195,7 @@ class ForeignNetwork:
                     do_constant_folding=False,
                 )
             model = onnx.load_from_string(file.getvalue())
+            _add_missing(model, shipped)
             about = {"scale": scale, "halo": self.halo, "architecture": self.name, "padding": OWN}
             about |= {"residual": str(self.residual).lower(), "weights": self.weights}
             about |= self.source
@@ -262,6 +263,14 @@ def wrong_halo(label: str, halo: int, how: str) -> ModelError:
         f"differently from the same part of the whole plane ({how}), so that pictures would have "
         "seams; say a larger halo, one that a stride divides, and take nothing from a whole plane"
     )
+
+
+def _add_missing(model: onnx.ModelProto, shipped: _Shipped) -> None:
+    """Put into the file what the exporter has left out, such as the second of two equal weights."""
+    there = {one.name for one in model.graph.initializer}
+    for name, value in shipped.plain_weights().items():
+        if name not in there and value.is_floating_point():
+            model.graph.initializer.append(numpy_helper.from_array(value.numpy(), name))
 
 
 def _session(written: bytes) -> Session:

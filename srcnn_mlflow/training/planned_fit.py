@@ -24,11 +24,20 @@ from srcnn_mlflow.training.validation import make_validate
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A fit that has broken off: how long it was to be, where it stood, and the best weights."""
+    """A fit that has broken off.
+
+    Attributes:
+        plan: how long it was to be.
+        progress: where it stood.
+        best: the weights of its best epoch.
+        had_start: it began with the weights of another network, which its best epoch is held
+            against already.
+    """
 
     plan: Plan
     progress: Progress
     best: Weights
+    had_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -132,7 +141,8 @@ def plan_fit(
         plan = make_plan(sampler, settings, seconds, world)
         progress, best = Progress(0, -math.inf, 0, {}), {}
     # Fits of former versions may have kept an epoch that is worse.
-    if psnr > progress.best_val_psnr:
+    known = interrupted is not None and interrupted.had_start
+    if psnr > progress.best_val_psnr and not known:
         progress, best = replace(progress, best_val_psnr=psnr, best_epoch=0), untouched
     return PlannedFit(
         store, settings, network, world, sampler, validate, plan, progress, best, start
