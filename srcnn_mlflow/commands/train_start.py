@@ -58,7 +58,7 @@ def find_start(request: TrainRequest) -> tuple[TrainRequest, Start | None]:
     reference = given["model"] if given else request.init_from
     if reference != SHIPPED:
         check_store()
-    found = registry.find_model(registry.resolved(reference, request.scale), request.scale)
+    found = registry.find_of_any_scale(reference, request.scale)
     written = _read(found, reference)
     network = network_of(request.settings)
     _check_kind(written, network, found.name)
@@ -145,8 +145,8 @@ def _tell(
     logger.info("beginning with the weights of %s (%s)", found.name, _architecture(written))
     if fresh:
         logger.warning(
-            "these layers of %s do not fit %s, and begin anew: %s",
-            *(found.name, network.name, ", ".join(fresh)),
+            "these layers of %s do not fit %s, and begin anew: %s (architecture=%s would keep all)",
+            *(found.name, network.name, ", ".join(fresh), _architecture(written)),
         )
 
 

@@ -115,11 +115,18 @@ def read_network(path: Path) -> WrittenNetwork:
     """
     model = onnx.load(path)
     sizes = model.graph.input[0].type.tensor_type.shape.dim
+    # Copies, because what lies in the file's own bytes cannot be written to.
+    weights = {one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer}
+    # Of equal weights, torch's exporter keeps the first.
+    weights |= {
+        node.output[0]: weights[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in weights
+    }
     return WrittenNetwork(
         about={entry.key: entry.value for entry in model.metadata_props},
         channels=sizes[1].dim_value if len(sizes) == 4 else 0,
-        # Copies, because what lies in the file's own bytes cannot be written to.
-        weights={one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer},
+        weights=weights,
     )
 
 

@@ -39,6 +39,9 @@ def main() -> None:
         found = examine(origin)
     except ModelError as error:
         found = {"refused": str(error)}
+    except Exception as error:  # whatever its code does that no check foresees
+        said = f"{type(error).__name__}: {first_line(error)}"
+        found = {"refused": f"network {origin.label} cannot be tried: {said}"}
     print(json.dumps(found), file=answers, flush=True)
 
 
@@ -220,9 +223,11 @@ def _check_learns(network: ForeignModule, label: str) -> None:
     Raises:
         ModelError: it cannot.
     """
-    network.train()
+    # As a learner does.
+    network.to(memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+    patch = _patch(network.crop).contiguous(memory_format=torch.channels_last)
     optimizer = _called(label, Optimizer, network, "muon", 1.0)
-    output = _called(label, network, _patch(network.crop))
+    output = _called(label, network, patch)
     _called(label, output.square().mean().backward)
     for name, one in network.module.named_parameters():
         if one.requires_grad and one.grad is None:

@@ -11,7 +11,7 @@ import onnx
 import onnxruntime
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -195,7 +195,6 @@ class ForeignNetwork:
                     do_constant_folding=False,
                 )
             model = onnx.load_from_string(file.getvalue())
-            _add_missing(model, shipped)
             about = {"scale": scale, "halo": self.halo, "architecture": self.name, "padding": OWN}
             about |= {"residual": str(self.residual).lower(), "weights": self.weights}
             about |= self.source
@@ -212,8 +211,11 @@ class ForeignNetwork:
 
     def _check_same(self, shipped: _Shipped, run: Session) -> None:
         generator = np.random.default_rng(0)
-        for batch, height, width in _COMPARED:
-            luma = generator.random((batch, 1, height, width), np.float32)
+        planes = [generator.random((n, 1, *size), np.float32) for n, *size in _COMPARED]
+        # All black, and all white.
+        planes += [np.full_like(planes[0], level) for level in (0, 1)]
+        for luma in planes:
+            height, width = luma.shape[2:]
             with torch.no_grad():
                 expected = shipped(torch.from_numpy(luma)).numpy()
             with _told(f"{self.name}, as ONNX,"):
@@ -263,14 +265,6 @@ def wrong_halo(label: str, halo: int, how: str) -> ModelError:
         f"differently from the same part of the whole plane ({how}), so that pictures would have "
         "seams; say a larger halo, one that a stride divides, and take nothing from a whole plane"
     )
-
-
-def _add_missing(model: onnx.ModelProto, shipped: _Shipped) -> None:
-    """Put into the file what the exporter has left out, such as the second of two equal weights."""
-    there = {one.name for one in model.graph.initializer}
-    for name, value in shipped.plain_weights().items():
-        if name not in there and value.is_floating_point():
-            model.graph.initializer.append(numpy_helper.from_array(value.numpy(), name))
 
 
 def _session(written: bytes) -> Session:

@@ -12,7 +12,7 @@ import torch
 from srcnn_mlflow.machine.errors import ModelError, TrainingError
 from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.foreign import Origin, origin_of, short_name
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.onnx_export import Weights, read_layers, read_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import to_eight_bit, upscale
@@ -143,6 +143,14 @@ REFUSED: dict[str, tuple[str, str]] = {
         PLAIN.replace("padding=2", 'padding=2, padding_mode="reflect"'),
         "given 2x2 pixels, has failed: RuntimeError",
     ),
+    "no number for black": (
+        network("return self.b(self.a(x)) + 0 * x.log()"),
+        "values that are no finite numbers",
+    ),
+    "views of what lies otherwise in memory": (
+        network("y = self.a(x); return self.b(y.view(-1).view(y.shape))"),
+        r"has failed: RuntimeError: view size .* Use .reshape",
+    ),
     "what cannot be exported": (
         network("return self.b(self.a(x)) + torch.fft.fft(self.a(x)).real.mean() * 0"),
         "cannot be written as ONNX|seams",
@@ -221,6 +229,19 @@ def test_what_is_shipped_computes_what_torch_computes(
             expected = model(torch.from_numpy(np.pad(luma, edges, mode="edge"))).numpy()
         assert shipped.shape == luma.shape
         assert np.abs(shipped - expected).max() < 1e-5
+
+
+@every_good
+def test_what_is_shipped_holds_the_weights_by_their_names(text: str, tmp_path: Path) -> None:
+    one = found(text, tmp_path)
+    weights = weights_of(one)
+    (tmp_path / "network.onnx").write_bytes(one.export(weights, 2))
+    written = read_network(tmp_path / "network.onnx")
+    for name, shape in one.shapes.items():
+        assert written.weights[name].shape == shape
+        assert np.array_equal(written.weights[name], weights[name]), name
+    assert (written.channels, written.about["halo"]) == (1, str(one.halo))
+    assert read_layers(tmp_path / "network.onnx") == ("net.py", one.weights)
 
 
 @every_good
