@@ -86,7 +86,9 @@ def log_origin(
     network = network_of(request.settings)
     if network.source:
         active_run.log_text(network.text, f"{NETWORK}/{network.source['file']}")
-        active_run.set_tags({f"{NETWORK}_{name}": text for name, text in network.source.items()})
+        # Under `mlflow run`, the parameters stand as they were given.
+        about = {**network.source, "own": "padding, initialization; precondition is off"}
+        active_run.set_tags({f"{NETWORK}_{name}": text for name, text in about.items()})
     if state is None:
         before, known = (start.seen, start.all_is_known) if start else ((), True)
         log_seen((prepared.train, prepared.valid), before, known)

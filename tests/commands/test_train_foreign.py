@@ -84,6 +84,7 @@ def test_its_run_holds_what_it_was_made_of(folder: Path) -> None:
     assert tags["architecture"] == "skip.py"
     assert tags["network_digest"] == run.data.tags["network_digest"]
     assert tags["network_file"] == "skip.py"
+    assert run.data.tags["network_own"] == "padding, initialization; precondition is off"
 
 
 def test_it_is_judged_promoted_compared_and_exported(folder: Path) -> None:
