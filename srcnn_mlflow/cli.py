@@ -56,13 +56,18 @@ def cli(context: click.Context) -> None:
     given.seed,
     given.max_minutes,
     given.device,
+    given.init_from,
 )
-def main_command(scale: int, dataset: str, patch_size: int, device: str, **settings: Any) -> None:
+def main_command(
+    scale: int, dataset: str, patch_size: int, device: str, init_from: str | None, **settings: Any
+) -> None:
     """One scale, end to end: prepare, train, evaluate, register, promote."""
     from srcnn_mlflow.commands.main import run_main
     from srcnn_mlflow.commands.train_request import TrainRequest
 
-    request = TrainRequest(scale, dataset, patch_size, 14, None, TrainingSettings(**settings))
+    request = TrainRequest(
+        scale, dataset, patch_size, 14, None, TrainingSettings(**settings), init_from
+    )
     run_main(request, device)
 
 
@@ -85,6 +90,7 @@ def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize:
     given.architecture,
     given.epochs(RECIPE),
     given.hyper_parameters(RECIPE),
+    given.init_from,
 )
 @option("resume", OrWord(TEXT, "none"), "none", "Run to go on with, by its id; or auto.")
 def train(
@@ -94,6 +100,7 @@ def train(
     stride: int,
     train_images: int | None,
     device: str,
+    init_from: str | None,
     resume: str | None,
     **settings: Any,
 ) -> None:
@@ -102,7 +109,7 @@ def train(
     from srcnn_mlflow.commands.train_request import TrainRequest
 
     request = TrainRequest(
-        scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings)
+        scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings), init_from
     )
     run_train(request, device, resume)
 

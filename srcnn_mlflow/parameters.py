@@ -18,6 +18,7 @@ from srcnn_mlflow.network.architecture import (
     SCALES,
     Architecture,
 )
+from srcnn_mlflow.network.foreign import origin_of
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
@@ -103,17 +104,24 @@ class Text(click.ParamType[str]):
         return text if text.strip() else self.fail(f"{text!r} is empty.", param, ctx)
 
 
-class Chain(Text):
-    """An architecture, by the one name that every spelling of it has."""
+class NetworkName(Text):
+    """An architecture, by the one name that every spelling of it has; or a network from outside."""
 
-    name = "chain"
+    name = "network"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Refuse what is none, with the place that is wrong."""
-        try:
-            return Architecture(super().convert(value, param, ctx)).name
-        except ModelError as error:
-            return self.fail(str(error), param, ctx)
+        """Refuse what is none, with the place that is wrong; a file's path becomes absolute."""
+        text = super().convert(value, param, ctx)
+        origin = origin_of(text)
+        if origin is None:
+            try:
+                return Architecture(text).name
+            except ModelError as error:
+                return self.fail(f"{error}; or a network from outside, as net.py", param, ctx)
+        if origin.path is None:
+            return text
+        name = "" if origin.offered is None else f":{origin.offered}"
+        return f"{given_source(str(origin.path))}{name}"
 
 
 class FilePath(Text):
@@ -239,7 +247,10 @@ border = option(
     "Pixels left out along each edge.",
 )
 architecture = option(
-    "architecture", Chain(), "9-5-5", "Kernel sizes of the layers, as in 9-1-5:32-16; or vdsr."
+    "architecture",
+    NetworkName(),
+    "9-5-5",
+    "Kernel sizes of the layers, as in 9-1-5:32-16; vdsr; or another network, as net.py:Net.",
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
@@ -248,6 +259,12 @@ storage = option(
     OrWord(TEXT, "auto"),
     "auto",
     "Database of the study, such as postgresql://host/name; auto is a file below data.",
+)
+init_from = option(
+    "init-from",
+    OrWord(TEXT, "none"),
+    "none",
+    "Begin with the weights of newest, an alias, a version, shipped, or a model URI.",
 )
 max_minutes = option(
     "max-minutes",

@@ -36,7 +36,7 @@ from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
-from srcnn_mlflow.tracking.seen_pictures import find_seen, recognize
+from srcnn_mlflow.tracking.seen_pictures import all_is_known, find_seen, recognize
 
 ARTIFACTS = "evaluation"
 MOST_NAMED = 5
@@ -166,13 +166,12 @@ def tell_small_gate(dataset: Dataset) -> None:
 def tell_seen(found: FoundModel, split: Split) -> None:
     """Tell which pictures of a split a model has seen in its training, and tag the active run."""
     seen = find_seen(found)
-    if seen is None:
+    if seen is None or not all_is_known(found):
         logger.info(
             "which pictures %s was trained on is not known; it may have seen some of these",
             found.label,
         )
-        return
-    known = recognize(seen, split.photos)
+    known = recognize(seen or (), split.photos)
     if not known:
         return
     pairs = [f"{photo.name} ({one.name} of {one.split})" for photo, one in known.items()]

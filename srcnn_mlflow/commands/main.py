@@ -7,6 +7,7 @@ from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_start import find_start
 from srcnn_mlflow.measuring.evaluation import check_sizes
 from srcnn_mlflow.pictures.datasets import GATE, load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
@@ -32,11 +33,13 @@ def run_main(request: TrainRequest, device: str) -> None:
         "seed": settings.seed,
         "max_minutes": settings.max_minutes,
         "device": device,
+        "init_from": request.init_from,
     }
 
     def check() -> tuple[Prepared, bool]:
         choose_device(device)
         prepared = make_ready(request)
+        find_start(request)
         # Told before the training, and not after it.
         dataset = load_dataset(request.dataset)
         check_sizes(dataset.split("test").photos, scale, scale)

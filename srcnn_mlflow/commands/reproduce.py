@@ -91,7 +91,7 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
         SrcnnError: with a message for the person who asked.
     """
     parameters = request.logged(device)
-    for name in ("scale", "resume"):
+    for name in ("scale", "resume", "init_from"):
         del parameters[name]
     report_dataset = REPORT_SPLITS.get(request.dataset, request.dataset)
     as_reported = {

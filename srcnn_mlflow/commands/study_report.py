@@ -5,6 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
+from math import prod
 
 from optuna.trial import FrozenTrial
 
@@ -22,7 +23,6 @@ from srcnn_mlflow.measuring.evaluation import (
 )
 from srcnn_mlflow.measuring.seeds import RULE
 from srcnn_mlflow.measuring.study_results import SeedResult, SettingResult, as_facts, study_table
-from srcnn_mlflow.network.onnx_export import build_onnx
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
@@ -33,6 +33,7 @@ from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import adopt, get_run, metric_by_step
 from srcnn_mlflow.tracking.seen_pictures import recognize, seen_by_run
 from srcnn_mlflow.tracking.study import RUN_ID
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.study_tables import StudySetting, plain_name
 
 ARTIFACTS = "study"
@@ -84,14 +85,15 @@ class _Measure:
     def setting(self, setting: StudySetting, done: Mapping[str, FrozenTrial]) -> SettingResult:
         """What has come of a setting."""
         request = self._bench.request
-        network = request.training(setting, 0).settings.network
+        network = network_of(request.training(setting, 0).settings)
         published = setting.published
         stated = published.psnr.get((request.test, request.scale)) if published else None
         return SettingResult(
             name=setting.name,
             values=setting.values,
             weights=network.weights,
-            multiply_adds=network.multiply_adds,
+            # Every kernel is used once a pixel.
+            multiply_adds=sum(prod(shape) for shape in network.shapes.values() if len(shape) == 4),
             published=stated,
             source=published.source if published and stated is not None else None,
             seeds=tuple(
@@ -116,7 +118,7 @@ class _Measure:
 
     def _seed(self, setting: StudySetting, seed: int, run_id: str) -> SeedResult:
         request = self._bench.request.training(setting, seed)
-        onnx = build_onnx(best_weights(run_id), request.settings.network, self._scale)
+        onnx = network_of(request.settings).export(best_weights(run_id), self._scale)
         upscale = Upscaler(onnx).upscale_luma
         comparable = self.is_comparable(setting.name)
         valid = self._score(self.valid.photos, upscale) if comparable else None

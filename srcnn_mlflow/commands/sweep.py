@@ -15,6 +15,7 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
+from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
@@ -26,6 +27,7 @@ from srcnn_mlflow.tracking.study import LONGEST_STUDY, RUN_ID, Place
 from srcnn_mlflow.training import search_space
 from srcnn_mlflow.training.distributed import alone, choose_device
 from srcnn_mlflow.training.fit import EpochResult
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.settings import TrainingSettings
 
@@ -49,7 +51,7 @@ class SweepRequest:
         dataset: names the photographs.
         trials: so many finished trials the study is to have in all.
         epochs: of a trial.
-        architecture: `9-5-5` or `9-1-5`.
+        architecture: of every trial's network.
         seed: of every trial's training, and of what is suggested.
         max_minutes: of a trial, in place of epochs; None for epochs.
         device: `auto`, `cpu` or `cuda`.
@@ -75,7 +77,7 @@ class SweepRequest:
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        asked = f"x{self.scale}-{self.architecture}-{self.dataset}"
+        asked = f"x{self.scale}-{short_name(self.architecture)}-{self.dataset}"
         name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
         if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
@@ -107,7 +109,7 @@ def sweep(request: SweepRequest) -> None:
     place = request.place
     check_password(place, "sweep")
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
-    name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
+    name = f"sweep x{request.scale} {short_name(request.architecture)} {request.dataset}"
 
     def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
@@ -150,6 +152,8 @@ def _terms(request: SweepRequest, ground: Ground) -> dict[str, Any]:
         "planes": ground.store.checksum(),
         "search_space": list(ranges),
         "ranges": ranges,
+        # What a network from outside is made of.
+        **network_of(request.training().settings).source,
     }
 
 

@@ -10,8 +10,10 @@ from srcnn_mlflow.commands.train_epochs import record_epochs, tell_epoch
 from srcnn_mlflow.commands.train_followers import brief_followers, follow
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_result import Trained, register
+from srcnn_mlflow.commands.train_start import INIT_FROM, Start, find_start
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
 from srcnn_mlflow.machine.text import differences
+from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
@@ -40,6 +42,9 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
             return
         if resume_from is not None:
             check_store()
+        if resume_from == "auto":
+            # As it is noted in the run that is looked for.
+            request, _ = find_start(request)
         run_id = find_interrupted(request) if resume_from == "auto" else resume_from
         if run_id is None:
             train(request, device, world)
@@ -65,14 +70,19 @@ def train(
         SrcnnError: with a message for the person who asked.
     """
     world = world or alone(choose_device(device))
-    name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
+    name = f"train x{request.scale} {short_name(request.settings.architecture)} {request.dataset}"
     parameters = request.logged(device)
+    # Logged once it is known which version that is.
+    del parameters[INIT_FROM]
+
+    def check() -> tuple[Prepared, TrainRequest, Start | None]:
+        return prepared or make_ready(request), *find_start(request)
+
     with runs.track_after(
-        lambda: prepared or make_ready(request),
-        *("train", request.scale, parameters, name),
-        system_metrics=True,
-    ) as ready:
-        return _lead(active_run.run_id(), request, ready, world, None)
+        check, *("train", request.scale, parameters, name), system_metrics=True
+    ) as (ready, found, start):
+        active_run.log_parameters({INIT_FROM: found.init_from})
+        return _lead(active_run.run_id(), found, ready, world, None, start)
 
 
 def resume(run_id: str, world: World, asked: TrainRequest | None = None) -> Trained:
@@ -112,15 +122,18 @@ def _lead(
     prepared: Prepared,
     world: World,
     state: TrainingState | None,
+    start: Start | None = None,
 ) -> Trained:
     # Opening reads the whole file, to hold it against its checksums.
     store = open_store(prepared.path)
-    facts = log_origin(run_id, request, prepared, store, world, state)
+    facts = log_origin(run_id, request, prepared, store, world, state, start)
     active_run.set_tags({"processes": world.size})
     with world.together():
-        brief_followers(world, run_id, facts, state)
+        weights = start.weights if start else None
+        brief_followers(world, run_id, facts, state, weights)
     with world.together():
-        planned = plan_fit(store, request.settings, world, state.fit if state else None)
+        fit = state.fit if state else None
+        planned = plan_fit(store, request.settings, world, fit, weights)
         logger.info("training %s %s", registry.model_name(request.scale), planned.describe())
         best = record_epochs(run_id, planned, facts, tell_epoch)
     return register(run_id, request, prepared, len(store.patches), best)

@@ -2,21 +2,31 @@
 
 import json
 
+from safetensors.numpy import load, save
+
 from srcnn_mlflow.commands.prepare import prepare_dataset
 from srcnn_mlflow.commands.train_origin import Facts, check_origin, facts_of, tell_changes
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import TrainingState
 from srcnn_mlflow.machine.errors import SrcnnError
+from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking.run_search import mark_failed
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.planned_fit import plan_fit
 
 
-def brief_followers(world: World, run_id: str, facts: Facts, state: TrainingState | None) -> None:
-    """Tell the others what is trained, and from where it goes on."""
+def brief_followers(
+    world: World,
+    run_id: str,
+    facts: Facts,
+    state: TrainingState | None,
+    start: Weights | None = None,
+) -> None:
+    """Tell the others what is trained, from where it goes on, and with which weights it begins."""
     world.broadcast(json.dumps({"run_id": run_id, **facts}).encode())
     world.broadcast(b"" if state is None else state.file)
+    world.broadcast(b"" if start is None else save(dict(start)))
 
 
 def follow(world: World) -> None:
@@ -28,6 +38,8 @@ def follow(world: World) -> None:
     with world.together():
         brief = json.loads(world.broadcast(b""))
         state_file = world.broadcast(b"")
+        start_file = world.broadcast(b"")
+    start = load(start_file) if start_file else None
     state = TrainingState.from_bytes(state_file) if state_file else None
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
@@ -35,7 +47,8 @@ def follow(world: World) -> None:
         store = open_store(prepared.path)
         _check_brief(brief, facts_of(request, prepared, store, world), world)
         with world.together():
-            planned = plan_fit(store, request.settings, world, state.fit if state else None)
+            fit = state.fit if state else None
+            planned = plan_fit(store, request.settings, world, fit, start)
             for _ in planned.epochs():
                 pass
     except (SrcnnError, KeyboardInterrupt) as error:

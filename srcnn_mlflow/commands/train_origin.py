@@ -14,6 +14,7 @@ from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.learner import precision_used
+from srcnn_mlflow.training.networks import network_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ def facts_of(request: TrainRequest, prepared: Prepared, store: Store, world: Wor
             if split is not None
         },
         "planes": store.checksum(),
+        # What a network from outside is made of.
+        **({"network": source} if (source := dict(network_of(request.settings).source)) else {}),
         "surroundings": {**surroundings(request, world), "host": platform.node()},
     }
 
@@ -61,7 +64,8 @@ def check_origin(began: Facts, now: Facts, who: str, remedy: str) -> None:
         remedy: what to do where it is something else.
 
     Raises:
-        TrainingError: the pictures or the prepared planes of training or validation are others.
+        TrainingError: the pictures or the prepared planes of training or validation are others, or
+            a network from outside is.
     """
     dataset = now["parameters"]["dataset"]
     for split in ("train", "valid"):
@@ -73,6 +77,12 @@ def check_origin(began: Facts, now: Facts, who: str, remedy: str) -> None:
                 f"the {split} pictures of data set {dataset} have changed since {who} began "
                 f"({was['images'] or 'others'} then, {present['images']} now); {remedy}"
             )
+    changed = differences(began.get("network", {}), now.get("network", {}))
+    if changed:
+        raise TrainingError(
+            f"the network {now['parameters']['architecture']} is not the one that {who} began with "
+            f"({changed}); {remedy}"
+        )
     if began.get("planes", now["planes"]) != now["planes"]:
         raise TrainingError(
             f"the prepared planes of data set {dataset} are not those that {who} began with, but "

@@ -6,6 +6,7 @@ from typing import Any
 
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.pictures.store_file import StoreSettings
+from srcnn_mlflow.training.networks import reload_network
 from srcnn_mlflow.training.settings import TrainingSettings
 
 # What trainings did before they had a choice.
@@ -23,6 +24,8 @@ class TrainRequest:
         stride: between patches, in pixels.
         train_images: use only so many training pictures; None for all.
         settings: the hyper-parameters.
+        init_from: the model whose weights it begins with, as it is given, or with the digest of
+            these as `Start.reference` has it; None for random ones.
     """
 
     scale: int
@@ -31,6 +34,7 @@ class TrainRequest:
     stride: int
     train_images: int | None
     settings: TrainingSettings
+    init_from: str | None = None
 
     @property
     def store(self) -> StoreSettings:
@@ -57,20 +61,24 @@ class TrainRequest:
         return cls(settings=TrainingSettings(**settings), **own)
 
     def check(self) -> None:
-        """Make sure that patches are large enough for the network.
+        """Make sure that there is such a network, and that patches are large enough for it.
 
         Raises:
+            ModelError: there is none.
             TrainingError: they are not.
         """
-        network = self.settings.network
-        least = 2 * network.halo + 1
-        if network.padding == "none" and self.patch_size < least:
+        network = reload_network(self.settings)
+        least = 2 * network.crop + 1
+        if self.patch_size < least:
             raise TrainingError(
-                f"patch_size {self.patch_size} leaves nothing of a patch with padding none and "
-                f"architecture {network.name}; use at least {least}, or another padding"
+                f"patch_size {self.patch_size} leaves nothing of a patch with padding "
+                f"{self.settings.padding} and architecture {network.name}; use at least {least}, "
+                "or another padding"
             )
-        kernel = network.kernels[0]
-        if self.settings.precondition and self.patch_size < kernel:
+        if not self.settings.precondition:
+            return
+        kernel = self.settings.network.kernels[0]
+        if self.patch_size < kernel:
             raise TrainingError(
                 f"patch_size {self.patch_size} is smaller than the first layer's kernels of "
                 f"{kernel}x{kernel}, which precondition measures; use at least {kernel}, or "

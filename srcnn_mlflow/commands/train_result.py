@@ -5,14 +5,18 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from srcnn_mlflow.commands.train_data import NETWORK
 from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_start import INIT_FROM, is_as_it_began
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import Summary, score_photos, summarize
-from srcnn_mlflow.network.onnx_export import Weights, save_onnx
+from srcnn_mlflow.network.foreign import short_name
+from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.planned_fit import is_bicubic
 
 # The tag of a run and of its version that says why the network is not worth using.
@@ -45,13 +49,13 @@ def register(
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    scale, network, valid = request.scale, request.settings.network, prepared.valid
+    scale, network, valid = request.scale, network_of(request.settings), prepared.valid
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / registry.NETWORK_FILE
-        save_onnx(path, weights, network, scale)
+        path.write_bytes(network.export(weights, scale))
         scored = score_photos(valid.photos, scale, scale, Upscaler(path).upscale_luma)
         validation = summarize(score for _, score in scored)
-        warning = _warn(is_bicubic(weights, request.settings), validation)
+        warning = _warn(request, weights, validation)
         version = registry.register(
             scale,
             path,
@@ -61,6 +65,8 @@ def register(
                 "dataset_digest": prepared.train.digest,
                 "git_commit": git_commit(),
                 **registry.score_tags(validation, valid.label),
+                **({INIT_FROM: request.init_from} if request.init_from else {}),
+                **{f"{NETWORK}_{name}": text for name, text in network.source.items()},
                 **warning,
             },
         )
@@ -77,17 +83,20 @@ def register(
     )
     for reason in warning.values():
         logger.warning(
-            "version %d is %s, and promote will refuse it; train longer, or lower lr (now %g)",
+            "version %d is %s%s; train longer, or lower lr (now %g)",
             version,
             reason,
+            ", and promote will refuse it" if validation.psnr_gain <= 0 else "",
             request.settings.lr,
         )
     return Trained(version, run_id, validation)
 
 
-def _warn(corrects_nothing: bool, validation: Summary) -> dict[str, str]:
-    """A tag for the run and the version, where this is no better than bicubic; else none."""
-    if corrects_nothing:
+def _warn(request: TrainRequest, weights: Weights, validation: Summary) -> dict[str, str]:
+    """A tag for the run and the version, where this is no better than what was there; else none."""
+    if is_as_it_began(request, weights):
+        reason = f"{request.init_from} unchanged, because no epoch was better than it"
+    elif is_bicubic(weights, request.settings):
         reason = "bicubic itself, because no epoch was better than the untouched network"
     elif validation.psnr_gain < 0:
         reason = (
@@ -111,12 +120,14 @@ def _describe(
         if settings.max_minutes is None
         else f"about {settings.max_minutes:g} minutes"
     )
+    began = f", beginning with {as_markdown(request.init_from)}" if request.init_from else ""
+    name = as_markdown(short_name(settings.architecture))
     return (
-        f"**{registry.model_name(request.scale)} version {version}**: SRCNN "
-        f"{settings.architecture} for x{request.scale}, trained on {patches:,} patches of "
+        f"**{registry.model_name(request.scale)} version {version}**: SRCNN {name} for "
+        f"x{request.scale}, trained on {patches:,} patches of "
         f"{request.patch_size}x{request.patch_size} from {len(prepared.train.photos)} pictures of "
-        f"{as_markdown(request.dataset)} for {length} with {settings.optimizer} at a rate of "
-        f"{settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "
+        f"{as_markdown(request.dataset)}{began} for {length} with {settings.optimizer} at a rate "
+        f"of {settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "
         f"{settings.padding}, seed {settings.seed}. On {validation.images} validation pictures, "
         f"which chose the epoch: **{validation.srcnn_psnr:.2f} dB**, SSIM "
         f"{validation.srcnn_ssim:.4f}; bicubic {validation.bicubic_psnr:.2f} dB, "

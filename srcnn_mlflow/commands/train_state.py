@@ -77,7 +77,8 @@ class TrainingState:
             best_epoch=self.facts["best_epoch"],
             state=self.arrays,
         )
-        return Interrupted(Plan(**self.facts["plan"]), progress, self.best)
+        had_start = self.request.init_from is not None
+        return Interrupted(Plan(**self.facts["plan"]), progress, self.best, had_start)
 
     @property
     def is_complete(self) -> bool:

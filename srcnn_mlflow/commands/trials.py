@@ -140,7 +140,8 @@ def _open_run(
             yield former
         return
     parameters = training.logged(about.device)
-    del parameters["resume"]
+    for absent in ("resume", "init_from"):
+        del parameters[absent]
     opened = runs.track(
         about.entry_point, training.scale, parameters, about.name, system_metrics=True
     )

@@ -89,15 +89,6 @@ class Architecture:
         return sum(prod(shape) for shape in self.shapes.values())
 
     @property
-    def multiply_adds(self) -> int:
-        """Multiplications, each with an addition, that a pixel of the result takes.
-
-        >>> Architecture("9-1-5").multiply_adds
-        8032
-        """
-        return sum(prod(shape) for name, shape in self.shapes.items() if name.endswith("weight"))
-
-    @property
     def halo(self) -> int:
         """How many pixels away from an output pixel the network still looks.
 
@@ -105,6 +96,11 @@ class Architecture:
         (8, 20)
         """
         return sum(side // 2 for side in self.kernels)
+
+    @property
+    def crop(self) -> int:
+        """Pixels by which it gives less than it is given in training, along each edge."""
+        return self.halo if self.padding == "none" else 0
 
 
 def chain_name(kernels: Sequence[int], filters: Sequence[int]) -> str:

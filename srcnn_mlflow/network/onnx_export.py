@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -91,19 +92,59 @@ def save_onnx(path: Path, weights: Weights, architecture: Architecture, scale: i
     path.write_bytes(build_onnx(weights, architecture, scale))
 
 
+@dataclass(frozen=True)
+class WrittenNetwork:
+    """What a network's ONNX file holds.
+
+    Attributes:
+        about: what it says of itself, by name, such as `residual` and `padding`.
+        channels: planes that it takes; 0 where it does not say.
+        weights: float32 arrays by name, and whatever else is constant in it.
+    """
+
+    about: Mapping[str, str]
+    channels: int
+    weights: Weights
+
+
+def read_network(path: Path) -> WrittenNetwork:
+    """Read what `save_onnx`, or a network from outside, has written.
+
+    Args:
+        path: an ONNX file.
+    """
+    model = onnx.load(path)
+    sizes = model.graph.input[0].type.tensor_type.shape.dim
+    # Copies, because what lies in the file's own bytes cannot be written to.
+    weights = {one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer}
+    # Of equal weights, torch's exporter keeps the first.
+    weights |= {
+        node.output[0]: weights[node.input[0]]
+        for node in model.graph.node
+        if node.op_type == "Identity" and node.input[0] in weights
+    }
+    return WrittenNetwork(
+        about={entry.key: entry.value for entry in model.metadata_props},
+        channels=sizes[1].dim_value if len(sizes) == 4 else 0,
+        weights=weights,
+    )
+
+
 def read_layers(path: Path) -> tuple[str, int]:
     """Read from a network's ONNX file how it is put together.
 
     Args:
-        path: a file as `save_onnx` writes it.
+        path: a file as `save_onnx`, or a network from outside, writes it.
 
     Returns:
         The architecture's name, as in `9-5-5`, and the number of weights, biases included.
     """
+    written = read_network(path)
+    if "weights" in written.about:
+        # One from outside, whose layers tell nothing.
+        return written.about["architecture"], int(written.about["weights"])
     layers = {
-        constant.name: tuple(constant.dims)
-        for constant in onnx.load(path).graph.initializer
-        if constant.name.startswith("conv")
+        name: array.shape for name, array in written.weights.items() if name.startswith("conv")
     }
     kernels = [layers[f"conv{number}.weight"] for number in range(1, len(layers) // 2 + 1)]
     name = chain_name([shape[-1] for shape in kernels], [shape[0] for shape in kernels[:-1]])

@@ -12,7 +12,7 @@ import mlflow
 from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
 
-from srcnn_mlflow.machine.text import shortened
+from srcnn_mlflow.machine.text import as_text, shortened
 from srcnn_mlflow.pictures.datasets import Split
 
 # Where the UI looks for a run's description, in Markdown.
@@ -79,6 +79,14 @@ def run_id() -> str:
 def set_tags(tags: Mapping[str, Any]) -> None:
     """Set tags, in place of former ones of their names."""
     mlflow.set_tags(dict(tags))
+
+
+def log_parameters(parameters: Mapping[str, Any]) -> None:
+    """Log what is known by now only, but for what MLflow Projects has logged already."""
+    run = mlflow.active_run()
+    assert run is not None
+    known = mlflow.get_run(run.info.run_id).data.params
+    mlflow.log_params({n: as_text(value) for n, value in parameters.items() if n not in known})
 
 
 def describe(text: str) -> None:

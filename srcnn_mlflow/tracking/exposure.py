@@ -7,7 +7,13 @@ from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.tracking.decisions import JUDGED_AGAINST, has_decided
 from srcnn_mlflow.tracking.registry import FoundModel
 from srcnn_mlflow.tracking.run_search import runs_ever
-from srcnn_mlflow.tracking.seen_pictures import SeenPicture, find_seen, recognize, seen_by_run
+from srcnn_mlflow.tracking.seen_pictures import (
+    SeenPicture,
+    all_is_known,
+    find_seen,
+    recognize,
+    seen_by_run,
+)
 
 Facts = dict[str, int | str | None]
 
@@ -51,16 +57,20 @@ class History:
         training: its network has learned from them.
         epoch: they chose its epoch.
         promotions: what each of its promotions decided on, and those in which it was to be beaten.
+        all_is_known: whether `training` and `epoch` are all; not where it began with another
+            network of which that is not known.
     """
 
     training: tuple[SeenPicture, ...] | None
     epoch: tuple[SeenPicture, ...] | None
     promotions: tuple[tuple[SeenPicture, ...] | None, ...]
+    all_is_known: bool = True
 
     def exposure(self, photos: Sequence[Photo]) -> Exposure:
         """How many of some pictures are among them, or copies of them."""
         training, epoch = (
-            None if seen is None else _count(seen, photos) for seen in (self.training, self.epoch)
+            None if seen is None else (_count(seen, photos) or (0 if self.all_is_known else None))
+            for seen in (self.training, self.epoch)
         )
         known = [one for pictures in self.promotions if pictures is not None for one in pictures]
         promotion: int | None = _count(known, photos)
@@ -80,7 +90,8 @@ def find_history(found: FoundModel) -> History:
         None if seen is None else tuple(one for one in seen if one.split == split)
         for split in ("train", "valid")
     )
-    return History(training, epoch, _of_promotions(found))
+    known = seen is None or all_is_known(found)
+    return History(training, epoch, _of_promotions(found), known)
 
 
 def _of_promotions(found: FoundModel) -> tuple[tuple[SeenPicture, ...] | None, ...]:

@@ -208,6 +208,28 @@ def find_model(reference: str, scale: int) -> FoundModel:
     return FoundModel(uri, number, fetch(uri))
 
 
+def find_of_any_scale(reference: str, scale: int) -> FoundModel:
+    """As `find_model`, for a version of another scale too, as `srcnn-x2/3` or `srcnn-x2@champion`.
+
+    Args:
+        reference: as for `find_model`, or as `parse_reference` takes it.
+        scale: decides the registered model, where the reference does not.
+
+    Raises:
+        ModelError: there is no such model.
+    """
+    if _REFERENCE.fullmatch(reference) is None:
+        return find_model(reference, scale)
+    scale, selector = parse_reference(reference)
+    number = int(selector) if is_number(selector) else version_with_alias(scale, selector)
+    if number is None:
+        raise ModelError(
+            f"the registry has no {selector} of {model_name(scale)}; train one with scale={scale} "
+            "first, or give another alias or a version number"
+        )
+    return find_model(str(number), scale)
+
+
 def logged_id(found: FoundModel) -> str | None:
     """The id of a logged model, to which numbers can be linked; None where this store has none."""
     model_id = Model.load(str(found.folder)).model_id

@@ -14,8 +14,11 @@ from srcnn_mlflow.pictures.likeness import Likeness, find_alike
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.tracking import active_run
 from srcnn_mlflow.tracking.registry import FoundModel
+from srcnn_mlflow.tracking.run_search import find_run
 
 _FOLDER, _FILE = "pictures", "pictures/seen.json"
+# The tag of a run that began with a network of which it is not known what that had seen.
+_BEFORE, _NOT_KNOWN = "trained_before_on", "not known"
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,31 @@ class SeenPicture:
     likeness: Likeness
 
 
-def log_seen(splits: Iterable[Split]) -> None:
-    """Keep with the active run which pictures it learns from, or decides on."""
+def log_seen(
+    splits: Iterable[Split], before: Sequence[SeenPicture] = (), all_is_known: bool = True
+) -> None:
+    """Keep with the active run which pictures it learns from, or decides on.
+
+    Args:
+        splits: what it is given.
+        before: what the network has seen that it begins with.
+        all_is_known: whether these are all of them.
+    """
     pictures = [
-        asdict(SeenPicture(split.name, photo.name, photo.identity, photo.likeness))
+        SeenPicture(split.name, photo.name, photo.identity, photo.likeness)
         for split in splits
         for photo in split.photos
     ]
-    active_run.log_json(pictures, _FILE)
+    active_run.log_json([asdict(one) for one in (*pictures, *before)], _FILE)
+    if not all_is_known:
+        active_run.set_tags({_BEFORE: _NOT_KNOWN})
+
+
+def all_is_known(found: FoundModel) -> bool:
+    """Whether what `find_seen` gives is all: not where a network began with one of unknown past."""
+    run_id = Model.load(str(found.folder)).run_id
+    run = find_run(run_id)
+    return run is not None and run.data.tags.get(_BEFORE) != _NOT_KNOWN
 
 
 def find_seen(found: FoundModel) -> tuple[SeenPicture, ...] | None:

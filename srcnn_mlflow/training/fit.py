@@ -84,6 +84,7 @@ def fit(
     validate: Validate,
     resume: Progress | None = None,
     world: World | None = None,
+    start: Weights | None = None,
 ) -> Iterator[EpochResult]:
     """Train, and yield after every epoch.
 
@@ -95,6 +96,7 @@ def fit(
         resume: go on from here; None to begin with no network seen that an epoch has to beat.
         world: the processes that train together, each on its share of every batch; all of them
             yield the same, and `validate` has to give all of them the same.
+        start: the plain weights that a network begins with; None for random ones.
 
     Raises:
         TrainingError: the training has diverged. The loss or a weight is no longer a finite number;
@@ -102,14 +104,14 @@ def fit(
             luma in 0..1 can differ by, weighed as it is.
     """
     world = world or alone(sampler.device)
-    learner = Learner(settings, sampler, world)
+    learner = Learner(settings, sampler, world, start)
     done, best, best_epoch = 0, -math.inf, 0
     if resume:
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
         if resume.epoch:
             learner.load_state(resume.state)
     for epoch in range(done + 1, plan.epochs + 1):
-        start = time.perf_counter()
+        begin = time.perf_counter()
         loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
         trained = time.perf_counter()
         weights = learner.weights()
@@ -124,8 +126,8 @@ def fit(
             train_loss=loss,
             val_psnr=psnr,
             lr=learning_rate(settings, epoch * plan.steps - 1, plan.total_steps),
-            seconds=time.perf_counter() - start,
-            patches_per_second=patches / (trained - start),
+            seconds=time.perf_counter() - begin,
+            patches_per_second=patches / (trained - begin),
             is_best=is_best,
             best_val_psnr=best,
             best_epoch=best_epoch,
@@ -152,6 +154,8 @@ def _train_epoch(
     world: World,
 ) -> tuple[float, int]:
     first = (epoch - 1) * plan.steps
+    # What a network from outside may draw, as dropout does, is the same when the fit is resumed.
+    torch.manual_seed(settings.seed + epoch)
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
     batches = sampler.batches(settings.batch_size, settings.seed, first, plan.steps)
     label = f"epoch {epoch} of {plan.epochs}"

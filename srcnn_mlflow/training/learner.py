@@ -10,13 +10,17 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.machine.memory import keep_large_buffers
+from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.training.distributed import World
-from srcnn_mlflow.training.model import Srcnn
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.optimizers import Optimizer
 from srcnn_mlflow.training.preconditioning import fit_preconditioner
 from srcnn_mlflow.training.sampler import PatchSampler
 from srcnn_mlflow.training.settings import TrainingSettings
+from srcnn_mlflow.training.start import take_over
+from srcnn_mlflow.training.trained_network import TrainedNetwork
 
 # What the preconditioner is measured on.
 MEASURED_PATCHES = 6000
@@ -40,20 +44,42 @@ def precision_used(settings: TrainingSettings, device: torch.device) -> str:
 class Learner:
     """A network under training, with everything that changes from step to step."""
 
-    def __init__(self, settings: TrainingSettings, sampler: PatchSampler, world: World) -> None:
+    def __init__(
+        self,
+        settings: TrainingSettings,
+        sampler: PatchSampler,
+        world: World,
+        start: Weights | None = None,
+    ) -> None:
+        """Make a network that has learnt nothing yet, or what `start` has.
+
+        Raises:
+            TrainingError: it cannot be trained in several processes.
+        """
         keep_large_buffers()
         device = sampler.device
+        # Before the seed is set: what a file draws when it is imported is drawn once.
+        network = network_of(settings)
         torch.manual_seed(settings.seed)
         preconditioner = None
         if settings.precondition:
             luma, _ = sampler.gather(sampler.spread(MEASURED_PATCHES))
             preconditioner = fit_preconditioner(luma, settings.network.kernels[0])
-        model = Srcnn(settings.network, settings.initialization, preconditioner)
+        model = network.build(settings.initialization, preconditioner)
+        if model.keeps_statistics and world.size > 1:
+            raise TrainingError(
+                f"{settings.architecture} keeps statistics of what it computes, as batch "
+                f"normalization does, which {world.size} processes would each keep of their own "
+                "patches; train it in one process"
+            )
+        if start is not None:
+            weights, _ = take_over(start, _arrays(model.plain_weights()))
+            model.load_plain_weights({n: torch.from_numpy(w) for n, w in weights.items()})
         # About twice as fast for convolutions, on either kind of device.
-        self._model: Srcnn = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._model: TrainedNetwork = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if preconditioner is not None:
             # The order that gradients come in; they are averaged faster where weights have it too.
-            first = self._model.layers[0].weight
+            first = self._model.kernels()[0]
             first.data = first.data.clone(memory_format=torch.contiguous_format)
         self._shared = world.wrap(self._model)
         self._optimizer = Optimizer(self._model, settings.optimizer, settings.last_layer_lr_factor)

@@ -1,14 +1,20 @@
 """The network, in torch, for training."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.onnx_export import Weights, build_onnx
 from srcnn_mlflow.training.preconditioning import Preconditioner
+from srcnn_mlflow.training.trained_network import TrainedNetwork
 
 
-class Srcnn(nn.Module):
+class Srcnn(TrainedNetwork):
     """SRCNN (Dong et al., 2014) or a longer chain: extraction, non-linear mapping, reconstruction.
 
     Its layers are called `conv1`, `conv2` and so on. Takes and gives luma in 0..1, float32 of shape
@@ -24,6 +30,7 @@ class Srcnn(nn.Module):
     ) -> None:
         super().__init__()
         self.architecture = architecture
+        self.crop = architecture.crop
         self.preconditioner = preconditioner
         inputs = (1, *architecture.filters[:-1])
         layers = zip(inputs, architecture.filters, architecture.kernels, strict=True)
@@ -38,6 +45,14 @@ class Srcnn(nn.Module):
     def layers(self) -> list[nn.Conv2d]:
         """The convolutions, from the first to the last."""
         return [self.get_submodule(name) for name in self._names]  # type: ignore[misc]
+
+    def kernels(self) -> list[nn.Parameter]:
+        """The weights of all layers but the last."""
+        return [layer.weight for layer in self.layers[:-1]]  # type: ignore[misc]
+
+    def last_layer(self) -> list[nn.Parameter]:
+        """Weight and bias of the last layer."""
+        return list(self.layers[-1].parameters())
 
     def _layer(self, inputs: int, outputs: int, side: int) -> nn.Conv2d:
         padding = self.architecture.padding
@@ -83,6 +98,21 @@ class Srcnn(nn.Module):
             weights["conv1.weight"] = kernel
         return weights
 
+    def load_plain_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Take up the weights of a plain chain, so that the same is computed as by it."""
+        own = dict(weights)
+        if self.preconditioner is not None:
+            device = self.preconditioner.mean.device
+            kernel, bias = (own[name].to(device) for name in ("conv1.weight", "conv1.bias"))
+            own["conv1.bias"] = self.preconditioner.trained_bias(kernel, bias)
+            own["conv1.weight"] = self.preconditioner.trained_kernel(kernel)
+            own |= {
+                name: value
+                for name, value in self.state_dict().items()
+                if not name.startswith("conv")
+            }
+        self.load_state_dict(own)
+
     def _extract(self, luma: Tensor, first: nn.Conv2d) -> Tensor:
         if self.preconditioner is None:
             features: Tensor = first(luma)
@@ -122,12 +152,74 @@ class Srcnn(nn.Module):
         assert last.bias is not None
         return output + last.bias
 
-    def crop_target(self, luma: Tensor) -> Tensor:
-        """Cut a plane of the input's size to the size of the output."""
-        if self.architecture.padding != "none":
-            return luma
-        halo = self.architecture.halo
-        return luma[..., halo:-halo, halo:-halo]
+
+@dataclass(frozen=True)
+class Chain:
+    """A chain as a fit takes it; a `Network`."""
+
+    architecture: Architecture
+
+    @property
+    def name(self) -> str:
+        """The architecture's."""
+        return self.architecture.name
+
+    @property
+    def halo(self) -> int:
+        """The architecture's."""
+        return self.architecture.halo
+
+    @property
+    def crop(self) -> int:
+        """The architecture's."""
+        return self.architecture.crop
+
+    @property
+    def residual(self) -> bool:
+        """The architecture's."""
+        return self.architecture.residual
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The architecture's."""
+        return self.architecture.shapes
+
+    @property
+    def weights(self) -> int:
+        """How many values are trained, biases included."""
+        return self.architecture.weights
+
+    @property
+    def source(self) -> dict[str, str]:
+        """Nothing: a chain is this package's own."""
+        return {}
+
+    @property
+    def text(self) -> str:
+        """Nothing, for the same reason."""
+        return ""
+
+    def build(
+        self, initialization: str = "he", preconditioner: Preconditioner | None = None
+    ) -> Srcnn:
+        """A new `Srcnn`."""
+        return Srcnn(self.architecture, initialization, preconditioner)
+
+    def export(self, weights: Weights, scale: int) -> bytes:
+        """Its ONNX file, as `build_onnx` writes it."""
+        return build_onnx(weights, self.architecture, scale)
+
+    def without_correction(self, weights: Weights) -> Weights:
+        """The same weights, but for the last layer's, which are zero."""
+        return {**weights, **{name: np.zeros_like(weights[name]) for name in self._last_layer()}}
+
+    def corrects_nothing(self, weights: Weights) -> bool:
+        """Whether the last layer's weights are zero."""
+        return not any(weights[name].any() for name in self._last_layer())
+
+    def _last_layer(self) -> tuple[str, ...]:
+        """The names of the last layer's weight and bias."""
+        return tuple(self.shapes)[-2:]
 
 
 def count_weights(model: nn.Module) -> int:

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.muon import Muon
+from srcnn_mlflow.training.trained_network import TrainedNetwork
 
 # Muon moves a whole kernel by an orthogonal matrix, so its rate is of another size than Adam's.
 MUON_RATE = 5.0
@@ -22,10 +22,9 @@ class Optimizer:
     the rate, as in the SRCNN paper.
     """
 
-    def __init__(self, model: Srcnn, name: str, last_layer_lr_factor: float) -> None:
-        *hidden, final = model.layers
-        last = list(final.parameters())
-        kernels = [layer.weight for layer in hidden] if name == "muon" else []
+    def __init__(self, model: TrainedNetwork, name: str, last_layer_lr_factor: float) -> None:
+        last = model.last_layer()
+        kernels = model.kernels() if name == "muon" else []
         chosen = {id(parameter) for parameter in (*last, *kernels)}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         self._factors = [1.0, last_layer_lr_factor]

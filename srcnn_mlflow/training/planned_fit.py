@@ -5,30 +5,39 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from srcnn_mlflow.measuring.evaluation import UpscaleLuma
-from srcnn_mlflow.network.onnx_export import Weights, build_onnx
+from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.fit import EpochResult, Progress, Validate, fit
 from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.learner import Learner
-from srcnn_mlflow.training.model import Srcnn, count_weights
+from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.plan import Plan, make_plan
 from srcnn_mlflow.training.sampler import PatchSampler
 from srcnn_mlflow.training.settings import TrainingSettings
+from srcnn_mlflow.training.start import fresh_layers
+from srcnn_mlflow.training.trained_network import Network
 from srcnn_mlflow.training.validation import make_validate
 
 
 @dataclass(frozen=True)
 class Interrupted:
-    """A fit that has broken off: how long it was to be, where it stood, and the best weights."""
+    """A fit that has broken off.
+
+    Attributes:
+        plan: how long it was to be.
+        progress: where it stood.
+        best: the weights of its best epoch.
+        had_start: it began with the weights of another network, which its best epoch is held
+            against already.
+    """
 
     plan: Plan
     progress: Progress
     best: Weights
+    had_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,22 +47,26 @@ class PlannedFit:
     Attributes:
         store: holds the planes.
         settings: hyper-parameters.
+        network: what is trained.
         world: the processes that train together.
         sampler: the training patches, on this process's device.
         validate: gives weights their mean PSNR, in dB.
         plan: number and length of the epochs.
         progress: where it stands; at its beginning, the untouched network is the best so far.
         best: the weights of the best epoch so far, that of the untouched network being 0.
+        start: the weights that it begins with; None for random ones.
     """
 
     store: Store
     settings: TrainingSettings
+    network: Network
     world: World
     sampler: PatchSampler
     validate: Validate
     plan: Plan
     progress: Progress
     best: Weights
+    start: Weights | None = None
 
     def epochs(self) -> Iterator[EpochResult]:
         """Train, and yield after every epoch.
@@ -63,23 +76,28 @@ class PlannedFit:
             StoreError: something has written into the store meanwhile.
         """
         for result in fit(
-            self.sampler, self.settings, self.plan, self.validate, self.progress, self.world
+            self.sampler,
+            self.settings,
+            self.plan,
+            self.validate,
+            self.progress,
+            self.world,
+            self.start,
         ):
             self.store.check_unchanged()
             yield result
 
     def upscale_luma(self, weights: Weights) -> UpscaleLuma:
         """What enlarges a plane with weights that an epoch gave, as it will be shipped."""
-        onnx = build_onnx(weights, self.settings.network, self.store.settings.scale)
-        return Upscaler(onnx).upscale_luma
+        return Upscaler(self.network.export(weights, self.store.settings.scale)).upscale_luma
 
     def describe(self) -> str:
         """What will be trained on what, and how long that may take."""
         world, plan = self.world, self.plan
         processes = "" if world.size == 1 else f" in {world.size} processes"
         text = (
-            f"{self.settings.architecture} ({count_weights(Srcnn(self.settings.network)):,} "
-            f"weights) on {world.device}{processes}: {self.sampler.patch_count:,} patches, "
+            f"{self.network.name} ({self.network.weights:,} weights) on "
+            f"{world.device}{processes}: {self.sampler.patch_count:,} patches, "
             f"{plan.epochs} epochs of {plan.steps:,} steps, {self.sampler.bytes / 1e6:.0f} MB of "
             "patches in memory"
         )
@@ -97,6 +115,7 @@ def plan_fit(
     settings: TrainingSettings,
     world: World,
     interrupted: Interrupted | None = None,
+    start: Weights | None = None,
 ) -> PlannedFit:
     """Bring the patches to the device, and lay out the epochs.
 
@@ -106,49 +125,53 @@ def plan_fit(
         world: the processes that train together.
         interrupted: the fit to go on with; None to begin anew, for which a few steps are
             timed first.
+        start: the plain weights to begin with, where their layers fit; None for random ones.
     """
-    network = settings.network
-    # With padding, the network gives every pixel of a patch; without, what lies inside its halo.
-    margin = network.halo if network.padding == "none" else 0
-    importance = measure_importance(store, margin, settings.sampling, settings.loss)
+    network = network_of(settings)
+    importance = measure_importance(store, network.crop, settings.sampling, settings.loss)
     sampler = PatchSampler(store, world.device, importance)
     validate = make_validate(store, network, world)
-    untouched = untouched_weights(settings, sampler, world)
-    start = time.perf_counter()
+    untouched = untouched_weights(settings, sampler, world, start)
+    begin = time.perf_counter()
     psnr = validate(untouched)
-    seconds = time.perf_counter() - start
+    seconds = time.perf_counter() - begin
     if interrupted:
         plan, progress, best = interrupted.plan, interrupted.progress, interrupted.best
     else:
         plan = make_plan(sampler, settings, seconds, world)
         progress, best = Progress(0, -math.inf, 0, {}), {}
     # Fits of former versions may have kept an epoch that is worse.
-    if psnr > progress.best_val_psnr:
+    known = interrupted is not None and interrupted.had_start
+    if psnr > progress.best_val_psnr and not known:
         progress, best = replace(progress, best_val_psnr=psnr, best_epoch=0), untouched
-    return PlannedFit(store, settings, world, sampler, validate, plan, progress, best)
+    return PlannedFit(
+        store, settings, network, world, sampler, validate, plan, progress, best, start
+    )
 
 
-def untouched_weights(settings: TrainingSettings, sampler: PatchSampler, world: World) -> Weights:
+def untouched_weights(
+    settings: TrainingSettings,
+    sampler: PatchSampler,
+    world: World,
+    start: Weights | None = None,
+) -> Weights:
     """The network before its first step; for a residual one without a correction: bicubic itself.
 
     Args:
         settings: hyper-parameters.
         sampler: the training patches, from which the first layer is preconditioned.
         world: the processes that train together.
+        start: what the network begins with; where all of it fits, that is the untouched network.
     """
-    weights = Learner(settings, sampler, world).weights()
-    if not settings.residual:
-        return weights
+    network = network_of(settings)
+    weights = Learner(settings, sampler, world, start).weights()
+    if start is not None and not fresh_layers(start, network.shapes):
+        # As they are, and not as they come out of the preconditioned layer, which rounds them.
+        return {**weights, **{name: start[name] for name in network.shapes}}
     # The initial correction is small at best, and may already do harm.
-    last = _last_layer(settings)
-    return {**weights, **{name: np.zeros_like(weights[name]) for name in last}}
+    return network.without_correction(weights) if settings.residual else weights
 
 
 def is_bicubic(weights: Weights, settings: TrainingSettings) -> bool:
     """Whether a network corrects nothing, as a residual one before its training."""
-    return settings.residual and not any(weights[name].any() for name in _last_layer(settings))
-
-
-def _last_layer(settings: TrainingSettings) -> tuple[str, ...]:
-    """The names of the last layer's weight and bias."""
-    return tuple(settings.network.shapes)[-2:]
+    return settings.residual and network_of(settings).corrects_nothing(weights)

@@ -48,6 +48,18 @@ class Preconditioner(nn.Module):
         """The bias that goes with `kernel` on luma which is not centred, shape (filters,)."""
         return trained - self.mean * kernel.sum(dim=(1, 2, 3))
 
+    def trained_kernel(self, kernel: Tensor) -> Tensor:
+        """The inverse of `kernel`."""
+        # In float64: what is solved for is folded again, and both roundings would add up.
+        rows = kernel.flatten(1).double()
+        # The matrix is symmetric.
+        solved: Tensor = torch.linalg.solve(self.matrix.double(), rows.T).T
+        return solved.to(kernel.dtype).reshape(kernel.shape)
+
+    def trained_bias(self, kernel: Tensor, bias: Tensor) -> Tensor:
+        """The inverse of `bias`, for a kernel as `kernel` gives it."""
+        return bias + self.mean * kernel.sum(dim=(1, 2, 3))
+
 
 def fit_preconditioner(luma: Tensor, side: int) -> Preconditioner:
     """Measure the mean of patches, and how the pixels under a kernel go together.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.foreign import OWN, origin_of
 
 OPTIMIZERS = ("muon", "adam")
 INITIALIZATIONS = ("he", "plain")
@@ -18,7 +19,8 @@ class TrainingSettings:
     """Every hyper-parameter of a fit; the defaults train best in a few minutes on two cores.
 
     Attributes:
-        architecture: kernel sizes, `9-5-5` or `9-1-5`.
+        architecture: kernel sizes, as in `9-5-5`; or a network from outside, which decides
+            padding and initialization itself (`own`), and whose first layer is not preconditioned.
         epochs: passes over all patches; `max_minutes` takes its place where given.
         batch_size: patches a step.
         lr: the highest learning rate.
@@ -61,9 +63,19 @@ class TrainingSettings:
     max_minutes: float | None = None
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        """Say of a network from outside what it decides itself."""
+        if origin_of(self.architecture) is not None:
+            for name, value in (("padding", OWN), ("initialization", OWN), ("precondition", False)):
+                object.__setattr__(self, name, value)
+
     @property
     def network(self) -> Architecture:
-        """The network these settings train."""
+        """The chain that these settings train.
+
+        Raises:
+            ModelError: they train a network from outside, or none at all.
+        """
         return Architecture(self.architecture, self.residual, self.padding)
 
 

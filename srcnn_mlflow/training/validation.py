@@ -11,13 +11,12 @@ from torch.nn import functional
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.measuring.metrics import decibels, psnr
-from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights, build_onnx
+from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler, tiles
 from srcnn_mlflow.pictures.imaging import Plane, upscale
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
-from srcnn_mlflow.training.model import Srcnn
+from srcnn_mlflow.training.trained_network import Network, TrainedNetwork
 
 # An original, and the small plane made of it.
 Pair = tuple[Plane, Plane]
@@ -34,7 +33,7 @@ def validation_planes(store: Store) -> Iterator[tuple[Plane, Plane, Plane]]:
             yield make_comparable(str(picture), original, scale, scale)
 
 
-def make_validate(store: Store, network: Architecture, world: World) -> Callable[[Weights], float]:
+def make_validate(store: Store, network: Network, world: World) -> Callable[[Weights], float]:
     """Make the function that gives weights their mean PSNR, in dB, over the validation pictures.
 
     Every process scores its share of them, and gets the mean over all.
@@ -54,18 +53,18 @@ def make_validate(store: Store, network: Architecture, world: World) -> Callable
     return validate
 
 
-def score_as_shipped(pairs: Sequence[Pair], network: Architecture, scale: int) -> Score:
+def score_as_shipped(pairs: Sequence[Pair], network: Network, scale: int) -> Score:
     """Score by ONNX Runtime, as every evaluation does: the fastest on processors."""
 
     def score(weights: Weights) -> list[float]:
-        upscaler = Upscaler(build_onnx(weights, network, scale))
+        upscaler = Upscaler(network.export(weights, scale))
         return [psnr(original, upscaler.upscale_luma(small), scale) for original, small in pairs]
 
     return score
 
 
 def score_on_device(
-    pairs: Sequence[Pair], network: Architecture, scale: int, device: torch.device
+    pairs: Sequence[Pair], network: Network, scale: int, device: torch.device
 ) -> Score:
     """Score by torch on planes that stay on a device, in float32, waiting for it once.
 
@@ -78,15 +77,16 @@ def score_on_device(
         )
         for original, small in pairs
     ]
-    model: Srcnn = Srcnn(network).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model: TrainedNetwork = network.build().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model.eval()
 
     @torch.inference_mode()
     def score(weights: Weights) -> list[float]:
-        model.load_state_dict({name: torch.from_numpy(w) for name, w in weights.items()})
+        model.load_plain_weights({name: torch.from_numpy(w) for name, w in weights.items()})
         # cuDNN would otherwise round to TF32, which is not what will be shipped.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             errors = [
-                _squared_error(original, _sharpen(model, bicubic), scale)
+                _squared_error(original, _sharpen(model, network.halo, bicubic), scale)
                 for original, bicubic in planes
             ]
         return [decibels(error) for error in torch.stack(errors).tolist()] if errors else []
@@ -94,13 +94,11 @@ def score_on_device(
     return score
 
 
-def _sharpen(model: Srcnn, bicubic: Tensor) -> Tensor:
+def _sharpen(model: TrainedNetwork, halo: int, bicubic: Tensor) -> Tensor:
     """Run a network over a plane in grey levels, tile by tile, as `Upscaler.sharpen` does."""
-    halo = model.architecture.halo
-    edge = halo if model.architecture.padding == "none" else 0
     sharp = torch.empty_like(bicubic)
     for window, inside, tile in tiles((bicubic.shape[0], bicubic.shape[1]), halo):
-        luma = functional.pad(bicubic[window][None, None] / 255, [edge] * 4, mode="replicate")
+        luma = functional.pad(bicubic[window][None, None] / 255, [model.crop] * 4, mode="replicate")
         sharp[tile] = model(luma)[0, 0][inside]
     return sharp * 255
 

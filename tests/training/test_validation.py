@@ -15,6 +15,7 @@ from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
 from srcnn_mlflow.training.distributed import World, alone
+from srcnn_mlflow.training.model import Chain
 from srcnn_mlflow.training.validation import (
     Pair,
     make_validate,
@@ -49,8 +50,8 @@ def test_a_device_gives_the_score_of_what_is_shipped(
     weights = random_weights(network)
     for scale in (2, 3):
         pairs = make_pairs(scale)
-        shipped = score_as_shipped(pairs, network, scale)(weights)
-        found = score_on_device(pairs, network, scale, CPU)(weights)
+        shipped = score_as_shipped(pairs, Chain(network), scale)(weights)
+        found = score_on_device(pairs, Chain(network), scale, CPU)(weights)
         # A pixel on the border between two grey levels may fall to either side.
         assert found == pytest.approx(shipped, abs=2e-3)
         assert len(found) == len(pairs)
@@ -58,16 +59,19 @@ def test_a_device_gives_the_score_of_what_is_shipped(
 
 def test_every_call_scores_the_weights_it_is_given() -> None:
     network = Architecture()
-    score = score_on_device(make_pairs(2), network, 2, CPU)
+    score = score_on_device(make_pairs(2), Chain(network), 2, CPU)
     weights = random_weights(network)
     nothing: Weights = {name: np.zeros_like(array) for name, array in weights.items()}
     assert score(weights) != score(nothing)
-    assert score(nothing) == score_as_shipped(make_pairs(2), network, 2)(nothing)
+    assert score(nothing) == score_as_shipped(make_pairs(2), Chain(network), 2)(nothing)
 
 
 def test_no_pictures_have_no_scores() -> None:
     network = Architecture()
-    for score in (score_as_shipped([], network, 2), score_on_device([], network, 2, CPU)):
+    for score in (
+        score_as_shipped([], Chain(network), 2),
+        score_on_device([], Chain(network), 2, CPU),
+    ):
         assert score(random_weights(network)) == []
 
 
@@ -75,22 +79,28 @@ def test_the_mean_is_over_all_validation_pictures(store: Store) -> None:
     network = Architecture("9-1-5")
     weights = random_weights(network)
     pairs = [(original, small) for original, small, _ in validation_planes(store)]
-    scores = score_as_shipped(pairs, network, 2)(weights)
+    scores = score_as_shipped(pairs, Chain(network), 2)(weights)
     assert len(scores) == len(store.valid) >= 1
-    assert make_validate(store, network, alone(CPU))(weights) == pytest.approx(np.mean(scores))
+    assert make_validate(store, Chain(network), alone(CPU))(weights) == pytest.approx(
+        np.mean(scores)
+    )
 
 
 @pytest.mark.filterwarnings("error")
 def test_planes_of_a_prepared_file_go_to_the_device_without_a_warning(store: Store) -> None:
     network = Architecture("9-1-5")
     pairs = [(original, small) for original, small, _ in validation_planes(store)]
-    assert len(score_on_device(pairs, network, 2, CPU)(random_weights(network))) == len(pairs)
+    assert len(score_on_device(pairs, Chain(network), 2, CPU)(random_weights(network))) == len(
+        pairs
+    )
 
 
 def test_processes_share_the_pictures(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     network = Architecture("9-1-5")
     weights = random_weights(network)
     monkeypatch.setattr(World, "add_up", lambda _, values: values)
-    parts = [make_validate(store, network, World(rank, 2, CPU))(weights) for rank in range(2)]
+    parts = [
+        make_validate(store, Chain(network), World(rank, 2, CPU))(weights) for rank in range(2)
+    ]
     monkeypatch.undo()
-    assert sum(parts) == pytest.approx(make_validate(store, network, alone(CPU))(weights))
+    assert sum(parts) == pytest.approx(make_validate(store, Chain(network), alone(CPU))(weights))
