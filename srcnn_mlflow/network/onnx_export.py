@@ -29,10 +29,12 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
     Returns:
         A serialized model from `luma` to `output`, both float32 in 0..1 of shape
         (batch, 1, height, width), with `scale`, `halo`, `architecture`, `residual` and `padding`
-        in its metadata.
+        in its metadata. Of a network on three planes, the input is called by its channels, and
+        these stand in the metadata as `channels`.
     """
     nodes = []
-    flow = "luma"
+    source = "luma" if architecture.channels == "y" else architecture.channels
+    flow = source
     if architecture.padding == "none":
         nodes.append(_pad_edge(flow, "padded", architecture.halo))
         flow = "padded"
@@ -46,7 +48,7 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             nodes += _hidden_layer(flow, number, side, pad)
             flow = f"layer{number}.relu"
         else:
-            nodes += _last_layer(flow, number, side, pad, architecture.residual)
+            nodes += _last_layer(flow, number, pad, architecture, source)
 
     constants = [
         numpy_helper.from_array(np.ascontiguousarray(value), name)
@@ -57,12 +59,12 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
         for m in sorted({architecture.halo, *(side // 2 for side in architecture.kernels)})
         if any(f"margin{m}" in node.input for node in nodes)
     ]
-    constants += _row_bounds(architecture.kernels[-1])
-    sizes: list[str | int | None] = ["batch", 1, "height", "width"]
+    constants += _last_layers_constants(architecture)
+    sizes: list[str | int | None] = ["batch", architecture.planes, "height", "width"]
     graph = helper.make_graph(
         nodes,
         "srcnn",
-        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, sizes)],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, sizes)],
         constants,
     )
@@ -80,6 +82,8 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             "architecture": architecture.name,
             "residual": str(architecture.residual).lower(),
             "padding": architecture.padding,
+            # Files from before there was a choice have none, and work on luma.
+            **({} if architecture.channels == "y" else {"channels": architecture.channels}),
         },
     )
     onnx.checker.check_model(model)
@@ -119,39 +123,54 @@ def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.Node
 
 
 def _last_layer(
-    flow: str, number: int, side: int, pad: int, residual: bool
+    flow: str, number: int, pad: int, architecture: Architecture, source: str
 ) -> list[onnx.NodeProto]:
-    """Write the convolution to a single plane row by row, and what its result is added to.
+    """Write the convolution to one plane or three row by row, and what its result is added to.
 
     The runtime computes 16 planes at a time, however few are asked for. So every row of the kernel
-    gives a plane of its own, and these are added up, each shifted by its row: the same sum in a
+    gives planes of its own, and these are added up, each shifted by its row: the same sum in a
     quarter of the time.
     """
+    side = architecture.kernels[-1]
     rows = [f"row{row}" for row in range(side)]
     kernel = f"conv{number}.rows"
     slices = [
         helper.make_node("Slice", ["rows", f"{row}.starts", f"{row}.ends", "row.axes"], [row])
         for row in rows
     ]
-    terms = [*rows, f"conv{number}.bias", *(["luma"] if residual else [])]
+    bias = f"conv{number}.bias"
+    # Done once, when the runtime loads the file, which so keeps the weights as they are known.
+    arrange = [helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3])]
+    if architecture.planes > 1:
+        by_row, of_planes = f"conv{number}.by_row", f"{bias}.of_planes"
+        arrange = [
+            helper.make_node("Transpose", [f"conv{number}.weight"], [by_row], perm=[2, 0, 1, 3]),
+            helper.make_node("Reshape", [by_row, "rows.shape"], [kernel]),
+            helper.make_node("Reshape", [bias, "bias.shape"], [of_planes]),
+        ]
+        bias = of_planes
+    terms = [*rows, bias, *([source] if architecture.residual else [])]
     return [
-        # Done once, when the runtime loads the file, which so keeps the weights as they are known.
-        helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3]),
+        *arrange,
         helper.make_node("Conv", [flow, kernel], ["rows"], kernel_shape=[1, side], pads=[pad] * 4),
         *slices,
         helper.make_node("Sum", terms, ["output"]),
     ]
 
 
-def _row_bounds(side: int) -> list[TensorProto]:
-    """Where the last layer's planes begin and end, along channels and height."""
+def _last_layers_constants(architecture: Architecture) -> list[TensorProto]:
+    """Where the planes of each row begin and end, along channels and height; and their shapes."""
+    side, planes = architecture.kernels[-1], architecture.planes
     end = np.iinfo(np.int64).max
-    bounds = {"row.axes": [1, 2]}
+    values = {"row.axes": [1, 2]}
     for row in range(side):
-        bounds[f"row{row}.starts"] = [row, row]
-        bounds[f"row{row}.ends"] = [row + 1, row + 1 - side or end]
+        values[f"row{row}.starts"] = [planes * row, row]
+        values[f"row{row}.ends"] = [planes * (row + 1), row + 1 - side or end]
+    if planes > 1:
+        values["rows.shape"] = [side * planes, architecture.filters[-2], 1, side]
+        values["bias.shape"] = [planes, 1, 1]
     return [
-        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()
     ]
 
 

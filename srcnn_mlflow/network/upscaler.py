@@ -10,6 +10,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.colour import from_ycbcr, grey_of, to_ycbcr
 from srcnn_mlflow.pictures.imaging import (
     RGB_PER_LUMA,
     FloatPlane,
@@ -17,6 +18,7 @@ from srcnn_mlflow.pictures.imaging import (
     assemble,
     enlarge,
     enlarge_plane,
+    in_eight_bit_levels,
     luma_of,
     to_eight_bit,
     upscale,
@@ -24,6 +26,8 @@ from srcnn_mlflow.pictures.imaging import (
 from srcnn_mlflow.pictures.picture import Picture
 
 TILE = 512
+# How many planes networks on these channels take and give.
+_PLANES = {"y": 1, "ycbcr": 3, "rgb": 3}
 # Rows and columns of a plane.
 Area = tuple[slice, slice]
 
@@ -33,6 +37,7 @@ class _Network:
     session: onnxruntime.InferenceSession
     scale: int
     halo: int
+    channels: str
 
 
 class Upscaler:
@@ -40,6 +45,7 @@ class Upscaler:
 
     Attributes:
         scale: the factor it was trained for.
+        channels: what it works on: `y`, `ycbcr` or `rgb`.
     """
 
     def __init__(self, model: Path | bytes) -> None:
@@ -50,24 +56,31 @@ class Upscaler:
         """
         network = _load(model)
         self.scale = network.scale
+        self.channels = network.channels
         self._halo = network.halo
         self._session = network.session
+        self._input = network.session.get_inputs()[0].name
 
     def sharpen(self, bicubic: FloatPlane) -> FloatPlane:
-        """Run the network over a plane that is already enlarged.
+        """Run the network over planes that are already enlarged.
 
-        The plane is computed tile by tile. Tiles see as far beyond their edge as the network
+        They are computed tile by tile. Tiles see as far beyond their edge as the network
         does, so that no seam exists and memory stays small.
 
         Args:
-            bicubic: float32 of shape (height, width), in 0..255.
+            bicubic: float32 in 0..255, of shape (height, width) for luma or grey; or, but for a
+                network on luma, red, green and blue of shape (3, height, width). A network on
+                colours takes grey for red, green and blue alike.
 
         Returns:
             float32 of the same shape, clipped to 0..255, not rounded.
         """
-        sharp = np.empty_like(bicubic)
-        for window, inside, tile in tiles(bicubic.shape, self._halo):
-            sharp[tile] = self._run(bicubic[window])[inside]
+        if self.channels != "y" and bicubic.ndim == 2:
+            return grey_of(self.sharpen(np.broadcast_to(bicubic, (3, *bicubic.shape))))
+        sharp = np.empty(bicubic.shape, np.float32)
+        height, width = bicubic.shape[-2:]
+        for window, inside, tile in tiles((height, width), self._halo):
+            sharp[..., *tile] = self._run(bicubic[..., *window])[..., *inside]
         return sharp
 
     def upscale_luma(self, plane: Plane) -> Plane:
@@ -82,10 +95,10 @@ class Upscaler:
         return to_eight_bit(self.sharpen(upscale(plane, self.scale)))
 
     def upscale_picture(self, picture: Picture) -> Picture:
-        """Enlarge a picture; colour and transparency are enlarged by bicubic interpolation.
+        """Enlarge a picture; transparency is enlarged by bicubic interpolation.
 
-        The network works on luma alone. What it changes there is added to red, green and blue
-        alike, which leaves the chroma as it was.
+        So is colour, where the network works on luma alone. What it changes there is added to red,
+        green and blue alike, which leaves the chroma as it was.
 
         Args:
             picture: of 8 or 16 bits.
@@ -93,6 +106,8 @@ class Upscaler:
         Returns:
             A picture of the same bands and depth, `scale` times as wide and high.
         """
+        if self.channels != "y" and picture.colours == 3:
+            return assemble(picture, self.scale, self.sharpen(self._bicubic_colours(picture)))
         plane = luma_of(picture)
         bicubic = np.clip(enlarge_plane(plane, picture.alpha, self.scale), 0, 255)
         step = self.sharpen(bicubic)
@@ -108,15 +123,31 @@ class Upscaler:
         """`upscale_picture` for a Pillow picture of mode L, LA, RGB or RGBA."""
         return self.upscale_picture(Picture.of(image)).image()
 
-    def _run(self, plane: FloatPlane) -> FloatPlane:
-        batch = np.ascontiguousarray(plane[None, None] / np.float32(255))
+    def upscale_pixels(self, pixels: Plane) -> Plane:
+        """The same for uint8 of shape (height, width) or (height, width, 3)."""
+        return np.asarray(self.upscale_image(Image.fromarray(pixels)))
+
+    def _bicubic_colours(self, picture: Picture) -> FloatPlane:
+        size = (picture.height * self.scale, picture.width * self.scale)
+        large = np.empty((3, *size), np.float32)
+        for band, plane in enumerate(large):
+            levels = in_eight_bit_levels(picture.pixels[..., band])
+            np.clip(enlarge_plane(levels, picture.alpha, self.scale), 0, 255, out=plane)
+        return large
+
+    def _run(self, planes: FloatPlane) -> FloatPlane:
+        given = to_ycbcr(planes) if self.channels == "ycbcr" else planes
+        batch = np.ascontiguousarray(given.reshape(1, -1, *given.shape[-2:]) / np.float32(255))
         try:
-            (output,) = self._session.run(None, {"luma": batch})
+            (output,) = self._session.run(None, {self._input: batch})
         except Exception as error:  # the runtime's exceptions share no base class of their own
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
             raise
-        sharp: FloatPlane = np.clip(output[0, 0] * np.float32(255), 0, 255)
+        levels = output.reshape(planes.shape) * np.float32(255)
+        if self.channels == "ycbcr":
+            levels = from_ycbcr(levels)
+        sharp: FloatPlane = np.clip(levels, 0, 255)
         return sharp
 
 
@@ -158,8 +189,16 @@ def _load(model: Path | bytes) -> _Network:
             providers=["CPUExecutionProvider"],
         )
         properties = session.get_modelmeta().custom_metadata_map
-        return _Network(session, int(properties["scale"]), int(properties["halo"]))
+        channels = properties.get("channels", "y")
+        network = _Network(session, int(properties["scale"]), int(properties["halo"]), channels)
     except KeyError as error:
         raise ModelError(f"{name} was not written by srcnn-mlflow: no {error} inside") from error
     except Exception as error:  # the runtime's exceptions share no base class of their own
         raise ModelError(f"{name} is not a usable ONNX model: {error}") from error
+    planes = session.get_inputs()[0].shape[1]
+    if _PLANES.get(channels) != planes:
+        raise ModelError(
+            f"{name} says that it works on channels {channels!r}, and takes {planes} plane(s); this "
+            f"version of srcnn-mlflow runs {', '.join(_PLANES)}, of 1, 3 and 3 planes"
+        )
+    return network

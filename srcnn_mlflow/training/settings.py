@@ -28,8 +28,9 @@ class TrainingSettings:
         gradient_clip: the longest gradient a step may follow; None for any.
         residual: learn the difference from bicubic.
         padding: `none`, `replicate` or `zero`; see `Architecture`.
+        channels: `y`, `ycbcr` or `rgb`; see `Architecture`.
         initialization: `he` (last layer near zero) or `plain` (torch's default).
-        precondition: train the first layer on centred, partly whitened luma.
+        precondition: train the first layer on centred, partly whitened planes.
         sampling: `uniform` (each patch once a pass) or `by_error` (drawn by how much bicubic errs).
         loss: `mse` or `psnr` (each picture's error weighed, near to a mean of decibels).
         augment: turn and mirror batches.
@@ -51,6 +52,7 @@ class TrainingSettings:
     gradient_clip: float | None = None
     residual: bool = True
     padding: str = "none"
+    channels: str = "y"
     initialization: str = "he"
     precondition: bool = True
     sampling: str = "uniform"
@@ -64,7 +66,7 @@ class TrainingSettings:
     @property
     def network(self) -> Architecture:
         """The network these settings train."""
-        return Architecture(self.architecture, self.residual, self.padding)
+        return Architecture(self.architecture, self.residual, self.padding, self.channels)
 
 
 # What trains best in a few minutes on two cores, and what the report did.
