@@ -106,12 +106,12 @@ def _place(one: Measured, splits: Sequence[Split]) -> tuple[int, int]:
 
 def _measure(version: Version, splits: Sequence[Split]) -> Iterator[Measured]:
     """Score a model on every set, and log each number with its model and its set."""
-    found, scale = version.found, version.scale
+    found, scale, channels = version.found, version.scale, version.channels
     model_id = logged_id(found)
     with JudgedModel(found.folder, found.name) as judged:
         for split in splits:
             logger.info("%s on %s", found.label, split.dataset)
-            scored = score_photos(split.photos, scale, scale, judged.upscale_luma)
+            scored = score_photos(split.photos, scale, scale, judged.upscale_pixels, channels)
             scores = tuple(score for _, score in scored)
             measured = Measured(split.dataset, scale, found.label, scores, len(split.photos))
             _log(measured, split, model_id)

@@ -59,10 +59,11 @@ class SweepRequest:
         seed: of every trial's training, and of what is suggested.
         max_minutes: of a trial, in place of epochs; None for epochs.
         device: `auto`, `cpu` or `cuda`.
-        study: its name; None for one made of scale, architecture and data set.
+        study: its name; None for one made of scale, architecture, channels and data set.
         storage: an SQLAlchemy URL; None for a SQLite file.
         train_best: train and register the best trial's settings at the end.
         full_epochs: of that training.
+        channels: `y`, `ycbcr` or `rgb`.
     """
 
     scale: int
@@ -77,11 +78,13 @@ class SweepRequest:
     storage: str | None
     train_best: bool
     full_epochs: int
+    channels: str = "y"
 
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        asked = f"x{self.scale}-{self.architecture}-{self.dataset}"
+        colours = "" if self.channels == "y" else f"-{self.channels}"
+        asked = f"x{self.scale}-{self.architecture}{colours}-{self.dataset}"
         name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
         if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
@@ -94,6 +97,7 @@ class SweepRequest:
         """What all trials share; the search space's values are the recipe's."""
         settings = TrainingSettings(
             architecture=self.architecture,
+            channels=self.channels,
             epochs=self.epochs,
             max_minutes=self.max_minutes,
             seed=self.seed,
@@ -118,7 +122,8 @@ def sweep(request: SweepRequest) -> None:
             "PGPASSWORD and ~/.pgpass), or run srcnn-mlflow sweep"
         )
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
-    name = f"sweep x{request.scale} {request.architecture} {request.dataset}"
+    label = request.training().settings.network.label
+    name = f"sweep x{request.scale} {label} {request.dataset}"
 
     def check() -> tuple[World, Prepared, Store, SharedStudy]:
         world = alone(choose_device(request.device))

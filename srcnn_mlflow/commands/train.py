@@ -65,7 +65,7 @@ def train(
         SrcnnError: with a message for the person who asked.
     """
     world = world or alone(choose_device(device))
-    name = f"train x{request.scale} {request.settings.architecture} {request.dataset}"
+    name = f"train x{request.scale} {request.settings.network.label} {request.dataset}"
     parameters = request.logged(device)
     with runs.track_after(
         lambda: prepared or make_ready(request),

@@ -9,7 +9,7 @@ from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.training.settings import TrainingSettings
 
 # What trainings did before they had a choice.
-_BEFORE = {"sampling": "uniform", "loss": "mse"}
+_BEFORE = {"channels": "y", "sampling": "uniform", "loss": "mse"}
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class TrainRequest:
     @property
     def store(self) -> StoreSettings:
         """How its pictures are to be prepared."""
-        return StoreSettings(self.scale, self.patch_size, self.stride)
+        planes = self.settings.network.planes
+        return StoreSettings(self.scale, self.patch_size, self.stride, planes=planes)
 
     def parameters(self) -> dict[str, Any]:
         """All of it by name."""

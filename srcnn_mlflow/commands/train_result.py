@@ -49,7 +49,8 @@ def register(
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / registry.NETWORK_FILE
         save_onnx(path, weights, network, scale)
-        scored = score_photos(valid.photos, scale, scale, Upscaler(path).upscale_luma)
+        enlarge = Upscaler(path).upscale_pixels
+        scored = score_photos(valid.photos, scale, scale, enlarge, network.channels)
         validation = summarize(score for _, score in scored)
         warning = _warn(is_bicubic(weights, request.settings), validation)
         version = registry.register(
@@ -57,6 +58,7 @@ def register(
             path,
             {
                 "architecture": network.name,
+                **registry.channels_tag(network.channels),
                 "dataset": request.dataset,
                 "dataset_digest": prepared.train.digest,
                 "git_commit": git_commit(),
@@ -96,6 +98,11 @@ def _warn(corrects_nothing: bool, validation: Summary) -> dict[str, str]:
         )
     elif validation.psnr_gain == 0:
         reason = "no better than bicubic on the validation pictures"
+    elif (validation.rgb_psnr_gain or 0.0) < 0:
+        reason = (
+            f"worse than bicubic in its colours: {-(validation.rgb_psnr_gain or 0.0):.3f} dB below "
+            "it over red, green and blue on the validation pictures"
+        )
     else:
         return {}
     return {WARNING: reason}
@@ -113,7 +120,7 @@ def _describe(
     )
     return (
         f"**{registry.model_name(request.scale)} version {version}**: SRCNN "
-        f"{settings.architecture} for x{request.scale}, trained on {patches:,} patches of "
+        f"{settings.network.label} for x{request.scale}, trained on {patches:,} patches of "
         f"{request.patch_size}x{request.patch_size} from {len(prepared.train.photos)} pictures of "
         f"{as_markdown(request.dataset)} for {length} with {settings.optimizer} at a rate of "
         f"{settings.lr:g} ({settings.schedule}), batches of {settings.batch_size}, padding "

@@ -70,6 +70,15 @@ class Architecture:
         return 1 if self.channels == "y" else 3
 
     @property
+    def label(self) -> str:
+        """The name, with the channels where they are not luma.
+
+        >>> Architecture("9-1-5").label, Architecture("9-1-5", channels="rgb").label
+        ('9-1-5', '9-1-5 rgb')
+        """
+        return self.name if self.channels == "y" else f"{self.name} {self.channels}"
+
+    @property
     def filters(self) -> tuple[int, ...]:
         """How many planes each layer gives; the last gives those of the channels.
 

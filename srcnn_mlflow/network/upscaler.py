@@ -84,7 +84,7 @@ class Upscaler:
         return sharp
 
     def upscale_luma(self, plane: Plane) -> Plane:
-        """Enlarge an 8-bit luma plane.
+        """Enlarge an 8-bit plane of luma, or a grey picture.
 
         Args:
             plane: uint8 of shape (height, width).
@@ -125,6 +125,8 @@ class Upscaler:
 
     def upscale_pixels(self, pixels: Plane) -> Plane:
         """The same for uint8 of shape (height, width) or (height, width, 3)."""
+        if pixels.ndim == 2:
+            return self.upscale_luma(pixels)
         return np.asarray(self.upscale_image(Image.fromarray(pixels)))
 
     def _bicubic_colours(self, picture: Picture) -> FloatPlane:
@@ -198,7 +200,7 @@ def _load(model: Path | bytes) -> _Network:
     planes = session.get_inputs()[0].shape[1]
     if _PLANES.get(channels) != planes:
         raise ModelError(
-            f"{name} says that it works on channels {channels!r}, and takes {planes} plane(s); this "
-            f"version of srcnn-mlflow runs {', '.join(_PLANES)}, of 1, 3 and 3 planes"
+            f"{name} takes {planes} plane(s) and says that they are {channels!r}, which this "
+            "srcnn-mlflow does not run; it runs y of 1 plane, and ycbcr and rgb of 3"
         )
     return network

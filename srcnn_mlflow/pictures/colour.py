@@ -3,10 +3,9 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
+from PIL import Image
 
-Plane = NDArray[np.uint8]
-FloatPlane = NDArray[np.float32]
+from srcnn_mlflow.pictures.imaging import FloatPlane, Plane, luma
 
 # ITU-R BT.601: luma in 16..235, blue and red chroma in 16..240, of red, green and blue in 0..255.
 YCBCR = (
@@ -57,6 +56,11 @@ def grey_of(planes: FloatPlane) -> FloatPlane:
     of_red, _, of_blue = (YCBCR[0] / YCBCR[0].sum()).astype(np.float32)
     grey: FloatPlane = green + of_red * (red - green) + of_blue * (blue - green)
     return grey
+
+
+def luma_plane(pixels: Plane) -> Plane:
+    """`luma` of uint8 of shape (height, width) or (height, width, 3)."""
+    return pixels if pixels.ndim == 2 else luma(Image.fromarray(pixels))
 
 
 def each_plane(pixels: Plane, function: Callable[[Plane], Plane]) -> Plane:

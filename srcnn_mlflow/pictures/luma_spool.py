@@ -16,8 +16,9 @@ from srcnn_mlflow.pictures.imaging import Plane
 class LumaSpool:
     """A file without a name, which vanishes with its process, for a byte a pixel and plane.
 
-    Finding the digest of a picture takes decoding it, and so does preparing it; what is prepared waits
-    here in between. Where the disk is nearly full, or may not be written, the spool stays empty.
+    Finding the digest of a picture takes decoding it, and so does preparing it; what will be
+    prepared waits here in between. Where the disk is nearly full, or may not be written, the spool
+    stays empty.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -44,9 +44,20 @@ def make_pair(pixels: Plane, scale: int) -> Pair:
     Returns:
         Two of the same shape, both sides multiples of the scale.
     """
-    hr = mod_crop(pixels, scale)
+    hr, _, lr = make_small(pixels, scale)
+    return lr, hr
 
-    def soften(plane: Plane) -> Plane:
-        return upscale_to_eight_bit(downscale(plane, scale), scale)
 
-    return each_plane(hr, soften), hr
+def make_small(original: Plane, scale: int) -> tuple[Plane, Plane, Plane]:
+    """Crop a picture, make it small, and enlarge it by bicubic interpolation, plane by plane.
+
+    Args:
+        original: uint8 of shape (height, width) or (height, width, 3), no side below the scale.
+        scale: 2, 3 or 4.
+
+    Returns:
+        The cropped original, the small picture, and bicubic's, all uint8.
+    """
+    original = mod_crop(original, scale)
+    small = each_plane(original, lambda plane: downscale(plane, scale))
+    return original, small, each_plane(small, lambda plane: upscale_to_eight_bit(plane, scale))

@@ -15,8 +15,8 @@ from srcnn_mlflow.machine.hdf5_output import Hdf5Output
 from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.pictures.datasets import Dataset, Split
-from srcnn_mlflow.pictures.pairs import Pair, ReadPixels, make_pairs
 from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.pairs import Pair, ReadPixels, make_pairs
 from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.store_file import (
     STORE_FOLDER,

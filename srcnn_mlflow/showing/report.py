@@ -129,7 +129,7 @@ def render_report(
         about=about,
         summary=summary,
         rows=[row.cells() for row in table_rows(scale, summary)],
-        protocol=describe_protocol(int(about["border"])),
+        protocol=describe_protocol(int(about["border"]), summary.rgb_psnr_gain is not None),
         bias=describe_bias(summary),
         decided=decided,
         scores=scores,

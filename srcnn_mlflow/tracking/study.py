@@ -158,14 +158,15 @@ class SharedStudy:
                 load_if_exists=True,
             )
             former = self._study.user_attrs
+            # A study that is refused stays as it is.
             for name, value in terms.items():
-                if name not in former:
-                    self._study.set_user_attr(name, value)
-                elif former[name] != value:
+                if former.get(name, value) != value:
                     raise SweepError(
                         f"study {place.name} in {place} was begun with {name} {former[name]}, and "
                         f"not {value}; give the same, or another name in study"
                     )
+            for name in terms.keys() - former.keys():
+                self._study.set_user_attr(name, terms[name])
 
     def changes(self, facts: Mapping[str, str]) -> str:
         """What differs from when the study was begun, in words; empty for nothing.

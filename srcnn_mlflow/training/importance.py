@@ -170,7 +170,8 @@ def _squared_errors(lr: Plane, hr: Plane, channels: str) -> NDArray[Any]:
     if channels == "ycbcr":
         difference = np.tensordot(YCBCR, difference, 1)
     squares = np.square(difference)
-    return squares if channels == "y" else squares.sum(axis=0)
+    summed: NDArray[Any] = squares if channels == "y" else squares.sum(axis=0)
+    return summed
 
 
 def _window_sums(squares: NDArray[Any], corners: NDArray[np.int64], side: int) -> NDArray[Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from srcnn_mlflow.measuring.evaluation import UpscaleLuma
+from srcnn_mlflow.measuring.evaluation import Upscale
 from srcnn_mlflow.network.onnx_export import Weights, build_onnx
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store import Store
@@ -68,17 +68,17 @@ class PlannedFit:
             self.store.check_unchanged()
             yield result
 
-    def upscale_luma(self, weights: Weights) -> UpscaleLuma:
-        """What enlarges a plane with weights that an epoch gave, as it will be shipped."""
+    def upscale(self, weights: Weights) -> Upscale:
+        """What enlarges pixels with weights that an epoch gave, as it will be shipped."""
         onnx = build_onnx(weights, self.settings.network, self.store.settings.scale)
-        return Upscaler(onnx).upscale_luma
+        return Upscaler(onnx).upscale_pixels
 
     def describe(self) -> str:
         """What will be trained on what, and how long that may take."""
         world, plan = self.world, self.plan
         processes = "" if world.size == 1 else f" in {world.size} processes"
         text = (
-            f"{self.settings.architecture} ({count_weights(Srcnn(self.settings.network)):,} "
+            f"{self.settings.network.label} ({count_weights(Srcnn(self.settings.network)):,} "
             f"weights) on {world.device}{processes}: {self.sampler.patch_count:,} patches, "
             f"{plan.epochs} epochs of {plan.steps:,} steps, {self.sampler.bytes / 1e6:.0f} MB of "
             "patches in memory"
@@ -110,8 +110,9 @@ def plan_fit(
     network = settings.network
     # With padding, the network gives every pixel of a patch; without, what lies inside its halo.
     margin = network.halo if network.padding == "none" else 0
-    importance = measure_importance(store, margin, settings.sampling, settings.loss)
-    sampler = PatchSampler(store, world.device, importance)
+    drawn = settings.sampling, settings.loss
+    importance = measure_importance(store, margin, *drawn, network.channels)
+    sampler = PatchSampler(store, world.device, importance, network.channels)
     validate = make_validate(store, network, world)
     untouched = untouched_weights(settings, sampler, world)
     start = time.perf_counter()

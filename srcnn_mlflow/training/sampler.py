@@ -5,10 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from srcnn_mlflow.pictures.colour import YCBCR, YCBCR_BLACK
 from srcnn_mlflow.pictures.store import Store
+from srcnn_mlflow.training.colour import to_ycbcr
 from srcnn_mlflow.training.importance import Importance
 
 
@@ -47,7 +46,7 @@ class PatchSampler:
         # That of each of a picture's planes, which lie one behind another.
         corners = corner[:, None] + np.outer(height * width, np.arange(planes.count))
         self._planes = planes.count
-        self._to_ycbcr = _ycbcr_kernel(device) if channels == "ycbcr" else None
+        self._channels = channels
         self._lr = torch.from_numpy(planes.lr).to(device)
         self._hr = torch.from_numpy(planes.hr).to(device)
         self._corners = torch.from_numpy(corners).to(device)
@@ -81,9 +80,9 @@ class PatchSampler:
         shape = (len(indices), self._planes, self.patch_size, self.patch_size)
         lr = self._lr_runs.index_select(0, rows).view(shape) / 255
         hr = self._hr_runs.index_select(0, rows).view(shape) / 255
-        if self._to_ycbcr is None:
-            return lr, hr
-        return functional.conv2d(lr, *self._to_ycbcr), functional.conv2d(hr, *self._to_ycbcr)
+        if self._channels == "ycbcr":
+            return to_ycbcr(lr), to_ycbcr(hr)
+        return lr, hr
 
     def weigh(self, indices: Tensor) -> Tensor | None:
         """How much the squared error of each patch counts.
@@ -134,12 +133,6 @@ class PatchSampler:
     def batches_in_pass(self, batch_size: int) -> int:
         """How many batches visit every patch once."""
         return -(-self.patch_count // batch_size)
-
-
-def _ycbcr_kernel(device: torch.device) -> tuple[Tensor, Tensor]:
-    """BT.601 as a convolution and its bias, from red, green and blue in 0..1 to the same."""
-    kernel = torch.from_numpy(YCBCR).float().view(3, 3, 1, 1)
-    return kernel.to(device), torch.from_numpy(YCBCR_BLACK / 255).float().to(device)
 
 
 def augment(number: int, *images: Tensor) -> tuple[Tensor, ...]:
