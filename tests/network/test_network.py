@@ -23,11 +23,14 @@ from tests.conftest import textured_pixels
 # The paper's two; a longer one of other widths, with its widest kernel at the end; two layers.
 CHAINS = ("9-5-5", "9-1-5", "5-1-3-7:12-8-6", "3-1:5")
 
+# By chain; the last two on three planes.
+ON_CHANNELS = (*((name, "y") for name in CHAINS), ("9-1-5", "rgb"), ("5-1-3-7:12-8-6", "ycbcr"))
+
 every_network = pytest.mark.parametrize(
     "network",
     [
-        Architecture(name, residual, padding)
-        for name in CHAINS
+        Architecture(name, residual, padding, channels)
+        for name, channels in ON_CHANNELS
         for residual in (True, False)
         for padding in PADDINGS
     ],
@@ -81,7 +84,7 @@ def test_layers_put_together_by_hand_compute_what_the_network_computes(
 ) -> None:
     torch.manual_seed(4)
     model = Srcnn(network, "plain")
-    picture = torch.rand(2, 1, 37, 45)
+    picture = torch.rand(2, network.planes, 37, 45)
     layers = [part for layer in model.layers for part in (layer, torch.nn.ReLU())]
     expected = torch.nn.Sequential(*layers[:-1])(picture)
     if network.residual:
@@ -103,8 +106,10 @@ def test_layers_put_together_by_hand_compute_what_the_network_computes(
 def test_export_computes_what_torch_computes(network: Architecture) -> None:
     weights = random_weights(network)
     session = onnxruntime.InferenceSession(build_onnx(weights, network, 2))
-    picture = np.random.default_rng(0).random((2, 1, 37, 45), np.float32)
-    (exported,) = session.run(None, {"luma": picture})
+    picture = np.random.default_rng(0).random((2, network.planes, 37, 45), np.float32)
+    (source,) = session.get_inputs()
+    assert source.name == ("luma" if network.channels == "y" else network.channels)
+    (exported,) = session.run(None, {source.name: picture})
     model = Srcnn(network)
     model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     halo = network.halo if network.padding == "none" else 0
@@ -119,12 +124,14 @@ def test_export_computes_what_torch_computes(network: Architecture) -> None:
 @every_network
 def test_tiles_have_no_seam(network: Architecture, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Upscaler(build_onnx(random_weights(network), network, 2))
-    plane = textured_pixels(70, 90, 1)[..., 0].astype(np.float32)
-    monkeypatch.setattr(upscaler_module, "TILE", 1000)
-    whole = model.sharpen(plane)
-    for tile in (16, 33):
-        monkeypatch.setattr(upscaler_module, "TILE", tile)
-        assert np.abs(model.sharpen(plane) - whole).max() / 255 < 1e-5
+    planes = textured_pixels(70, 90, 1).transpose(2, 0, 1).astype(np.float32)
+    for bicubic in [planes[0], *([planes] if network.planes == 3 else [])]:
+        monkeypatch.setattr(upscaler_module, "TILE", 1000)
+        whole = model.sharpen(bicubic)
+        assert whole.shape == bicubic.shape
+        for tile in (16, 33):
+            monkeypatch.setattr(upscaler_module, "TILE", tile)
+            assert np.abs(model.sharpen(bicubic) - whole).max() / 255 < 1e-5
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9), st.integers(1, 40))
