@@ -14,13 +14,13 @@ from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.measuring.ensemble import self_ensemble
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
     check_sizes,
     describe_protocol,
     score_photos,
-    self_ensemble,
     summarize,
 )
 from srcnn_mlflow.measuring.gate import LEAST_PICTURES

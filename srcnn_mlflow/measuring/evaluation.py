@@ -12,7 +12,7 @@ from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, compare, mse, psnr
 from srcnn_mlflow.pictures.colour import luma_plane
-from srcnn_mlflow.pictures.imaging import Plane, to_eight_bit
+from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 
@@ -59,9 +59,7 @@ class ImageScore:
     @property
     def rgb_psnr_gain(self) -> float | None:
         """The same of red, green and blue; None where that was not measured."""
-        if self.srcnn_rgb_psnr is None or self.bicubic_rgb_psnr is None:
-            return None
-        return self.srcnn_rgb_psnr - self.bicubic_rgb_psnr
+        return _gain(self.srcnn_rgb_psnr, self.bicubic_rgb_psnr)
 
 
 @dataclass(frozen=True)
@@ -88,13 +86,15 @@ class Summary:
     @property
     def rgb_psnr_gain(self) -> float | None:
         """SRCNN minus bicubic over red, green and blue; None where that was not measured."""
-        if self.srcnn_rgb_psnr is None or self.bicubic_rgb_psnr is None:
-            return None
-        return self.srcnn_rgb_psnr - self.bicubic_rgb_psnr
+        return _gain(self.srcnn_rgb_psnr, self.bicubic_rgb_psnr)
 
     def metrics(self) -> dict[str, float]:
         """What was measured, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def _gain(srcnn: float | None, bicubic: float | None) -> float | None:
+    return None if srcnn is None or bicubic is None else srcnn - bicubic
 
 
 def make_comparable(
@@ -215,28 +215,6 @@ def _score(name: str, original: Plane, bicubic: Plane, srcnn: Plane, border: int
         bicubic_bias=without.bias,
         srcnn_bias=with_srcnn.bias,
     )
-
-
-def self_ensemble(upscale: Upscale) -> Upscale:
-    """Average a model over the eight symmetries of the square (Timofte et al., 2016).
-
-    Args:
-        upscale: the model, which then runs eight times a picture.
-
-    Returns:
-        A function of the same kind: uint8 in, uint8 out.
-    """
-
-    def averaged(plane: Plane) -> Plane:
-        results = []
-        for turns in range(4):
-            for mirror in (False, True):
-                turned = np.rot90(plane[:, ::-1] if mirror else plane, turns)
-                result = np.rot90(upscale(np.ascontiguousarray(turned)), -turns)
-                results.append(result[:, ::-1] if mirror else result)
-        return to_eight_bit(np.mean(results, axis=0))
-
-    return averaged
 
 
 def check_sizes(photos: Sequence[Photo], scale: int, border: int) -> None:

@@ -9,13 +9,13 @@ from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
+from srcnn_mlflow.measuring.ensemble import self_ensemble
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     describe_protocol,
     score_colours,
     score_photos,
     score_plane,
-    self_ensemble,
     summarize,
 )
 from srcnn_mlflow.measuring.metrics import psnr, ssim
