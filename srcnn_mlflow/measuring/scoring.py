@@ -175,7 +175,8 @@ class Bench:
             if self._result_is_luma:
                 return result.astype(np.float64)
             return measured_planes(result, protocol)
-        if subject is Subject.NETWORK and self._on_colours and target.ndim == 3:
+        in_colour = target.ndim == 3 or protocol.grey == "rgb"
+        if subject is Subject.NETWORK and self._on_colours and in_colour:
             return self._sharpened_colours(protocol)
         large = self._made(protocol.only((*PLANES, *MAKING)))
         if subject is Subject.NETWORK:

@@ -285,3 +285,15 @@ def test_colours_stand_in_the_table_where_they_were_measured() -> None:
     assert not any("rgb" in name for name in usual.metrics())
     assert "RGB" not in describe_protocol(2)
     assert "RGB PSNR is that of the squared error averaged over" in describe_protocol(2, True)
+
+
+def test_the_self_ensemble_turns_colours_as_it_turns_luma() -> None:
+    seen = []
+
+    def enlarge(pixels: Plane) -> Plane:
+        seen.append(pixels)
+        return each_plane(pixels, lambda plane: upscale_to_eight_bit(plane, 2))
+
+    made = self_ensemble(enlarge)(PHOTOGRAPH)
+    assert len({pixels.tobytes() for pixels in seen}) == 8
+    assert np.array_equal(made, each_plane(PHOTOGRAPH, self_ensemble(bicubic)))
