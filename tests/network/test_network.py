@@ -4,17 +4,20 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.architecture import PADDINGS, Architecture
 from srcnn_mlflow.network.onnx_export import build_onnx, save_onnx
+from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler, tiles
 from srcnn_mlflow.pictures.imaging import bicubic_image, luma, to_eight_bit, upscale
 from srcnn_mlflow.training.model import Srcnn, count_weights
@@ -209,6 +212,15 @@ def test_a_sharpened_plane_stays_within_its_range() -> None:
     assert brightening(10).sharpen(plane) == pytest.approx(210, abs=1e-3)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_files_of_networks_on_luma_are_to_the_byte_as_they_were(scale: int) -> None:
+    """The files that ship were written before there were channels."""
+    path = shipped_network(scale)
+    constants = onnx.load(path).graph.initializer
+    weights = {one.name: numpy_helper.to_array(one) for one in constants if "conv" in one.name}
+    assert build_onnx(weights, Architecture("9-1-5"), scale) == path.read_bytes()
+
+
 def test_the_scale_is_read_from_the_file(tmp_path: Path) -> None:
     network = Architecture("9-1-5")
     save_onnx(tmp_path / "model.onnx", random_weights(network), network, 3)
@@ -221,8 +233,6 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.onnx").write_bytes(b"noise")
     with pytest.raises(ModelError, match=r"noise\.onnx is not a usable ONNX model"):
         Upscaler(tmp_path / "noise.onnx")
-    import onnx
-
     foreign = onnx.load_from_string(identity(2))
     del foreign.metadata_props[:]
     onnx.save(foreign, str(tmp_path / "foreign.onnx"))

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -580,6 +582,16 @@ def test_files_of_luma_and_of_colours_stand_side_by_side(mixed: Dataset, tmp_pat
     assert luma_store.train.count == 1
     assert np.array_equal(luma_store.patches, colour_store.patches)
     assert luma_store.checksum() != colour_store.checksum()
+
+
+def test_a_file_of_luma_is_called_as_it_was_before_there_were_colours(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    path = prepare(dataset, StoreSettings(2, 25, 14), tmp_path).path
+    digests = {split: dataset.split(split).digest for split in ("train", "valid")}
+    identity = {"format": 2, "scale": 2, "patch_size": 25, "stride": 14, "materialize": False}
+    text = json.dumps({**identity, **digests}, sort_keys=True)
+    assert path.name == f"x2-25-14-{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
 
 
 def test_materialized_patches_of_colours_are_those_of_the_planes(
