@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from srcnn_mlflow.network.architecture import Architecture, chain_name
+from srcnn_mlflow.pictures.colour import ycbcr_conversion
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -29,12 +30,15 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
     Returns:
         A serialized model from `luma` to `output`, both float32 in 0..1 of shape
         (batch, 1, height, width), with `scale`, `halo`, `architecture`, `residual` and `padding`
-        in its metadata. Of a network on three planes, the input is called by its channels, and
-        these stand in the metadata as `channels`.
+        in its metadata. A network on three planes goes from `rgb` to red, green and blue, whatever
+        it works on, which stands in the metadata as `channels`.
     """
     nodes = []
-    source = "luma" if architecture.channels == "y" else architecture.channels
-    flow = source
+    source = "luma" if architecture.channels == "y" else "rgb"
+    in_ycbcr = architecture.channels == "ycbcr"
+    if in_ycbcr:
+        nodes.append(_convert(source, "ycbcr"))
+    flow = base = "ycbcr" if in_ycbcr else source
     if architecture.padding == "none":
         nodes.append(_pad_edge(flow, "padded", architecture.halo))
         flow = "padded"
@@ -48,8 +52,11 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             nodes += _hidden_layer(flow, number, side, pad)
             flow = f"layer{number}.relu"
         else:
-            nodes += _last_layer(flow, number, pad, architecture, source)
+            nodes += _last_layer(flow, number, pad, architecture, base)
 
+    if in_ycbcr:
+        nodes[-1].output[0] = "sharp"
+        nodes.append(_convert("sharp", "output"))
     constants = [
         numpy_helper.from_array(np.ascontiguousarray(value), name)
         for name, value in sorted(weights.items())
@@ -60,6 +67,7 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
         if any(f"margin{m}" in node.input for node in nodes)
     ]
     constants += _last_layers_constants(architecture)
+    constants += _conversions() if in_ycbcr else []
     sizes: list[str | int | None] = ["batch", architecture.planes, "height", "width"]
     graph = helper.make_graph(
         nodes,
@@ -123,7 +131,7 @@ def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.Node
 
 
 def _last_layer(
-    flow: str, number: int, pad: int, architecture: Architecture, source: str
+    flow: str, number: int, pad: int, architecture: Architecture, base: str
 ) -> list[onnx.NodeProto]:
     """Write the convolution to one plane or three row by row, and what its result is added to.
 
@@ -149,7 +157,7 @@ def _last_layer(
             helper.make_node("Reshape", [bias, "bias.shape"], [of_planes]),
         ]
         bias = of_planes
-    terms = [*rows, bias, *([source] if architecture.residual else [])]
+    terms = [*rows, bias, *([base] if architecture.residual else [])]
     return [
         *arrange,
         helper.make_node("Conv", [flow, kernel], ["rows"], kernel_shape=[1, side], pads=[pad] * 4),
@@ -172,6 +180,25 @@ def _last_layers_constants(architecture: Architecture) -> list[TensorProto]:
     return [
         numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()
     ]
+
+
+def _convert(source: str, target: str) -> onnx.NodeProto:
+    """To luma and chroma, or back: a convolution that looks at single pixels."""
+    return helper.make_node("Conv", [source, f"{target}.matrix", f"{target}.black"], [target])
+
+
+def _conversions() -> list[TensorProto]:
+    """What `_convert` takes, by where it leads."""
+    return [
+        numpy_helper.from_array(value, f"{target}.{name}")
+        for target, inverse in (("ycbcr", False), ("output", True))
+        for name, value in zip(("matrix", "black"), _as_kernel(inverse), strict=True)
+    ]
+
+
+def _as_kernel(inverse: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    matrix, black = ycbcr_conversion(inverse=inverse)
+    return matrix.reshape(3, 3, 1, 1), black
 
 
 def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:

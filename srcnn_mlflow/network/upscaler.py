@@ -10,7 +10,6 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.processors import available_cores
-from srcnn_mlflow.pictures.colour import from_ycbcr, grey_of, to_ycbcr
 from srcnn_mlflow.pictures.imaging import (
     RGB_PER_LUMA,
     FloatPlane,
@@ -28,6 +27,8 @@ from srcnn_mlflow.pictures.picture import Picture
 TILE = 512
 # How many planes networks on these channels take and give.
 _PLANES = {"y": 1, "ycbcr": 3, "rgb": 3}
+# What red and blue are of BT.601's luma; the rest is green.
+_RED, _BLUE = np.float32(65.481 / 219), np.float32(24.966 / 219)
 # Rows and columns of a plane.
 Area = tuple[slice, slice]
 
@@ -138,19 +139,29 @@ class Upscaler:
         return large
 
     def _run(self, planes: FloatPlane) -> FloatPlane:
-        given = to_ycbcr(planes) if self.channels == "ycbcr" else planes
-        batch = np.ascontiguousarray(given.reshape(1, -1, *given.shape[-2:]) / np.float32(255))
+        batch = np.ascontiguousarray(planes.reshape(1, -1, *planes.shape[-2:]) / np.float32(255))
         try:
             (output,) = self._session.run(None, {self._input: batch})
         except Exception as error:  # the runtime's exceptions share no base class of their own
             if "alloc" in str(error):
                 raise MemoryError(str(error)) from error
             raise
-        levels = output.reshape(planes.shape) * np.float32(255)
-        if self.channels == "ycbcr":
-            levels = from_ycbcr(levels)
-        sharp: FloatPlane = np.clip(levels, 0, 255)
+        sharp: FloatPlane = np.clip(output.reshape(planes.shape) * np.float32(255), 0, 255)
         return sharp
+
+
+def grey_of(planes: FloatPlane) -> FloatPlane:
+    """One grey plane of three: BT.601's luma over the full range, so that a grey stays itself.
+
+    Args:
+        planes: red, green and blue in 0..255, float32 of shape (3, height, width).
+
+    Returns:
+        float32 of shape (height, width), in 0..255.
+    """
+    red, green, blue = planes
+    grey: FloatPlane = green + _RED * (red - green) + _BLUE * (blue - green)
+    return grey
 
 
 def tiles(shape: tuple[int, int], halo: int) -> Iterator[tuple[Area, Area, Area]]:

@@ -1,14 +1,16 @@
 """Red, green and blue as the planes that networks work on, and back."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from srcnn_mlflow.pictures.imaging import FloatPlane, Plane, luma
+from srcnn_mlflow.pictures.imaging import Plane, luma
 
 # ITU-R BT.601: luma in 16..235, blue and red chroma in 16..240, of red, green and blue in 0..255.
-YCBCR = (
+YCBCR: NDArray[Any] = (
     np.array(
         [
             [65.481, 128.553, 24.966],
@@ -18,44 +20,28 @@ YCBCR = (
     )
     / 255
 )
-YCBCR_BLACK = np.array([16.0, 128.0, 128.0])
+YCBCR_BLACK: NDArray[Any] = np.array([16.0, 128.0, 128.0])
 
 
-def to_ycbcr(planes: FloatPlane) -> FloatPlane:
-    """BT.601's luma and chroma, not rounded.
+def ycbcr_conversion(*, inverse: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """BT.601's luma and chroma from red, green and blue, or the exact inverse.
 
     Args:
-        planes: red, green and blue in 0..255, float32 of shape (3, height, width).
+        inverse: back to red, green and blue.
 
     Returns:
-        Y in 16..235, Cb and Cr in 16..240, float32 of the same shape.
+        A matrix, float32 of shape (3, 3), and what is added to its products, of shape (3,); of
+        levels that were divided by 255, and neither clipped nor rounded.
 
-    >>> to_ycbcr(np.full((3, 1, 1), 255, np.float32)).round(3).ravel().tolist()
+    >>> matrix, black = ycbcr_conversion(inverse=False)
+    >>> (255 * (matrix @ np.ones(3) + black)).round(3).tolist()
     [235.0, 128.0, 128.0]
     """
-    black = YCBCR_BLACK.astype(np.float32)[:, None, None]
-    return np.tensordot(YCBCR.astype(np.float32), planes, 1) + black
-
-
-def from_ycbcr(planes: FloatPlane) -> FloatPlane:
-    """The inverse of `to_ycbcr`, neither clipped nor rounded."""
-    black = YCBCR_BLACK.astype(np.float32)[:, None, None]
-    return np.tensordot(np.linalg.inv(YCBCR).astype(np.float32), planes - black, 1)
-
-
-def grey_of(planes: FloatPlane) -> FloatPlane:
-    """One grey plane of three: BT.601's luma over the full range, so that a grey stays itself.
-
-    Args:
-        planes: red, green and blue in 0..255, float32 of shape (3, height, width).
-
-    Returns:
-        float32 of shape (height, width), in 0..255.
-    """
-    red, green, blue = planes
-    of_red, _, of_blue = (YCBCR[0] / YCBCR[0].sum()).astype(np.float32)
-    grey: FloatPlane = green + of_red * (red - green) + of_blue * (blue - green)
-    return grey
+    matrix, black = YCBCR, YCBCR_BLACK / 255
+    if inverse:
+        matrix = np.linalg.inv(YCBCR)
+        black = -matrix @ black
+    return matrix.astype(np.float32), black.astype(np.float32)
 
 
 def luma_plane(pixels: Plane) -> Plane:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from srcnn_mlflow.pictures.colour import YCBCR, YCBCR_BLACK
+from srcnn_mlflow.pictures.colour import YCBCR, ycbcr_conversion
 
 
 def to_ycbcr(planes: Tensor) -> Tensor:
@@ -58,9 +58,5 @@ def _convert(planes: Tensor, kernel: Tensor, bias: Tensor) -> Tensor:
 @cache
 def _conversion(device: torch.device, inverse: bool) -> tuple[Tensor, Tensor]:
     """A matrix as a convolution, and its bias."""
-    kernel, black = torch.from_numpy(YCBCR), torch.from_numpy(YCBCR_BLACK / 255)
-    if inverse:
-        kernel = torch.linalg.inv(kernel)
-        black = -kernel @ black
-    kernel = kernel.float().view(3, 3, 1, 1)
-    return kernel.to(device), black.float().to(device)
+    matrix, black = map(torch.from_numpy, ycbcr_conversion(inverse=inverse))
+    return matrix.view(3, 3, 1, 1).to(device), black.to(device)

@@ -8,14 +8,8 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from skimage.color import rgb2ycbcr, ycbcr2rgb
 
-from srcnn_mlflow.pictures.colour import (
-    YCBCR,
-    each_plane,
-    from_ycbcr,
-    grey_of,
-    luma_plane,
-    to_ycbcr,
-)
+from srcnn_mlflow.network.upscaler import grey_of
+from srcnn_mlflow.pictures.colour import YCBCR, each_plane, luma_plane, ycbcr_conversion
 from srcnn_mlflow.pictures.imaging import Plane, luma
 from tests.conftest import textured_pixels
 from tests.photographs import ASTRONAUT
@@ -25,6 +19,21 @@ PIXELS = arrays(np.uint8, (5, 4, 3), elements=st.integers(0, 255))
 
 def planes_of(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(pixels.transpose(2, 0, 1), np.float32)
+
+
+def converted(planes: np.ndarray, inverse: bool = False) -> np.ndarray:
+    """Levels 0..255 of shape (3, height, width), there or back."""
+    matrix, black = ycbcr_conversion(inverse=inverse)
+    levels: np.ndarray = 255 * (np.tensordot(matrix, planes / 255, 1) + black[:, None, None])
+    return levels
+
+
+def to_ycbcr(planes: np.ndarray) -> np.ndarray:
+    return converted(planes)
+
+
+def from_ycbcr(planes: np.ndarray) -> np.ndarray:
+    return converted(planes, inverse=True)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,8 @@ from PIL import Image
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import build_onnx
-from srcnn_mlflow.network.upscaler import Upscaler
-from srcnn_mlflow.pictures.colour import from_ycbcr as from_ycbcr_numpy
-from srcnn_mlflow.pictures.colour import grey_of, luma_plane
-from srcnn_mlflow.pictures.colour import to_ycbcr as to_ycbcr_numpy
+from srcnn_mlflow.network.upscaler import Upscaler, grey_of
+from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
 from srcnn_mlflow.pictures.imaging import to_eight_bit
 from srcnn_mlflow.pictures.store import Store, open_store
@@ -33,6 +31,8 @@ from srcnn_mlflow.training.settings import TrainingSettings
 from srcnn_mlflow.training.validation import make_validate
 from tests.conftest import textured_pixels
 from tests.network.test_network import random_weights
+from tests.pictures.test_colour import from_ycbcr as from_ycbcr_numpy
+from tests.pictures.test_colour import to_ycbcr as to_ycbcr_numpy
 
 CPU = torch.device("cpu")
 IN_COLOUR = pytest.mark.parametrize("channels", ["rgb", "ycbcr"])
