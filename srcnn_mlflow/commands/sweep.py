@@ -14,7 +14,7 @@ from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import log_origin, make_ready
 from srcnn_mlflow.commands.train_epochs import Watch, record_epochs
 from srcnn_mlflow.commands.train_origin import surroundings
-from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_request import BEFORE, TrainRequest
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
@@ -130,7 +130,8 @@ def sweep(request: SweepRequest) -> None:
         prepared = make_ready(request.training())
         store = open_store(prepared.path)
         with place.errors_told():
-            return world, prepared, store, SharedStudy(place, _terms(request, prepared, store))
+            terms = _terms(request, prepared, store)
+            return world, prepared, store, SharedStudy(place, terms, BEFORE)
 
     track = runs.track_after(check, "sweep", request.scale, shown, name)
     with track as (world, prepared, store, study), place.errors_told():

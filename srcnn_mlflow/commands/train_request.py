@@ -9,7 +9,7 @@ from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.training.settings import TrainingSettings
 
 # What trainings did before they had a choice.
-_BEFORE = {"channels": "y", "sampling": "uniform", "loss": "mse"}
+BEFORE = {"channels": "y", "sampling": "uniform", "loss": "mse"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class TrainRequest:
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainRequest":
         """The inverse of `parameters`, of former versions too."""
-        parameters = {**_BEFORE, **parameters}
+        parameters = {**BEFORE, **parameters}
         names = {f.name for f in fields(TrainingSettings)}
         settings = {key: value for key, value in parameters.items() if key in names}
         own = {key: value for key, value in parameters.items() if key not in names}

@@ -138,12 +138,15 @@ class SharedStudy:
     a trial that two of them have begun at once is withdrawn by the one that came second.
     """
 
-    def __init__(self, place: Place, terms: Mapping[str, Any]) -> None:
+    def __init__(
+        self, place: Place, terms: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    ) -> None:
         """Begin or join a study.
 
         Args:
             place: where it is kept.
             terms: what all its trials have to share, so that they can be compared.
+            before: those of them that studies had before they were kept; None for unknown.
 
         Raises:
             SweepError: the study was begun on other terms.
@@ -157,7 +160,8 @@ class SharedStudy:
                 pruner=make_pruner(),
                 load_if_exists=True,
             )
-            former = self._study.user_attrs
+            kept = self._study.user_attrs
+            former = {**(before or {}), **kept} if kept else {}
             # A study that is refused stays as it is.
             for name, value in terms.items():
                 if former.get(name, value) != value:
@@ -165,7 +169,7 @@ class SharedStudy:
                         f"study {place.name} in {place} was begun with {name} {former[name]}, and "
                         f"not {value}; give the same, or another name in study"
                     )
-            for name in terms.keys() - former.keys():
+            for name in terms.keys() - kept.keys():
                 self._study.set_user_attr(name, terms[name])
 
     def changes(self, facts: Mapping[str, str]) -> str:
