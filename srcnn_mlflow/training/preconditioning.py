@@ -43,7 +43,9 @@ class Preconditioner(nn.Module):
             trained: shape (filters, planes, side, side).
         """
         filters, planes, *side = trained.shape
-        pixels = trained.permute(0, 2, 3, 1).flatten(1)
+        # The gradient comes in the order of the weights, or averaging it would be slower.
+        pixels = trained if planes == 1 else trained.permute(0, 2, 3, 1)
+        pixels = pixels.flatten(1)
         if len(self.matrix) == pixels.shape[1]:
             kernel = pixels @ self.matrix
         else:
