@@ -52,6 +52,7 @@ def cli(context: click.Context) -> None:
     given.dataset,
     given.epochs(RECIPE),
     given.architecture,
+    given.channels,
     given.patch_size,
     given.seed,
     given.max_minutes,
@@ -72,14 +73,18 @@ def main_command(
 
 
 @cli.command(cls=OnceCommand)
-@options(given.scale, given.dataset, given.patches)
+@options(given.scale, given.dataset, given.channels, given.patches)
 @option("materialize", TRUE_OR_FALSE, False, "Write the patches themselves, as other programs do.")
-def prepare(scale: int, dataset: str, patch_size: int, stride: int, materialize: bool) -> None:
+def prepare(
+    scale: int, dataset: str, channels: str, patch_size: int, stride: int, materialize: bool
+) -> None:
     """Turn photographs into one HDF5 file; does nothing when it is there already."""
     from srcnn_mlflow.commands.prepare import prepare_for_project
+    from srcnn_mlflow.network.architecture import Architecture
     from srcnn_mlflow.pictures.store_file import StoreSettings
 
-    settings = StoreSettings(scale, patch_size, stride, materialize)
+    planes = Architecture(channels=channels).planes
+    settings = StoreSettings(scale, patch_size, stride, materialize, planes)
     prepare_for_project(dataset, settings)
 
 
@@ -213,7 +218,7 @@ def reproduce(
 @options(given.scale, given.dataset)
 @option("trials", COUNT, 20, "So many finished trials the study is to have in all.")
 @option("epochs", COUNT, 4, "Passes over all patches, a trial.")
-@options(given.architecture, given.seed, given.max_minutes, given.device)
+@options(given.architecture, given.channels, given.seed, given.max_minutes, given.device)
 @option("study", OrWord(TEXT, "auto"), "auto", "Name of the study to begin or join.")
 @given.storage
 @option("train-best", TRUE_OR_FALSE, False, "Train and register the best trial's settings.")
@@ -285,12 +290,14 @@ def score(results: Path, originals: Path, scale: int, protocol: str, model: str 
 @cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
 @click.option("--file", type=SOURCE, required=True, help="A .pth PyTorch state dict.")
-@options(given.dataset, given.split, given.gate_split)
-def import_weights(scale: int, file: Path, dataset: str, split: str, gate_split: bool) -> None:
+@options(given.channels, given.dataset, given.split, given.gate_split)
+def import_weights(
+    scale: int, file: Path, channels: str, dataset: str, split: str, gate_split: bool
+) -> None:
     """Register another program's weights as a version, and judge them like any other."""
     from srcnn_mlflow.commands import import_weights as command
 
-    command.import_weights(file, scale, dataset, split, gate_split)
+    command.import_weights(file, scale, dataset, split, gate_split, channels)
 
 
 @cli.command(cls=OnceCommand)

@@ -13,6 +13,7 @@ import click
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.architecture import (
+    CHANNELS,
     INFERENCE_PRECISIONS,
     PADDINGS,
     SCALES,
@@ -252,6 +253,12 @@ architecture = option(
     "9-5-5",
     "Kernel sizes of the layers, as in 9-1-5:32-16; vdsr; or another network, as net.py:Net.",
 )
+channels = option(
+    "channels",
+    click.Choice(CHANNELS),
+    "y",
+    "What the network works on: luma, luma and chroma, or red, green and blue.",
+)
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
 storage = option(
@@ -286,6 +293,7 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         return option(name, kind, getattr(recipe, name.replace("-", "_")), text)
 
     return options(
+        channels,
         of_recipe("batch-size", PIXELS, "Patches a step."),
         of_recipe("lr", POSITIVE, "Highest learning rate."),
         of_recipe("last-layer-lr-factor", POSITIVE, "The last layer's share of the rate."),
@@ -297,7 +305,7 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         of_recipe("residual", TRUE_OR_FALSE, "Learn the difference from bicubic."),
         of_recipe("padding", click.Choice(PADDINGS), "What lies outside a patch."),
         of_recipe("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
-        of_recipe("precondition", TRUE_OR_FALSE, "Train the first layer on whitened luma."),
+        of_recipe("precondition", TRUE_OR_FALSE, "Train the first layer on whitened planes."),
         of_recipe("sampling", click.Choice(SAMPLINGS), "Each patch once a pass, or by its error."),
         of_recipe("loss", click.Choice(LOSSES), "Squared errors alike, or weighed as PSNR does."),
         of_recipe("augment", TRUE_OR_FALSE, "Turn and mirror the patches."),

@@ -107,7 +107,7 @@ def _place(one: Measured, splits: Sequence[Split]) -> tuple[int, int]:
 
 def _measure(version: Version, splits: Sequence[Split], precision: str) -> Iterator[Measured]:
     """Score a model on every set, and log each number with its model and its set."""
-    found, scale = version.found, version.scale
+    found, scale, channels = version.found, version.scale, version.channels
     plain = precision == "float32"
     # A model's page shows what it gives as it is served by default.
     model_id = logged_id(found) if plain else None
@@ -115,7 +115,7 @@ def _measure(version: Version, splits: Sequence[Split], precision: str) -> Itera
     with JudgedModel(found.folder, found.name, precision) as judged:
         for split in splits:
             logger.info("%s on %s", label, split.dataset)
-            scored = score_photos(split.photos, scale, scale, judged.upscale_luma)
+            scored = score_photos(split.photos, scale, scale, judged.upscale_pixels, channels)
             scores = tuple(score for _, score in scored)
             measured = Measured(split.dataset, scale, label, scores, len(split.photos))
             _log(measured, split, model_id)

@@ -45,7 +45,7 @@ from srcnn_mlflow.tracking.versions import Version, find_versions
 ARTIFACTS = "comparison"
 # Of the photograph that is timed: large enough to last, small enough not to wait for.
 LARGEST_SIDE = 768
-METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "srcnn_bias", "seconds")
+METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "srcnn_bias", "seconds", "srcnn_rgb_psnr")
 
 logger = logging.getLogger(__name__)
 
@@ -141,13 +141,18 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
 def _score_all(
     versions: Sequence[Version], judges: Sequence[JudgedModel], photos: Sequence[Photo]
 ) -> tuple[tuple[Photo, ...], list[list[ImageScore]]]:
-    """Score every version on the photographs that can be compared at every scale."""
+    """Score every version on the photographs that can be compared at every scale.
+
+    Where one of them works on colours, these are measured of all.
+    """
+    in_colour = any(version.channels != "y" for version in versions)
     shared = tuple(photos)
     scores: list[dict[Photo, ImageScore]] = []
     for version, judged in zip(versions, judges, strict=True):
         logger.info("judging %s", version.found.label)
         scale = version.scale
-        scores.append(dict(score_photos(shared, scale, scale, judged.upscale_luma)))
+        enlarge, channels = judged.upscale_pixels, version.channels
+        scores.append(dict(score_photos(shared, scale, scale, enlarge, channels, in_colour)))
         shared = tuple(scores[-1])
     if len(shared) < len(photos):
         logger.info(
@@ -189,7 +194,7 @@ def _measured(version: Version, scores: Sequence[ImageScore], seconds: float) ->
         version.found.label,
         version.aliases,
         version.scale,
-        version.architecture,
+        version.network,
         version.weights,
         summarize(scores),
         seconds,
@@ -221,6 +226,7 @@ def _log_metrics(compared: Sequence[ComparedModel]) -> None:
             f"{name}/{model.label.replace('/', '.')}": model.values()[name]
             for model in compared
             for name in METRICS
+            if name in model.values()
         }
     )
 
@@ -240,7 +246,7 @@ def _write(
     decided = decisions.sentence()
     about = (
         f"On {measured_on} (digest {photos_digest}). {f'{decided} ' if decided else ''}"
-        f"{describe_protocol(None)} "
+        f"{describe_protocol(None, 'srcnn_rgb_psnr' in columns)} "
         f"{timed.footnote()} Commit {git_commit()}."
     )
     with active_run.artifact_folder(ARTIFACTS) as folder:

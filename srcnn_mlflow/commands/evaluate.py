@@ -5,7 +5,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
@@ -14,13 +14,13 @@ from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.measuring.ensemble import self_ensemble
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
     check_sizes,
     describe_protocol,
     score_photos,
-    self_ensemble,
     summarize,
 )
 from srcnn_mlflow.measuring.gate import LEAST_PICTURES
@@ -45,6 +45,7 @@ PER_IMAGE = (
     *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
     *("bicubic_bias", "srcnn_bias"),
 )
+PER_IMAGE_IN_COLOUR = ("bicubic_rgb_psnr", "srcnn_rgb_psnr", "rgb_psnr_gain")
 
 
 logger = logging.getLogger(__name__)
@@ -92,7 +93,8 @@ def evaluate(
         ensemble: measure the model's self-ensemble too, apart from the model itself.
         pictures: the photographs, where they have been loaded already.
         gate_split: cut a gate out of the test pictures.
-        results: a folder for what was measured: luma as grey PNG files, as `score` takes them.
+        results: a folder for what was measured, as `score` takes it: luma as grey PNG files, and
+            of a network on colours these.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -199,8 +201,9 @@ def score_model(
     found: FoundModel, photos: Sequence[Photo], scale: int, border: int
 ) -> tuple[ImageScore, ...]:
     """Score a logged model picture by picture, run as it was logged."""
+    channels = found.channels
     with JudgedModel(found.folder, found.name) as judged:
-        scored = score_photos(photos, scale, border, judged.upscale_luma)
+        scored = score_photos(photos, scale, border, judged.upscale_pixels, channels)
         return tuple(score for _, score in scored)
 
 
@@ -215,17 +218,22 @@ def _check_apart(results: Path | None, split: Split) -> None:
 
 
 def _scored(
-    judged: JudgedModel, split: Split, scale: int, border: int, results: Path | None
+    judged: JudgedModel,
+    channels: str,
+    split: Split,
+    scale: int,
+    border: int,
+    results: Path | None,
 ) -> Iterator[tuple[Photo, ImageScore]]:
     """Score picture by picture, and keep what was measured where that is asked for."""
     made: list[Plane] = []
 
-    def upscale(plane: Plane) -> Plane:
-        made[:] = [judged.upscale_luma(plane)]
+    def upscale(pixels: Plane) -> Plane:
+        made[:] = [judged.upscale_pixels(pixels)]
         return made[0]
 
     stems = Counter(photo.path.stem for photo in split.photos)
-    for photo, score in score_photos(split.photos, scale, border, upscale):
+    for photo, score in score_photos(split.photos, scale, border, upscale, channels):
         if results is not None:
             name = photo.path.stem if stems[photo.path.stem] == 1 else photo.path.name
             with atomic_write(results / f"{name}-x{scale}.png") as partial:
@@ -236,9 +244,10 @@ def _scored(
 def _judge(
     found: FoundModel, split: Split, scale: int, border: int, results: Path | None
 ) -> Evaluation:
+    channels = found.channels
     with JudgedModel(found.folder, found.name) as judged:
-        scored = list(_scored(judged, split, scale, border, results))
-        extremes = choose_exhibits(scored, scale, judged)
+        scored = list(_scored(judged, channels, split, scale, border, results))
+        extremes = choose_exhibits(scored, scale, judged, channels)
     evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest)
     about: About = {
         "model": found.label,
@@ -263,15 +272,18 @@ def _judge(
     address = active_run.artifacts_address(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
     if results is not None:
-        logger.info("what was measured, luma in grey files for score: %s", results)
+        held = "luma in grey files" if channels == "y" else "colours, of which luma was taken,"
+        logger.info("what was measured, %s for score: %s", held, results)
     return evaluation
 
 
 def _log(
     evaluation: Evaluation, extremes: Extremes, scale: int, about: About, decisions: Decisions
 ) -> None:
-    active_run.log_metrics(asdict(evaluation.summary))
-    columns = {key: [getattr(score, key) for score in evaluation.scores] for key in PER_IMAGE}
+    active_run.log_metrics(evaluation.summary.metrics())
+    in_colour = evaluation.summary.rgb_psnr_gain is not None
+    keys = (*PER_IMAGE, *(PER_IMAGE_IN_COLOUR if in_colour else ()))
+    columns = {key: [getattr(score, key) for score in evaluation.scores] for key in keys}
     active_run.log_table(columns, f"{ARTIFACTS}/per_image.json")
     with active_run.artifact_folder(ARTIFACTS) as folder:
         _write_tables(folder, scale, evaluation.summary, about, decisions)
@@ -284,8 +296,8 @@ def _log(
 
 def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, border: int) -> None:
     with JudgedModel(found.folder, found.name) as judged:
-        enlarge = self_ensemble(judged.upscale_luma)
-        scored = score_photos(photos, scale, border, enlarge)
+        enlarge = self_ensemble(judged.upscale_pixels)
+        scored = score_photos(photos, scale, border, enlarge, found.channels)
         summary = summarize(score for _, score in scored)
     active_run.log_metrics(
         {"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim}
@@ -306,7 +318,7 @@ def _write_tables(
     sentences = (
         f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
         f"{about['split']} (digest {about['digest']}). {f'{decided} ' if decided else ''}"
-        f"{describe_protocol(int(about['border']))} "
+        f"{describe_protocol(int(about['border']), summary.rgb_psnr_gain is not None)} "
         f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. "
         f"{describe_bias(summary)} Commit {about['commit']}."
     )
@@ -315,7 +327,7 @@ def _write_tables(
     )
     table = {
         "rows": [row.cells() for row in rows],
-        "summary": asdict(summary),
+        "summary": summary.metrics(),
         **about,
         "decisions": decisions.facts(),
     }

@@ -13,7 +13,12 @@ logger = logging.getLogger(__name__)
 
 
 def import_weights(
-    path: Path, scale: int, dataset: str, split: str, gate_split: bool = False
+    path: Path,
+    scale: int,
+    dataset: str,
+    split: str,
+    gate_split: bool = False,
+    channels: str = "y",
 ) -> Evaluation:
     """Register another program's weights as a version, and judge them like any other.
 
@@ -23,11 +28,12 @@ def import_weights(
         dataset: the photographs to judge them on.
         split: of these.
         gate_split: cut a gate out of the test pictures.
+        channels: what they were trained on, which no file of weights tells.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
-    weights, network = read_state_dict(path)
+    weights, network = read_state_dict(path, channels)
     parameters = {
         "file": path.name,
         "scale": scale,
@@ -35,6 +41,7 @@ def import_weights(
         "split": split,
         "gate_split": gate_split,
         "architecture": network.name,
+        "channels": channels,
     }
     with runs.track_after(
         lambda: load_comparable(dataset, split, scale, scale, gate_split),
@@ -43,7 +50,11 @@ def import_weights(
         with tempfile.TemporaryDirectory() as temporary:
             file = Path(temporary) / registry.NETWORK_FILE
             save_onnx(file, weights, network, scale)
-            tags = {"architecture": network.name, "imported_from": path.name}
+            tags = {
+                "architecture": network.name,
+                **registry.channels_tag(channels),
+                "imported_from": path.name,
+            }
             version = registry.register(scale, file, tags, alias=None)
         logger.info("registered %s version %d from %s", registry.model_name(scale), version, path)
         evaluation = evaluate(

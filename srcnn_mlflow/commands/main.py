@@ -1,7 +1,5 @@
 """`main`: one scale, from photographs to a promoted model."""
 
-from dataclasses import asdict
-
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.commands.train import train
@@ -30,6 +28,7 @@ def run_main(request: TrainRequest, device: str) -> None:
         "dataset": request.dataset,
         "epochs": settings.epochs,
         "architecture": settings.architecture,
+        "channels": settings.channels,
         "seed": settings.seed,
         "max_minutes": settings.max_minutes,
         "device": device,
@@ -59,7 +58,7 @@ def run_main(request: TrainRequest, device: str) -> None:
             verdict = promote(scale, version, dataset, GATE)
         else:
             verdict = promote(scale, version, dataset, known=evaluation.scores)
-        active_run.log_metrics(asdict(evaluation.summary))
+        active_run.log_metrics(evaluation.summary.metrics())
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
         )

@@ -2,11 +2,14 @@
 
 import logging
 
+import numpy as np
+from PIL import Image
+
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.pictures.datasets import describe, load_dataset
-from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.imaging import Plane, luma
 from srcnn_mlflow.pictures.luma_spool import LumaSpool
-from srcnn_mlflow.pictures.photos import Photo, load_luma
+from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.store_file import STORE_FOLDER, STORED_SPLITS, StoreSettings
 from srcnn_mlflow.pictures.store_writer import Prepared, prepare
 
@@ -24,17 +27,24 @@ def prepare_dataset(name: str, settings: StoreSettings, train_images: int | None
     Raises:
         SrcnnError: with a message for the person who asked.
     """
+    in_colour = settings.planes > 1
     with LumaSpool(STORE_FOLDER) as spool:
-        dataset = load_dataset(name, spool.keep)
+
+        def keep(digest: str, image: Image.Image) -> None:
+            spool.keep(digest, np.asarray(image) if in_colour else luma(image))
+
+        dataset = load_dataset(name, keep)
         if train_images is not None:
             dataset = dataset.with_train_images(train_images)
         describe(dataset, STORED_SPLITS)
 
-        def read_luma(photo: Photo) -> Plane:
-            plane = spool.find(photo.digest)
-            return load_luma(photo) if plane is None else plane
+        def read(photo: Photo) -> Plane:
+            kept = spool.find(photo.digest)
+            if kept is not None:
+                return kept
+            return load_pixels(photo) if in_colour else load_luma(photo)
 
-        return prepare(dataset, settings, read_luma=read_luma)
+        return prepare(dataset, settings, read_pixels=read)
 
 
 def prepare_for_project(name: str, settings: StoreSettings) -> None:

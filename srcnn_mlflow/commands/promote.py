@@ -194,7 +194,7 @@ def _record_scores(
     scale: int, version: int, scores: Sequence[ImageScore], measured_on: str
 ) -> None:
     summary = summarize(scores)
-    active_run.log_metrics(asdict(summary))
+    active_run.log_metrics(summary.metrics())
     registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.machine.atomic_write import atomic_write
@@ -16,7 +17,7 @@ from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.measuring.ledger import Tally
 from srcnn_mlflow.measuring.protocols import NAMED, OWN
 from srcnn_mlflow.measuring.refereeing import referee, tell_resized
-from srcnn_mlflow.measuring.scoring import Sharpen, Subject
+from srcnn_mlflow.measuring.scoring import Subject
 from srcnn_mlflow.pictures.results import match_results
 from srcnn_mlflow.showing.score_pages import (
     Scorecard,
@@ -25,6 +26,9 @@ from srcnn_mlflow.showing.score_pages import (
     protocol_table,
     table_page,
 )
+
+if TYPE_CHECKING:
+    from srcnn_mlflow.commands.upscale import ChosenModel
 
 ARTIFACTS = "score"
 ALL = "all"
@@ -96,12 +100,14 @@ def score(request: ScoreRequest) -> Scorecard:
         raise SrcnnError(
             f"protocol {request.protocol!r} is unknown; give {ALL}, or one of {', '.join(NAMED)}"
         )
-    sharpen, network = _network(request)
+    network = _network(request)
+    sharpen = network.upscaler.sharpen if network else None
+    on_colours = network is not None and network.upscaler.channels != "y"
     matched = match_results(request.results, request.originals)
     protocols = [NAMED[name] for name in request.names]
     subjects = [Subject.RESULT, Subject.BICUBIC, *([Subject.NETWORK] if sharpen else [])]
     tallies = {subject: Tally(subject, protocols) for subject in subjects}
-    done = referee(request.scale, matched, tallies, sharpen)
+    done = referee(request.scale, matched, tallies, sharpen, on_colours)
     if not done.originals:
         raise ImageError(_nothing(request, done.left_out))
     heading = (
@@ -115,12 +121,13 @@ def score(request: ScoreRequest) -> Scorecard:
         *(f"Left out: {line}." for line in done.left_out),
         *(f"Note: {note}." for note in done.notes),
     )
-    return Scorecard(heading, request.names, tuple(done.originals), tallies, network, remarks)
+    label = network.label if network else None
+    return Scorecard(heading, request.names, tuple(done.originals), tallies, label, remarks)
 
 
-def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
+def _network(request: ScoreRequest) -> "ChosenModel | None":
     if request.model is None:
-        return None, None
+        return None
     from srcnn_mlflow.commands.upscale import choose_model
 
     chosen = choose_model(request.model, request.scale)
@@ -129,7 +136,7 @@ def _network(request: ScoreRequest) -> tuple[Sharpen | None, str | None]:
             f"{chosen.label} upscales by {chosen.upscaler.scale}, not by {request.scale}; give "
             f"scale={chosen.upscaler.scale}, or another model"
         )
-    return chosen.upscaler.sharpen, chosen.label
+    return chosen
 
 
 def _nothing(request: ScoreRequest, left_out: list[str]) -> str:

@@ -16,7 +16,7 @@ from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown, local_path
 from srcnn_mlflow.measuring.evaluation import (
     Summary,
-    UpscaleLuma,
+    Upscale,
     describe_protocol,
     score_photos,
     summarize,
@@ -118,11 +118,12 @@ class _Measure:
 
     def _seed(self, setting: StudySetting, seed: int, run_id: str) -> SeedResult:
         request = self._bench.request.training(setting, seed)
-        onnx = network_of(request.settings).export(best_weights(run_id), self._scale)
-        upscale = Upscaler(onnx).upscale_luma
+        network = network_of(request.settings)
+        onnx = network.export(best_weights(run_id), self._scale)
+        upscale = Upscaler(onnx).upscale_pixels
         comparable = self.is_comparable(setting.name)
-        valid = self._score(self.valid.photos, upscale) if comparable else None
-        tested = self._score(self._test.photos, upscale) if self._test else None
+        valid = self._score(self.valid.photos, upscale, network.channels) if comparable else None
+        tested = self._score(self._test.photos, upscale, network.channels) if self._test else None
         run = get_run(run_id)
         seconds = metric_by_step(run_id, "epoch_seconds")
         own = self.bicubic(self._bench.grounds[setting.name].prepared.valid)
@@ -140,10 +141,9 @@ class _Measure:
             curve=tuple(zip(accumulate(seconds.values()), gains, strict=True)),
         )
 
-    def _score(self, photos: Sequence[Photo], upscale: UpscaleLuma) -> Summary:
-        return summarize(
-            score for _, score in score_photos(photos, self._scale, self._scale, upscale)
-        )
+    def _score(self, photos: Sequence[Photo], upscale: Upscale, channels: str = "y") -> Summary:
+        scored = score_photos(photos, self._scale, self._scale, upscale, channels)
+        return summarize(score for _, score in scored)
 
 
 def _log(results: Sequence[SettingResult], valid: Split, test: Split) -> None:

@@ -11,7 +11,7 @@ from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_epochs import Watch
 from srcnn_mlflow.commands.train_origin import surroundings
-from srcnn_mlflow.commands.train_request import TrainRequest
+from srcnn_mlflow.commands.train_request import BEFORE, TrainRequest
 from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
@@ -55,10 +55,11 @@ class SweepRequest:
         seed: of every trial's training, and of what is suggested.
         max_minutes: of a trial, in place of epochs; None for epochs.
         device: `auto`, `cpu` or `cuda`.
-        study: its name; None for one made of scale, architecture and data set.
+        study: its name; None for one made of scale, architecture, channels and data set.
         storage: an SQLAlchemy URL; None for a SQLite file.
         train_best: train and register the best trial's settings at the end.
         full_epochs: of that training.
+        channels: `y`, `ycbcr` or `rgb`.
     """
 
     scale: int
@@ -73,11 +74,13 @@ class SweepRequest:
     storage: str | None
     train_best: bool
     full_epochs: int
+    channels: str = "y"
 
     @property
     def place(self) -> Place:
         """Where the study is kept."""
-        asked = f"x{self.scale}-{short_name(self.architecture)}-{self.dataset}"
+        colours = "" if self.channels == "y" else f"-{self.channels}"
+        asked = f"x{self.scale}-{short_name(self.architecture)}{colours}-{self.dataset}"
         name = as_file_name(asked, LONGEST_STUDY) if self.study is None else self.study
         if not re.fullmatch(r"[\w.-]+", name) or len(name.encode()) > LONGEST_STUDY:
             raise SweepError(
@@ -90,6 +93,7 @@ class SweepRequest:
         """What all trials share; the search space's values are the recipe's."""
         settings = TrainingSettings(
             architecture=self.architecture,
+            channels=self.channels,
             epochs=self.epochs,
             max_minutes=self.max_minutes,
             seed=self.seed,
@@ -109,14 +113,14 @@ def sweep(request: SweepRequest) -> None:
     place = request.place
     check_password(place, "sweep")
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
-    name = f"sweep x{request.scale} {short_name(request.architecture)} {request.dataset}"
+    name = f"sweep x{request.scale} {request.training().settings.label} {request.dataset}"
 
     def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
         ground = Ground(prepared, open_store(prepared.path), world)
         with place.errors_told():
-            return ground, Search(place, _terms(request, ground))
+            return ground, Search(place, _terms(request, ground), BEFORE)
 
     track = runs.track_after(check, "sweep", request.scale, shown, name)
     with track as (ground, study), place.errors_told():

@@ -13,7 +13,6 @@ from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_start import INIT_FROM, Start, find_start
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
 from srcnn_mlflow.machine.text import differences
-from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
@@ -70,7 +69,7 @@ def train(
         SrcnnError: with a message for the person who asked.
     """
     world = world or alone(choose_device(device))
-    name = f"train x{request.scale} {short_name(request.settings.architecture)} {request.dataset}"
+    name = f"train x{request.scale} {request.settings.label} {request.dataset}"
     parameters = request.logged(device)
     # Logged once it is known which version that is.
     del parameters[INIT_FROM]

@@ -45,7 +45,7 @@ def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) 
             files = write_checkpoints(result, plan, best, facts, Path(folder))
             image = None
             if is_shown(result.epoch, plan.epochs):
-                image = (SPECIMEN, draw_specimen(specimen, planned.upscale_luma(result.weights)))
+                image = (SPECIMEN, draw_specimen(specimen, planned.upscale(result.weights)))
             outbox.put(Parcel(result.epoch, result.metrics(), files, CHECKPOINTS, image))
             if not watch(plan, result):
                 break

@@ -10,7 +10,7 @@ from srcnn_mlflow.training.networks import reload_network
 from srcnn_mlflow.training.settings import TrainingSettings
 
 # What trainings did before they had a choice.
-_BEFORE = {"sampling": "uniform", "loss": "mse"}
+BEFORE = {"channels": "y", "sampling": "uniform", "loss": "mse"}
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class TrainRequest:
     @property
     def store(self) -> StoreSettings:
         """How its pictures are to be prepared."""
-        return StoreSettings(self.scale, self.patch_size, self.stride)
+        planes = self.settings.network.planes
+        return StoreSettings(self.scale, self.patch_size, self.stride, planes=planes)
 
     def parameters(self) -> dict[str, Any]:
         """All of it by name."""
@@ -54,7 +55,7 @@ class TrainRequest:
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainRequest":
         """The inverse of `parameters`, of former versions too."""
-        parameters = {**_BEFORE, **parameters}
+        parameters = {**BEFORE, **parameters}
         names = {f.name for f in fields(TrainingSettings)}
         settings = {key: value for key, value in parameters.items() if key in names}
         own = {key: value for key, value in parameters.items() if key not in names}

@@ -53,7 +53,8 @@ def register(
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / registry.NETWORK_FILE
         path.write_bytes(network.export(weights, scale))
-        scored = score_photos(valid.photos, scale, scale, Upscaler(path).upscale_luma)
+        enlarge = Upscaler(path).upscale_pixels
+        scored = score_photos(valid.photos, scale, scale, enlarge, network.channels)
         validation = summarize(score for _, score in scored)
         warning = _warn(request, weights, validation)
         version = registry.register(
@@ -61,6 +62,7 @@ def register(
             path,
             {
                 "architecture": network.name,
+                **registry.channels_tag(network.channels),
                 "dataset": request.dataset,
                 "dataset_digest": prepared.train.digest,
                 "git_commit": git_commit(),
@@ -105,6 +107,11 @@ def _warn(request: TrainRequest, weights: Weights, validation: Summary) -> dict[
         )
     elif validation.psnr_gain == 0:
         reason = "no better than bicubic on the validation pictures"
+    elif (validation.rgb_psnr_gain or 0.0) < 0:
+        reason = (
+            f"worse than bicubic in its colours: {-(validation.rgb_psnr_gain or 0.0):.3f} dB below "
+            "it over red, green and blue on the validation pictures"
+        )
     else:
         return {}
     return {WARNING: reason}

@@ -126,10 +126,11 @@ def _check_kind(written: WrittenNetwork, network: Network, name: str) -> None:
     Raises:
         ModelError: they do not.
     """
-    if written.channels != 1:
+    channels = written.about.get("channels", "y")
+    if channels != network.channels:
         raise ModelError(
-            f"{name} takes {written.channels} channels, and this training has 1: luma; give "
-            "init_from a model of luma"
+            f"{name} works on channels={channels}, and this training on {network.channels}; give "
+            f"channels={channels}, or a model of {network.channels}"
         )
     residual = str(network.residual).lower()
     if written.about["residual"] != residual:

@@ -27,7 +27,7 @@ class ComparedModel:
         label: as `srcnn-x4/3`.
         aliases: by which it was asked for.
         scale: 2, 3 or 4.
-        architecture: kernel sizes, as in `9-5-5`.
+        architecture: kernel sizes, as in `9-5-5`, and the channels where they are not luma.
         weights: how many it has, biases included.
         summary: its scores, averaged over the pictures.
         seconds: for one photograph.
@@ -48,7 +48,7 @@ class ComparedModel:
 
     def cells(self) -> dict[str, str]:
         """Its line of the table, by column title."""
-        return {
+        cells = {
             "Model": self.name,
             "Scale": f"x{self.scale}",
             "Network": self.architecture,
@@ -61,11 +61,18 @@ class ComparedModel:
             "Grey shift": f"{self.summary.srcnn_bias:+.2f}",
             "Seconds": f"{self.seconds:.3f}",
         }
+        if self.summary.rgb_psnr_gain is None:
+            return cells
+        return {
+            **cells,
+            "Bicubic RGB (dB)": f"{self.summary.bicubic_rgb_psnr:.2f}",
+            "SRCNN RGB (dB)": f"{self.summary.srcnn_rgb_psnr:.2f}",
+        }
 
     def values(self) -> dict[str, Any]:
         """The same in full precision, with the names that an evaluation's metrics have."""
         values = {key: value for key, value in asdict(self).items() if key != "summary"}
-        return {**values, **asdict(self.summary), "aliases": ", ".join(self.aliases)}
+        return {**values, **self.summary.metrics(), "aliases": ", ".join(self.aliases)}
 
 
 @dataclass(frozen=True)

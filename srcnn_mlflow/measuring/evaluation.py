@@ -4,23 +4,20 @@ import logging
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, compare, mse
-from srcnn_mlflow.pictures.imaging import (
-    Plane,
-    downscale,
-    mod_crop,
-    to_eight_bit,
-    upscale_to_eight_bit,
-)
-from srcnn_mlflow.pictures.photos import Photo, load_luma
+from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, compare, mse, psnr
+from srcnn_mlflow.pictures.colour import luma_plane
+from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.pairs import make_small
+from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 
-UpscaleLuma = Callable[[Plane], Plane]
+# Enlarges uint8 of shape (height, width), luma or grey; and (height, width, 3), colours.
+Upscale = Callable[[Plane], Plane]
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +34,9 @@ class TooPlainError(ImageError):
 class ImageScore:
     """One picture by bicubic and by SRCNN: PSNR in dB, SSIM, MSE in squared grey levels.
 
-    The bias, in grey levels, is how much lighter the picture has become on average.
+    The bias, in grey levels, is how much lighter the picture has become on average. All are of luma
+    but `bicubic_rgb_psnr` and `srcnn_rgb_psnr`, of the squared error of red, green and blue alike;
+    None where that was not measured.
     """
 
     image: str
@@ -49,11 +48,18 @@ class ImageScore:
     srcnn_mse: float
     bicubic_bias: float = math.nan
     srcnn_bias: float = math.nan
+    bicubic_rgb_psnr: float | None = None
+    srcnn_rgb_psnr: float | None = None
 
     @property
     def psnr_gain(self) -> float:
         """SRCNN minus bicubic, in dB."""
         return self.srcnn_psnr - self.bicubic_psnr
+
+    @property
+    def rgb_psnr_gain(self) -> float | None:
+        """The same of red, green and blue; None where that was not measured."""
+        return _gain(self.srcnn_rgb_psnr, self.bicubic_rgb_psnr)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,21 @@ class Summary:
     bicubic_bias: float = math.nan
     srcnn_bias: float = math.nan
     srcnn_largest_bias: float = math.nan
+    bicubic_rgb_psnr: float | None = None
+    srcnn_rgb_psnr: float | None = None
+
+    @property
+    def rgb_psnr_gain(self) -> float | None:
+        """SRCNN minus bicubic over red, green and blue; None where that was not measured."""
+        return _gain(self.srcnn_rgb_psnr, self.bicubic_rgb_psnr)
+
+    def metrics(self) -> dict[str, float]:
+        """What was measured, by name."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def _gain(srcnn: float | None, bicubic: float | None) -> float | None:
+    return None if srcnn is None or bicubic is None else srcnn - bicubic
 
 
 def make_comparable(
@@ -100,9 +121,7 @@ def make_comparable(
             f"{name}: {width}x{height} is too small; SSIM needs {SSIM_WINDOW} pixels inside a "
             f"border of {border}"
         )
-    original = mod_crop(original, scale)
-    small = downscale(original, scale)
-    bicubic = upscale_to_eight_bit(small, scale)
+    original, small, bicubic = make_small(original, scale)
     if mse(original, bicubic, border) == 0:
         raise TooPlainError(
             f"{name}: bicubic restores it perfectly, so there is nothing to compare"
@@ -111,7 +130,7 @@ def make_comparable(
 
 
 def score_plane(
-    name: str, original: Plane, scale: int, border: int, upscale_luma: UpscaleLuma
+    name: str, original: Plane, scale: int, border: int, upscale_luma: Upscale
 ) -> ImageScore:
     """Make a plane small, enlarge it both ways, and compare each with the original.
 
@@ -127,13 +146,63 @@ def score_plane(
         ModelError: the model enlarges by another scale.
     """
     original, small, bicubic = make_comparable(name, original, scale, border)
-    srcnn = upscale_luma(small)
+    srcnn = _enlarged(small, original, scale, upscale_luma)
+    return _score(name, original, bicubic, srcnn, border)
+
+
+def score_colours(
+    name: str, original: Plane, scale: int, border: int, upscale: Upscale, channels: str
+) -> ImageScore:
+    """Score a picture by its luma as `score_plane` does, and by red, green and blue.
+
+    The luma of a network on colours is that of the 8-bit picture which it makes.
+
+    Args:
+        name: of the picture, for tables and messages.
+        original: uint8 of shape (height, width) for grey, or (height, width, 3); of any size.
+        scale: 2, 3 or 4.
+        border: pixels left out along each edge.
+        upscale: the model.
+        channels: what its network works on.
+
+    Raises:
+        ImageError: too small to compare, or so plain that bicubic restores it perfectly.
+        ModelError: the model enlarges by another scale.
+    """
+    if original.ndim == 2:
+        score = score_plane(name, original, scale, border, upscale)
+        return replace(score, bicubic_rgb_psnr=score.bicubic_psnr, srcnn_rgb_psnr=score.srcnn_psnr)
+    target, small_luma, bicubic_luma = make_comparable(name, luma_plane(original), scale, border)
+    original, small, bicubic = make_small(original, scale)
+    srcnn = _enlarged(small, original, scale, upscale)
+    if channels == "y":
+        srcnn_luma = _enlarged(small_luma, target, scale, upscale)
+    else:
+        srcnn_luma = luma_plane(srcnn)
+    return replace(
+        _score(name, target, bicubic_luma, srcnn_luma, border),
+        bicubic_rgb_psnr=psnr(original, bicubic, border),
+        srcnn_rgb_psnr=psnr(original, srcnn, border),
+    )
+
+
+def _enlarged(small: Plane, original: Plane, scale: int, upscale: Upscale) -> Plane:
+    """What a model makes of a small picture.
+
+    Raises:
+        ModelError: it is not as large as the original.
+    """
+    srcnn = upscale(small)
     if srcnn.shape != original.shape:
         raise ModelError(
             f"the model makes {small.shape[1]}x{small.shape[0]} pixels into "
             f"{srcnn.shape[1]}x{srcnn.shape[0]}, which is not scale {scale}; choose a model "
             f"trained with scale={scale}"
         )
+    return srcnn
+
+
+def _score(name: str, original: Plane, bicubic: Plane, srcnn: Plane, border: int) -> ImageScore:
     without, with_srcnn = (compare(original, plane, border) for plane in (bicubic, srcnn))
     return ImageScore(
         image=name,
@@ -146,28 +215,6 @@ def score_plane(
         bicubic_bias=without.bias,
         srcnn_bias=with_srcnn.bias,
     )
-
-
-def self_ensemble(upscale_luma: UpscaleLuma) -> UpscaleLuma:
-    """Average a model over the eight symmetries of the square (Timofte et al., 2016).
-
-    Args:
-        upscale_luma: the model, which then runs eight times a picture.
-
-    Returns:
-        A function of the same kind: uint8 in, uint8 out.
-    """
-
-    def averaged(plane: Plane) -> Plane:
-        results = []
-        for turns in range(4):
-            for mirror in (False, True):
-                turned = np.rot90(plane[:, ::-1] if mirror else plane, turns)
-                result = np.rot90(upscale_luma(np.ascontiguousarray(turned)), -turns)
-                results.append(result[:, ::-1] if mirror else result)
-        return to_eight_bit(np.mean(results, axis=0))
-
-    return averaged
 
 
 def check_sizes(photos: Sequence[Photo], scale: int, border: int) -> None:
@@ -195,9 +242,20 @@ def score_photos(
     photos: Sequence[Photo],
     scale: int,
     border: int,
-    upscale_luma: UpscaleLuma,
+    upscale: Upscale,
+    channels: str = "y",
+    in_colour: bool = False,
 ) -> Iterator[tuple[Photo, ImageScore]]:
     """Score photographs one by one; those that cannot be compared are named and left out.
+
+    Args:
+        photos: to be made small and enlarged again.
+        scale: 2, 3 or 4.
+        border: pixels left out along each edge.
+        upscale: the model.
+        channels: what its network works on.
+        in_colour: score red, green and blue beside luma, as is always done of a network on colours;
+            one on luma then runs twice.
 
     Raises:
         DatasetError: none could be compared.
@@ -206,7 +264,11 @@ def score_photos(
     refused: list[ImageError] = []
     for photo in progress(photos, total=len(photos), label="scoring"):
         try:
-            score = score_plane(photo.name, load_luma(photo), scale, border, upscale_luma)
+            if channels == "y" and not in_colour:
+                score = score_plane(photo.name, load_luma(photo), scale, border, upscale)
+            else:
+                pixels = load_pixels(photo)
+                score = score_colours(photo.name, pixels, scale, border, upscale, channels)
         except ImageError as error:
             logger.warning("left out: %s", error)
             refused.append(error)
@@ -235,6 +297,7 @@ def summarize(images: Iterable[ImageScore]) -> Summary:
     def mean(field: str) -> float:
         return float(np.mean([getattr(score, field) for score in scores]))
 
+    in_colour = all(score.rgb_psnr_gain is not None for score in scores)
     means = {
         name: mean(name) for name in ("bicubic_psnr", "srcnn_psnr", "bicubic_ssim", "srcnn_ssim")
     }
@@ -247,17 +310,25 @@ def summarize(images: Iterable[ImageScore]) -> Summary:
         bicubic_bias=mean("bicubic_bias"),
         srcnn_bias=mean("srcnn_bias"),
         srcnn_largest_bias=max((score.srcnn_bias for score in scores), key=abs),
+        bicubic_rgb_psnr=mean("bicubic_rgb_psnr") if in_colour else None,
+        srcnn_rgb_psnr=mean("srcnn_rgb_psnr") if in_colour else None,
     )
 
 
-def describe_protocol(border: int | None) -> str:
+def describe_protocol(border: int | None, in_colour: bool = False) -> str:
     """Say how PSNR and SSIM were measured.
 
     Args:
         border: pixels left out along each edge; None for as many as each model's scale.
+        in_colour: whether red, green and blue were measured beside luma.
     """
+    colours = (
+        " RGB PSNR is that of the squared error averaged over red, green and blue."
+        if in_colour
+        else ""
+    )
     frame = "a border as wide as the scale" if border is None else f"border of {border} pixels"
     return (
         f"PSNR and SSIM on 8-bit BT.601 luma, {frame} left out, averaged over pictures. Low "
-        "resolution by bicubic with antialias."
+        f"resolution by bicubic with antialias.{colours}"
     )

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from srcnn_mlflow.measuring.evaluation import ImageScore
+from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.metrics import decibels
 from srcnn_mlflow.pictures.decoding import MAX_PIXELS
 
@@ -81,12 +81,15 @@ class Judgement:
         ruined: names of pictures more than RUIN_MARGIN below bicubic, and how far, in dB.
         pictures: on how many it rests.
         on_more: the command that judges on more of them.
+        colours: the challenger's and bicubic's mean PSNR over red, green and blue, in dB; None
+            for a network on luma, whose colours are bicubic's.
     """
 
     contests: tuple[Contest, ...]
     ruined: tuple[tuple[str, float], ...]
     pictures: int
     on_more: str
+    colours: tuple[float, float] | None = None
 
     @property
     def too_few(self) -> bool:
@@ -107,6 +110,11 @@ class Judgement:
                 f"{_count(self.pictures)} too few to tell a better network from an equally good "
                 f"one, which leads on all of them once in {2**self.pictures} times; at least "
                 f"{LEAST_PICTURES} are needed, as in {self.on_more}"
+            )
+        if self.colours is not None and self.colours[0] < self.colours[1]:
+            found.append(
+                f"its colours fall below bicubic's: {self.colours[0]:.3f} dB over red, green and "
+                f"blue against {self.colours[1]:.3f} dB"
             )
         if self.ruined:
             names = ", ".join(
@@ -168,9 +176,13 @@ def judge(
         for name, scores in opponents.items()
         for metric, own, theirs in zip(METRICS, mine.T, _as_scores(scores).T, strict=True)
     ]
-    losses = [(score.image, -score.psnr_gain) for score in challenger]
+    losses = [_loss(score) for score in challenger]
     ruined = sorted((loss for loss in losses if loss[1] > RUIN_MARGIN), key=lambda loss: -loss[1])
-    return Judgement(tuple(contests), tuple(ruined), len(mine), on_more)
+    summary = summarize(challenger)
+    colours = None
+    if summary.srcnn_rgb_psnr is not None and summary.bicubic_rgb_psnr is not None:
+        colours = summary.srcnn_rgb_psnr, summary.bicubic_rgb_psnr
+    return Judgement(tuple(contests), tuple(ruined), len(mine), on_more, colours)
 
 
 def certain_lead(leads: Leads) -> float | None:
@@ -210,9 +222,13 @@ def describe(judgement: Judgement) -> str:
             f"| {'unknown' if certain is None else f'{certain:+.{digits}f}'} "
             f"| {'won' if contest.won else 'not won'} |"
         )
+    colours = ""
+    if judgement.colours is not None:
+        own, bar = judgement.colours
+        colours = f"Its colours: {own:.3f} dB over red, green and blue, bicubic's {bar:.3f} dB. "
     return "\n".join(lines) + (
-        f"\n\n{judgement.rule} {len(judgement.ruined)} picture(s) fall more than {RUIN_MARGIN} dB "
-        "below bicubic.\n"
+        f"\n\n{judgement.rule} {colours}{len(judgement.ruined)} picture(s) fall more than "
+        f"{RUIN_MARGIN} dB below bicubic.\n"
     )
 
 
@@ -259,6 +275,12 @@ def _bound_of_t_test(leads: Leads) -> float:
     if abs(skewness) > 1e-6:
         limit = 3 / skewness * float(np.cbrt(1 + skewness * limit) - 1)
     return mean - spread * limit
+
+
+def _loss(score: ImageScore) -> tuple[str, float]:
+    """A picture's name, and how far it is below bicubic, in luma or in its colours, in dB."""
+    luma, colours = -score.psnr_gain, -(score.rgb_psnr_gain or 0.0)
+    return (score.image, luma) if luma >= colours else (f"{score.image} in its colours", colours)
 
 
 def _count(pictures: int) -> str:

@@ -32,10 +32,10 @@ class Comparison:
 
 
 def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
-    """Mean squared error between two planes, in squared grey levels.
+    """Mean squared error between two planes, in squared grey levels; over all bands alike.
 
     Args:
-        target: uint8 of shape (height, width).
+        target: uint8 of shape (height, width) or (height, width, 3).
         prediction: the same shape.
         border: pixels left out along each edge.
 
@@ -158,5 +158,5 @@ def _difference(target: Plane, prediction: Plane, border: int) -> NDArray[np.int
 
 
 def _inside(plane: Plane, border: int) -> Plane:
-    height, width = plane.shape
+    height, width = plane.shape[:2]
     return plane[border : height - border, border : width - border]

@@ -41,7 +41,11 @@ class Refereed:
 
 
 def referee(
-    scale: int, matched: Matched, tallies: Mapping[Subject, Tally], sharpen: Sharpen | None
+    scale: int,
+    matched: Matched,
+    tallies: Mapping[Subject, Tally],
+    sharpen: Sharpen | None,
+    on_colours: bool = False,
 ) -> Refereed:
     """Fill the tallies, a few pictures at a time, in the order of the originals.
 
@@ -52,6 +56,7 @@ def referee(
         matched: results and their originals.
         tallies: to be filled.
         sharpen: the network that a tally of `Subject.NETWORK` scores.
+        on_colours: it works on red, green and blue, and not on luma alone.
     """
 
     def look_at(pair: ResultPair) -> tuple[tuple[str, ...], list[list[Mark | None]]] | str:
@@ -60,7 +65,8 @@ def referee(
             doubts = _check(compared, scale)
         except ImageError as error:
             return str(error)
-        bench = Bench(compared.original, scale, compared.result, compared.result_is_luma, sharpen)
+        result = compared.result, compared.result_is_luma
+        bench = Bench(compared.original, scale, *result, sharpen, on_colours)
         scores = [tally.score(bench) for tally in tallies.values()]
         return (*compared.notes, *doubts), scores
 

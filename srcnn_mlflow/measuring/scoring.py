@@ -27,7 +27,8 @@ from srcnn_mlflow.pictures.kernels import FloatPlanes, resize
 
 # uint8 of shape (height, width) or (height, width, 3).
 Eight = NDArray[np.uint8]
-# Makes a plane that bicubic has enlarged, float32 in 0..255, sharper.
+# Makes what bicubic has enlarged, float32 in 0..255, sharper: a plane, (height, width); or, of
+# networks on colours, also red, green and blue, (3, height, width).
 Sharpen = Callable[[FloatPlane], FloatPlane]
 
 
@@ -91,6 +92,7 @@ class Bench:
         result: Eight | None = None,
         result_is_luma: bool = False,
         sharpen: Sharpen | None = None,
+        on_colours: bool = False,
     ) -> None:
         """Take a picture.
 
@@ -100,10 +102,11 @@ class Bench:
             result: of the size of the cropped original.
             result_is_luma: the result is the luma of a colour picture, without its colour.
             sharpen: a network.
+            on_colours: it works on red, green and blue, and not on luma alone.
         """
         self._original, self._scale = original, scale
         self._result, self._result_is_luma = result, result_is_luma
-        self._sharpen = sharpen
+        self._sharpen, self._on_colours = sharpen, on_colours
         # Planes are large, and few are needed at a time; numbers are all kept.
         self._target = lru_cache(2)(self._make_target)
         self._made = lru_cache(2)(self._make)
@@ -172,6 +175,9 @@ class Bench:
             if self._result_is_luma:
                 return result.astype(np.float64)
             return measured_planes(result, protocol)
+        in_colour = target.ndim == 3 or protocol.grey == "rgb"
+        if subject is Subject.NETWORK and self._on_colours and in_colour:
+            return self._sharpened_colours(protocol)
         large = self._made(protocol.only((*PLANES, *MAKING)))
         if subject is Subject.NETWORK:
             assert self._sharpen is not None
@@ -179,6 +185,16 @@ class Bench:
         elif protocol.resized == "picture":
             large = measured_planes(large, protocol)
         return _eight_bit(large) if protocol.rounded else large
+
+    def _sharpened_colours(self, protocol: Protocol) -> FloatPlanes:
+        """What is measured of a network on colours, which sees these whatever is measured."""
+        assert self._sharpen is not None
+        of_picture = replace(protocol, resized="picture")
+        large = self._made(of_picture.only((*PLANES, *MAKING)))
+        planes = np.ascontiguousarray(np.moveaxis(large, 2, 0), np.float32)
+        sharp = np.moveaxis(self._sharpen(planes), 0, 2).astype(np.float64)
+        made = _eight_bit(sharp).astype(np.uint8) if protocol.rounded else sharp
+        return measured_planes(made, protocol)
 
     def _make(self, protocol: Protocol) -> FloatPlanes:
         """Bicubic, down and up again."""

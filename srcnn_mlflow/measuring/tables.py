@@ -33,8 +33,8 @@ class TableRow:
 
 
 def table_rows(scale: int, summary: Summary) -> list[TableRow]:
-    """The report's two lines for a scale: PSNR in dB and SSIM."""
-    return [
+    """The report's two lines for a scale: PSNR in dB and SSIM; and that of colours, if measured."""
+    rows = [
         TableRow(
             f"x{scale}",
             "PSNR (dB)",
@@ -50,6 +50,17 @@ def table_rows(scale: int, summary: Summary) -> list[TableRow]:
             f"{summary.ssim_gain:+.4f}",
         ),
     ]
+    if summary.rgb_psnr_gain is not None:
+        rows.append(
+            TableRow(
+                f"x{scale}",
+                "RGB PSNR (dB)",
+                f"{summary.bicubic_rgb_psnr:.2f}",
+                f"{summary.srcnn_rgb_psnr:.2f}",
+                f"{summary.rgb_psnr_gain:+.2f}",
+            )
+        )
+    return rows
 
 
 def describe_bias(summary: Summary) -> str:

@@ -12,6 +12,8 @@ SCALES = (2, 3, 4)
 PADDINGS = ("none", "replicate", "zero")
 # What a trained network may compute in.
 INFERENCE_PRECISIONS = ("float32", "bfloat16")
+# What a network works on: luma; luma and chroma; red, green and blue.
+CHANNELS = ("y", "ycbcr", "rgb")
 # Filters of the layers but for the last, where they are not given; further ones have the last of
 # these (Dong et al., 2014).
 USUAL_FILTERS = (64, 32)
@@ -34,20 +36,26 @@ class Architecture:
         padding: what lies outside the picture. `zero` and `replicate` pad every layer, in
             training too. `none` trains on what the layers compute without padding, and repeats
             the picture's edge once, in front of the first layer, when it upscales.
+        channels: `y`, luma alone; `ycbcr`, BT.601's luma and chroma; or `rgb`.
     """
 
     name: str = "9-5-5"
     residual: bool = True
     padding: str = "none"
+    channels: str = "y"
 
     def __post_init__(self) -> None:
         """Take the one name that every spelling of the same chain has.
 
         Raises:
-            ModelError: the name does not parse, or the padding is unknown.
+            ModelError: the name does not parse, or the padding or the channels are unknown.
         """
         if self.padding not in PADDINGS:
             raise ModelError(f"unknown padding {self.padding!r}; choose from {', '.join(PADDINGS)}")
+        if self.channels not in CHANNELS:
+            raise ModelError(
+                f"unknown channels {self.channels!r}; choose from {', '.join(CHANNELS)}"
+            )
         object.__setattr__(self, "name", chain_name(*_parse(self.name)))
 
     @property
@@ -60,19 +68,33 @@ class Architecture:
         return _parse(self.name)[0]
 
     @property
+    def planes(self) -> int:
+        """How many planes the network takes and gives."""
+        return 1 if self.channels == "y" else 3
+
+    @property
+    def label(self) -> str:
+        """The name, with the channels where they are not luma.
+
+        >>> Architecture("9-1-5").label, Architecture("9-1-5", channels="rgb").label
+        ('9-1-5', '9-1-5 rgb')
+        """
+        return self.name if self.channels == "y" else f"{self.name} {self.channels}"
+
+    @property
     def filters(self) -> tuple[int, ...]:
-        """How many planes each layer gives; the last gives one.
+        """How many planes each layer gives; the last gives those of the channels.
 
         >>> Architecture("9-5-5").filters, Architecture("9-1-1-5:64-32-16").filters
         ((64, 32, 1), (64, 32, 16, 1))
         """
-        return (*_parse(self.name)[1], 1)
+        return (*_parse(self.name)[1], self.planes)
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of the weights, by their names `conv1.weight`, `conv1.bias` and so on."""
         shapes: dict[str, tuple[int, ...]] = {}
-        inputs = (1, *self.filters[:-1])
+        inputs = (self.planes, *self.filters[:-1])
         layers = zip(inputs, self.filters, self.kernels, strict=True)
         for number, (ins, outs, side) in enumerate(layers, start=1):
             shapes[f"conv{number}.weight"] = (outs, ins, side, side)
@@ -145,7 +167,7 @@ def _parse(name: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
         raise _wrong(
             name,
             f"it has {len(filters)} filter count(s) behind the colon, where {len(kernels)} layers "
-            f"need {len(kernels) - 1}, for the last gives one plane",
+            f"need {len(kernels) - 1}, for the last gives the planes of the result",
         )
     return kernels, filters
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from srcnn_mlflow.network.architecture import Architecture, chain_name
+from srcnn_mlflow.pictures.colour import ycbcr_conversion
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -30,10 +31,15 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
     Returns:
         A serialized model from `luma` to `output`, both float32 in 0..1 of shape
         (batch, 1, height, width), with `scale`, `halo`, `architecture`, `residual` and `padding`
-        in its metadata.
+        in its metadata. A network on three planes goes from `rgb` to red, green and blue, whatever
+        it works on, which stands in the metadata as `channels`.
     """
     nodes = []
-    flow = "luma"
+    source = "luma" if architecture.channels == "y" else "rgb"
+    in_ycbcr = architecture.channels == "ycbcr"
+    if in_ycbcr:
+        nodes.append(_convert(source, "ycbcr"))
+    flow = base = "ycbcr" if in_ycbcr else source
     if architecture.padding == "none":
         nodes.append(_pad_edge(flow, "padded", architecture.halo))
         flow = "padded"
@@ -47,8 +53,11 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             nodes += _hidden_layer(flow, number, side, pad)
             flow = f"layer{number}.relu"
         else:
-            nodes += _last_layer(flow, number, side, pad, architecture.residual)
+            nodes += _last_layer(flow, number, pad, architecture, base)
 
+    if in_ycbcr:
+        nodes[-1].output[0] = "sharp"
+        nodes.append(_convert("sharp", "output"))
     constants = [
         numpy_helper.from_array(np.ascontiguousarray(value), name)
         for name, value in sorted(weights.items())
@@ -58,12 +67,13 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
         for m in sorted({architecture.halo, *(side // 2 for side in architecture.kernels)})
         if any(f"margin{m}" in node.input for node in nodes)
     ]
-    constants += _row_bounds(architecture.kernels[-1])
-    sizes: list[str | int | None] = ["batch", 1, "height", "width"]
+    constants += _last_layers_constants(architecture)
+    constants += _conversions() if in_ycbcr else []
+    sizes: list[str | int | None] = ["batch", architecture.planes, "height", "width"]
     graph = helper.make_graph(
         nodes,
         "srcnn",
-        [helper.make_tensor_value_info("luma", TensorProto.FLOAT, sizes)],
+        [helper.make_tensor_value_info(source, TensorProto.FLOAT, sizes)],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, sizes)],
         constants,
     )
@@ -81,6 +91,8 @@ def build_onnx(weights: Weights, architecture: Architecture, scale: int) -> byte
             "architecture": architecture.name,
             "residual": str(architecture.residual).lower(),
             "padding": architecture.padding,
+            # Files from before there was a choice have none, and work on luma.
+            **({} if architecture.channels == "y" else {"channels": architecture.channels}),
         },
     )
     onnx.checker.check_model(model)
@@ -98,12 +110,10 @@ class WrittenNetwork:
 
     Attributes:
         about: what it says of itself, by name, such as `residual` and `padding`.
-        channels: planes that it takes; 0 where it does not say.
         weights: float32 arrays by name, and whatever else is constant in it.
     """
 
     about: Mapping[str, str]
-    channels: int
     weights: Weights
 
 
@@ -114,7 +124,6 @@ def read_network(path: Path) -> WrittenNetwork:
         path: an ONNX file.
     """
     model = onnx.load(path)
-    sizes = model.graph.input[0].type.tensor_type.shape.dim
     # Copies, because what lies in the file's own bytes cannot be written to.
     weights = {one.name: numpy_helper.to_array(one).copy() for one in model.graph.initializer}
     # Of equal weights, torch's exporter keeps the first.
@@ -125,7 +134,6 @@ def read_network(path: Path) -> WrittenNetwork:
     }
     return WrittenNetwork(
         about={entry.key: entry.value for entry in model.metadata_props},
-        channels=sizes[1].dim_value if len(sizes) == 4 else 0,
         weights=weights,
     )
 
@@ -160,40 +168,74 @@ def _hidden_layer(flow: str, number: int, side: int, pad: int) -> list[onnx.Node
 
 
 def _last_layer(
-    flow: str, number: int, side: int, pad: int, residual: bool
+    flow: str, number: int, pad: int, architecture: Architecture, base: str
 ) -> list[onnx.NodeProto]:
-    """Write the convolution to a single plane row by row, and what its result is added to.
+    """Write the convolution to one plane or three row by row, and what its result is added to.
 
     The runtime computes 16 planes at a time, however few are asked for. So every row of the kernel
-    gives a plane of its own, and these are added up, each shifted by its row: the same sum in a
+    gives planes of its own, and these are added up, each shifted by its row: the same sum in a
     quarter of the time.
     """
+    side = architecture.kernels[-1]
     rows = [f"row{row}" for row in range(side)]
     kernel = f"conv{number}.rows"
     slices = [
         helper.make_node("Slice", ["rows", f"{row}.starts", f"{row}.ends", "row.axes"], [row])
         for row in rows
     ]
-    terms = [*rows, f"conv{number}.bias", *(["luma"] if residual else [])]
+    bias = f"conv{number}.bias"
+    # Done once, when the runtime loads the file, which so keeps the weights as they are known.
+    arrange = [helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3])]
+    if architecture.planes > 1:
+        by_row, of_planes = f"conv{number}.by_row", f"{bias}.of_planes"
+        arrange = [
+            helper.make_node("Transpose", [f"conv{number}.weight"], [by_row], perm=[2, 0, 1, 3]),
+            helper.make_node("Reshape", [by_row, "rows.shape"], [kernel]),
+            helper.make_node("Reshape", [bias, "bias.shape"], [of_planes]),
+        ]
+        bias = of_planes
+    terms = [*rows, bias, *([base] if architecture.residual else [])]
     return [
-        # Done once, when the runtime loads the file, which so keeps the weights as they are known.
-        helper.make_node("Transpose", [f"conv{number}.weight"], [kernel], perm=[2, 1, 0, 3]),
+        *arrange,
         helper.make_node("Conv", [flow, kernel], ["rows"], kernel_shape=[1, side], pads=[pad] * 4),
         *slices,
         helper.make_node("Sum", terms, ["output"]),
     ]
 
 
-def _row_bounds(side: int) -> list[TensorProto]:
-    """Where the last layer's planes begin and end, along channels and height."""
+def _last_layers_constants(architecture: Architecture) -> list[TensorProto]:
+    """Where the planes of each row begin and end, along channels and height; and their shapes."""
+    side, planes = architecture.kernels[-1], architecture.planes
     end = np.iinfo(np.int64).max
-    bounds = {"row.axes": [1, 2]}
+    values = {"row.axes": [1, 2]}
     for row in range(side):
-        bounds[f"row{row}.starts"] = [row, row]
-        bounds[f"row{row}.ends"] = [row + 1, row + 1 - side or end]
+        values[f"row{row}.starts"] = [planes * row, row]
+        values[f"row{row}.ends"] = [planes * (row + 1), row + 1 - side or end]
+    if planes > 1:
+        values["rows.shape"] = [side * planes, architecture.filters[-2], 1, side]
+        values["bias.shape"] = [planes, 1, 1]
     return [
-        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in bounds.items()
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in values.items()
     ]
+
+
+def _convert(source: str, target: str) -> onnx.NodeProto:
+    """To luma and chroma, or back: a convolution that looks at single pixels."""
+    return helper.make_node("Conv", [source, f"{target}.matrix", f"{target}.black"], [target])
+
+
+def _conversions() -> list[TensorProto]:
+    """What `_convert` takes, by where it leads."""
+    return [
+        numpy_helper.from_array(value, f"{target}.{name}")
+        for target, inverse in (("ycbcr", False), ("output", True))
+        for name, value in zip(("matrix", "black"), _as_kernel(inverse), strict=True)
+    ]
+
+
+def _as_kernel(inverse: bool) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    matrix, black = ycbcr_conversion(inverse=inverse)
+    return matrix.reshape(3, 3, 1, 1), black
 
 
 def _pad_edge(source: str, target: str, margin: int) -> onnx.NodeProto:

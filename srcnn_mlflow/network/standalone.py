@@ -20,6 +20,8 @@ PROFILES = {"L": b"GRAY", "RGB": b"RGB "}
 SRGB = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06, 0.45455)
 # More is what Pillow takes for a decompression bomb.
 MOST_PIXELS = 178_956_970
+# What red and blue are of BT.601's luma; the rest is green.
+RED, BLUE = np.float32(65.481 / 219), np.float32(24.966 / 219)
 # Rows and columns that go through the network together, so that large pictures fit the memory.
 TILE = 512
 
@@ -101,10 +103,13 @@ def other_kind(image: Image.Image) -> str:
 
 
 def enlarge(image: Image.Image, session: Any) -> Image.Image:
-    """Enlarge a picture of mode L or RGB: colours by bicubic, luma by the network."""
-    scale = int(session.get_modelmeta().custom_metadata_map["scale"])
+    """Enlarge a picture of mode L or RGB: by the network, and by bicubic what it leaves out."""
+    about = session.get_modelmeta().custom_metadata_map
+    scale = int(about["scale"])
     size = (image.width * scale, image.height * scale)
     pixels = np.asarray(image)
+    if about.get("channels", "y") != "y":
+        return enlarge_colours(pixels, size, session)
     luma = pixels
     if image.mode == "RGB":  # BT.601, rounded to 8 bits
         weighted = pixels @ np.array([65_481, 128_553, 24_966], np.int32)
@@ -118,17 +123,33 @@ def enlarge(image: Image.Image, session: Any) -> Image.Image:
     return Image.fromarray(np.clip(np.rint(sharp), 0, 255).astype(np.uint8))
 
 
-def sharpen(plane: Any, session: Any) -> Any:
-    """Run the network over an enlarged plane, tile by tile, each with what the network sees."""
+def enlarge_colours(pixels: Any, size: tuple[int, int], session: Any) -> Image.Image:
+    """Enlarge by a network on colours, for which grey is red, green and blue alike."""
+    bands = np.atleast_3d(pixels).astype(np.float32).transpose(2, 0, 1)
+    large = [Image.fromarray(band).resize(size, Image.Resampling.BICUBIC) for band in bands]
+    planes = np.clip(np.stack([np.asarray(band) for band in large]), 0, 255)
+    sharp = sharpen(np.broadcast_to(planes, (3, *planes.shape[1:])), session)
+    if len(bands) == 1:
+        red, green, blue = sharp
+        sharp = (green + RED * (red - green) + BLUE * (blue - green))[None]
+    levels = np.clip(np.rint(sharp), 0, 255).astype(np.uint8)
+    return Image.fromarray(levels[0] if len(bands) == 1 else levels.transpose(1, 2, 0))
+
+
+def sharpen(planes: Any, session: Any) -> Any:
+    """Run the network over enlarged planes, tile by tile, each with what the network sees."""
     halo = int(session.get_modelmeta().custom_metadata_map["halo"])
-    result = np.empty_like(plane)
-    for top in range(0, plane.shape[0], TILE):
-        for left in range(0, plane.shape[1], TILE):
+    result = np.empty(planes.shape, np.float32)
+    for top in range(0, planes.shape[-2], TILE):
+        for left in range(0, planes.shape[-1], TILE):
             above, before = min(halo, top), min(halo, left)
-            window = plane[top - above : top + TILE + halo, left - before : left + TILE + halo]
-            (output,) = session.run(None, {"luma": window[None, None] / np.float32(255)})
-            tile = output[0, 0, above : above + TILE, before : before + TILE]
-            result[top : top + TILE, left : left + TILE] = np.clip(tile * np.float32(255), 0, 255)
+            rows = slice(top - above, top + TILE + halo)
+            window = planes[..., rows, left - before : left + TILE + halo]
+            batch = window.reshape(1, -1, *window.shape[-2:]) / np.float32(255)
+            (output,) = session.run(None, {session.get_inputs()[0].name: batch})
+            tile = output[0, ..., above : above + TILE, before : before + TILE] * np.float32(255)
+            place = result[..., top : top + TILE, left : left + TILE]
+            place[...] = np.clip(tile, 0, 255).reshape(place.shape)
     return result
 
 

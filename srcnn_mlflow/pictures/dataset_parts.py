@@ -53,7 +53,7 @@ def load_part(name: str, keep: Keep | None, gate_split: bool) -> Part:
 
     Args:
         name: `samples`, `div2k`, a set by name, or a folder.
-        keep: given the luma of every picture that no earlier command has decoded.
+        keep: given every picture that no earlier command has decoded.
         gate_split: cut a gate out of the test pictures, where they are not split by hand.
 
     Raises:

@@ -122,7 +122,7 @@ def load_dataset(name: str, keep: Keep | None = None, gate_split: bool = False) 
     Args:
         name: `samples`, `div2k`, a set by name, a folder, or several of these joined by `+`; with
             `@shrunk` behind it all, smaller copies of its training pictures train too.
-        keep: given the luma of every picture that no earlier command has decoded.
+        keep: given every picture that no earlier command has decoded.
         gate_split: cut a split `gate` out of `test`, where a part is not split by hand.
 
     Raises:

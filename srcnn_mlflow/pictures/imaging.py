@@ -127,12 +127,12 @@ def mod_crop(plane: Plane, scale: int) -> Plane:
     """Cut the right and bottom edge so that both sides are multiples of the scale.
 
     Args:
-        plane: shape (height, width).
+        plane: shape (height, width) or (height, width, 3).
 
     Raises:
         ImageError: a side is shorter than the scale.
     """
-    height, width = plane.shape
+    height, width = plane.shape[:2]
     if min(height, width) < scale:
         raise ImageError(f"a picture of {width}x{height} is too small for scale {scale}")
     return plane[: height - height % scale, : width - width % scale]
@@ -215,7 +215,7 @@ def luma_of(picture: Picture) -> FloatPlane:
         return luma(Picture(opaque).image()).astype(np.float32)
     deep = picture.pixels
     if picture.colours == 1:
-        return _in_eight_bit_levels(deep[..., 0])
+        return in_eight_bit_levels(deep[..., 0])
     plane = np.empty(deep.shape[:2], np.float32)
     weights = np.array([65.481, 128.553, 24.966], np.float32) / np.float32(255 * 257)
     for top in range(0, len(deep), _ROWS):
@@ -240,7 +240,7 @@ def enlarge_plane(plane: FloatPlane, alpha: Pixels | None, scale: int) -> FloatP
     size = width * scale, height * scale
     if alpha is None:
         return _bicubic(plane, *size)
-    opacity = _in_eight_bit_levels(alpha) / np.float32(255)
+    opacity = in_eight_bit_levels(alpha) / np.float32(255)
     opacity[opacity < _VISIBLE * opacity.max()] = 0
     visible = _bicubic(opacity, *size)
     weighed = _bicubic(plane * opacity, *size)
@@ -288,7 +288,7 @@ def assemble(
         if alpha is None:
             large[..., -1] = picture.pixels[0, 0, -1]
         else:
-            opacity = _in_eight_bit_levels(alpha)
+            opacity = in_eight_bit_levels(alpha)
             _round_into(large[..., -1], _bicubic(opacity, shape[1], shape[0]))
     return replace(picture, pixels=large)
 
@@ -302,10 +302,11 @@ def _colours(picture: Picture, scale: int) -> Iterator[NDArray[Any]]:
             opaque = Image.fromarray(np.ascontiguousarray(plane))
             yield np.asarray(bicubic_image(opaque, scale))
         else:
-            yield enlarge_plane(_in_eight_bit_levels(plane), alpha, scale)
+            yield enlarge_plane(in_eight_bit_levels(plane), alpha, scale)
 
 
-def _in_eight_bit_levels(samples: Pixels) -> FloatPlane:
+def in_eight_bit_levels(samples: Pixels) -> FloatPlane:
+    """Samples of either depth in units of 8-bit grey levels, float32 of the same shape."""
     levels: FloatPlane = samples.astype(np.float32)
     levels /= np.float32(np.iinfo(samples.dtype).max // 255)
     return levels

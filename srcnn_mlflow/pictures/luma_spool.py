@@ -1,4 +1,4 @@
-"""Luma planes of pictures that were just decoded, kept on disk until they are prepared."""
+"""Luma or colours of pictures that were just decoded, kept on disk until they are prepared."""
 
 import os
 import tempfile
@@ -14,16 +14,17 @@ from srcnn_mlflow.pictures.imaging import Plane
 
 
 class LumaSpool:
-    """A file without a name, which vanishes with its process, for one byte a pixel.
+    """A file without a name, which vanishes with its process, for a byte a pixel and plane.
 
-    Finding the digest of a picture takes decoding it, and so does preparing it; the plane waits
-    here in between. Where the disk is nearly full, or may not be written, the spool stays empty.
+    Finding the digest of a picture takes decoding it, and so does preparing it; what will be
+    prepared waits here in between. Where the disk is nearly full, or may not be written, the spool
+    stays empty.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file = _open_nameless(folder)
-        self._places: dict[str, tuple[int, tuple[int, int]]] = {}
+        self._places: dict[str, tuple[int, tuple[int, ...]]] = {}
         self._end = 0
         self._full = self._file is None
         self._lock = threading.Lock()
@@ -41,7 +42,7 @@ class LumaSpool:
             self._file.close()
 
     def keep(self, digest: str, plane: Plane) -> None:
-        """Keep a plane, uint8 of shape (height, width), under the digest of its picture."""
+        """Keep uint8 of any shape under the digest of its picture."""
         with self._lock:
             # The prepared file will take at least two bytes a pixel.
             if free_bytes(self._folder) < 3 * (self._end + plane.size):
@@ -58,10 +59,10 @@ class LumaSpool:
             if written < plane.size:
                 self._give_up()
             elif not self._full:
-                self._places[digest] = (place, (plane.shape[0], plane.shape[1]))
+                self._places[digest] = (place, plane.shape)
 
     def find(self, digest: str) -> Plane | None:
-        """The plane that was kept under a digest, or None."""
+        """What was kept under a digest, or None."""
         if self._file is None or digest not in self._places:
             return None
         place, shape = self._places[digest]

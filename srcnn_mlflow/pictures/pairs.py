@@ -5,14 +5,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 
 from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.colour import each_plane
 from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, upscale_to_eight_bit
 from srcnn_mlflow.pictures.photos import Photo
 
-ReadLuma = Callable[[Photo], Plane]
+# Gives a photograph's luma, or all of it: uint8 of shape (height, width) or (height, width, 3).
+ReadPixels = Callable[[Photo], Plane]
 Pair = tuple[Plane, Plane]
 
 
-def make_pairs(photos: Sequence[Photo], scale: int, read_luma: ReadLuma) -> Iterator[Pair]:
+def make_pairs(photos: Sequence[Photo], scale: int, read_pixels: ReadPixels) -> Iterator[Pair]:
     """Compute pairs in parallel, in order, with only a few in memory at any time.
 
     Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock,
@@ -20,7 +22,7 @@ def make_pairs(photos: Sequence[Photo], scale: int, read_luma: ReadLuma) -> Iter
     """
 
     def make(photo: Photo) -> Pair:
-        return make_pair(read_luma(photo), scale)
+        return make_pair(read_pixels(photo), scale)
 
     workers = available_cores()
     with ThreadPoolExecutor(workers) as pool:
@@ -33,14 +35,29 @@ def make_pairs(photos: Sequence[Photo], scale: int, read_luma: ReadLuma) -> Iter
             running += [pool.submit(make, photo) for photo in islice(waiting, 1)]
 
 
-def make_pair(plane: Plane, scale: int) -> tuple[Plane, Plane]:
+def make_pair(pixels: Plane, scale: int) -> Pair:
     """Make a training pair: bicubic down and up again, and the original.
 
     Args:
-        plane: luma, uint8 of shape (height, width).
+        pixels: luma or grey, uint8 of shape (height, width); or colour, (height, width, 3).
 
     Returns:
-        Two uint8 planes of the same shape, both sides multiples of the scale.
+        Two of the same shape, both sides multiples of the scale.
     """
-    hr = mod_crop(plane, scale)
-    return upscale_to_eight_bit(downscale(hr, scale), scale), hr
+    hr, _, lr = make_small(pixels, scale)
+    return lr, hr
+
+
+def make_small(original: Plane, scale: int) -> tuple[Plane, Plane, Plane]:
+    """Crop a picture, make it small, and enlarge it by bicubic interpolation, plane by plane.
+
+    Args:
+        original: uint8 of shape (height, width) or (height, width, 3), no side below the scale.
+        scale: 2, 3 or 4.
+
+    Returns:
+        The cropped original, the small picture, and bicubic's, all uint8.
+    """
+    original = mod_crop(original, scale)
+    small = each_plane(original, lambda plane: downscale(plane, scale))
+    return original, small, each_plane(small, lambda plane: upscale_to_eight_bit(plane, scale))

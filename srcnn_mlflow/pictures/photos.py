@@ -23,8 +23,8 @@ from srcnn_mlflow.pictures.picture import Picture
 logger = logging.getLogger(__name__)
 
 DIGESTS = Path("data/digests.json")
-# Takes the digest and the luma of a picture that had to be decoded.
-Keep = Callable[[str, Plane], None]
+# Takes the digest of a picture that had to be decoded, and the picture, of mode L or RGB.
+Keep = Callable[[str, Image.Image], None]
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,11 @@ class Photo:
 def load_luma(photo: Photo) -> Plane:
     """Read a photograph's 8-bit luma, uint8 of shape (height, width)."""
     return luma(flatten(open_picture(photo.path).image()))
+
+
+def load_pixels(photo: Photo) -> Plane:
+    """Read a photograph: uint8 of shape (height, width) for grey, or (height, width, 3)."""
+    return np.asarray(flatten(open_picture(photo.path).image()))
 
 
 def digest(photos: Iterable[Photo]) -> str:
@@ -89,7 +94,7 @@ def examine(
     Args:
         name: of the data set, for messages.
         files: the pictures.
-        keep: given the luma of each that is decoded.
+        keep: given each that is decoded.
 
     Returns:
         The photographs, and one sentence for every file that cannot be used.
@@ -122,7 +127,7 @@ def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str
             pixels = Pixels(image.width, image.height, *_pixel_digests(image), likeness(image))
             cache.add(path, before, pixels)
             if keep is not None:
-                keep(pixels.digest, luma(image))
+                keep(pixels.digest, image)
     except ImageError as error:
         return str(error)
     except MemoryError:

@@ -100,7 +100,7 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
 
     Args:
         wanted: which.
-        keep: given the luma of every picture that no earlier command has decoded.
+        keep: given every picture that no earlier command has decoded.
 
     Raises:
         DatasetError: some are missing, and cannot be had.

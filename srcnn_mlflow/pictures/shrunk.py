@@ -29,7 +29,7 @@ def shrunk_copies(
     Args:
         name: of the data set, for messages.
         photos: what to copy.
-        keep: given the luma of every copy that no earlier command has decoded.
+        keep: given every copy that no earlier command has decoded.
 
     Raises:
         DatasetError: a copy that was made cannot be read.

@@ -1,5 +1,6 @@
 """A prepared file, open for reading: all its planes mapped into memory."""
 
+import math
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,22 +23,43 @@ class Planes:
         lr: uint8, flat; the bicubic upscaled low-resolution planes.
         hr: uint8, flat, of the same length; the originals.
         shapes: int32 (pictures, 2), height and width.
-        offsets: int64 (pictures,), where each plane begins.
+        offsets: int64 (pictures,), where the planes of each begin.
+        grey: bool (pictures,), whose red, green and blue are a grey picture's; None where each
+            has one plane, its luma.
     """
 
     lr: NDArray[np.uint8]
     hr: NDArray[np.uint8]
     shapes: NDArray[np.int32]
     offsets: NDArray[np.int64]
+    grey: NDArray[np.bool_] | None = None
+
+    @property
+    def count(self) -> int:
+        """Of a picture: 1, or 3 where there is colour."""
+        return 1 if self.grey is None else 3
 
     def __len__(self) -> int:
         return len(self.shapes)
 
     def pair(self, picture: int) -> tuple[Plane, Plane]:
-        """The upscaled low-resolution plane and the original, uint8 of shape (height, width)."""
-        height, width = self.shapes[picture]
-        where = slice(self.offsets[picture], self.offsets[picture] + int(height) * int(width))
-        return self.lr[where].reshape(height, width), self.hr[where].reshape(height, width)
+        """The upscaled low-resolution planes and the original.
+
+        Returns:
+            Both uint8 of shape (height, width), or (3, height, width) of three planes.
+        """
+        shape = tuple(map(int, self.shapes[picture]))
+        if self.grey is not None:
+            shape = (3, *shape)
+        where = slice(self.offsets[picture], self.offsets[picture] + math.prod(shape))
+        return self.lr[where].reshape(shape), self.hr[where].reshape(shape)
+
+    def original(self, picture: int) -> Plane:
+        """A picture as it is compared: uint8 of shape (height, width), or (height, width, 3)."""
+        _, planes = self.pair(picture)
+        if self.grey is None:
+            return planes
+        return planes[0] if self.grey[picture] else np.ascontiguousarray(planes.transpose(1, 2, 0))
 
 
 @dataclass(frozen=True)
@@ -64,12 +86,12 @@ class Store:
     identity: "_Identity"
 
     def patch(self, index: int) -> tuple[Plane, Plane]:
-        """One training pair, uint8 of shape (patch_size, patch_size)."""
+        """One training pair, uint8 of shape (patch_size, patch_size), or that of three planes."""
         picture, top, left = self.patches[index]
         size = self.settings.patch_size
         lr, hr = self.train.pair(picture)
         window = slice(top, top + size), slice(left, left + size)
-        return lr[window], hr[window]
+        return lr[..., *window], hr[..., *window]
 
     def checksum(self) -> str:
         """The CRC-32 of all planes and of where patches lie, as 8 hex digits.
@@ -78,7 +100,8 @@ class Store:
         """
         checksum = 0
         for planes in (self.train, self.valid):
-            for array in (planes.lr, planes.hr, planes.shapes, planes.offsets):
+            arrays = (planes.lr, planes.hr, planes.shapes, planes.offsets)
+            for array in (*arrays, *([] if planes.grey is None else [planes.grey])):
                 checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
         return f"{zlib.crc32(np.ascontiguousarray(self.patches).data, checksum):08x}"
 
@@ -135,6 +158,7 @@ def _map_planes(path: Path, group: h5py.Group) -> Planes:
         hr=_map(path, group["hr"]),
         shapes=group["shape"][:],
         offsets=group["offset"][:],
+        grey=group["grey"][:] if "grey" in group else None,
     )
 
 

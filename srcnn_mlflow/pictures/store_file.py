@@ -9,12 +9,16 @@ Layout of a file of planes, for the groups `train` and `valid`:
 
     lr, hr      uint8, flat: the planes of all pictures, row by row; lr is already upscaled
     shape       int32 (pictures, 2): height and width
-    offset      int64 (pictures,): where a picture's plane begins in lr and hr
+    offset      int64 (pictures,): where a picture's planes begin in lr and hr
+    grey        bool (pictures,), of three planes only: whether they are a grey picture's
     name        the pictures' file names
     patches     int32 (patches, 3), in train only: picture, top, left
 
+A picture has one plane, its luma; or three, its red, green and blue, one behind another.
+
 A materialized file has, at its root instead of in `train`, `lr` and `hr` of shape
-(patches, patch_size, patch_size), float32 in 0..255.
+(patches, patch_size, patch_size), float32 in 0..255; of three planes of shape
+(patches, 3, patch_size, patch_size).
 
 Either kind begins with a block of 512 bytes that HDF5 leaves to the user: a line of text with the
 CRC-32 of all that follows, so that no bit of the file can change unnoticed.
@@ -52,30 +56,40 @@ class StoreSettings:
         patch_size: side of a training patch, in high-resolution pixels.
         stride: distance between neighbouring patches, in pixels.
         materialize: write the patches themselves, in the classical layout.
+        planes: of a picture: 1 for luma, 3 for red, green and blue.
     """
 
     scale: int
     patch_size: int
     stride: int
     materialize: bool = False
+    planes: int = 1
+
+    def facts(self) -> dict[str, int | bool]:
+        """By name; without what files of luma have never said of themselves."""
+        facts: dict[str, int | bool] = asdict(self)
+        if self.planes == 1:
+            del facts["planes"]
+        return facts
 
 
 def file_name(settings: StoreSettings, splits: Sequence[Split]) -> str:
     """What a prepared file is called: other settings or other pixels give another name."""
     identity = {
         "format": FORMAT,
-        **asdict(settings),
+        **settings.facts(),
         **{split.name: split.digest for split in splits},
     }
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return f"x{settings.scale}-{settings.patch_size}-{settings.stride}-{key}.h5"
+    colours = "" if settings.planes == 1 else "-rgb"
+    return f"x{settings.scale}-{settings.patch_size}-{settings.stride}{colours}-{key}.h5"
 
 
 def provenance(settings: StoreSettings, splits: Sequence[Split]) -> dict[str, str | int | bool]:
     """What a prepared file says of itself."""
     return {
         "format": FORMAT,
-        **asdict(settings),
+        **settings.facts(),
         "dataset": splits[0].dataset,
         **{f"{split.name}_digest": split.digest for split in splits},
         "srcnn_mlflow": __version__,
@@ -106,6 +120,7 @@ def check_file(
             patch_size=int(file.attrs["patch_size"]),
             stride=int(file.attrs["stride"]),
             materialize=bool(file.attrs["materialize"]),
+            planes=int(file.attrs.get("planes", 1)),
         )
         made_of = {split.name: file.attrs.get(f"{split.name}_digest") for split in splits}
     if expected and settings != expected:

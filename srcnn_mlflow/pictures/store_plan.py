@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from srcnn_mlflow.machine.disk import free_bytes, readable_size
 from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.machine.processors import available_cores
-from srcnn_mlflow.pictures.pairs import ReadLuma, make_pair
+from srcnn_mlflow.pictures.pairs import ReadPixels, make_pair
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.pictures.store_file import StoreSettings
 
-# Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair.
+# Decoded colours, sums in 32 bits and planes in float, of a picture that is being made a pair; its
+# three planes are made one after another.
 _BYTES_A_PIXEL = 24
 
 
@@ -43,8 +44,8 @@ class SplitPlan:
             [(p.height - p.height % scale, p.width - p.width % scale) for p in self.photos],
             dtype=np.int32,
         ).reshape(-1, 2)
-        ends = np.cumsum(self.shapes.prod(axis=1, dtype=np.int64))
-        self.pixels = int(ends[-1]) if len(ends) else 0
+        ends = np.cumsum(settings.planes * self.shapes.prod(axis=1, dtype=np.int64))
+        self.samples = int(ends[-1]) if len(ends) else 0
         self.offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
         # Corners are listed picture by picture: a big set has hundreds of megabytes of them.
         steps = (self.shapes.astype(np.int64) - settings.patch_size) // settings.stride + 1
@@ -83,17 +84,17 @@ def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> 
             f"of {settings.patch_size}x{settings.patch_size} pixels{plan['train'].largest}; give "
             "larger pictures, or a smaller patch_size"
         )
-    if not plan["valid"].pixels:
+    if not plan["valid"].samples:
         raise StoreError(
             f"all {plan['valid'].given} validation pictures of data set {name} have a side shorter "
             f"than the scale, {settings.scale}; give larger ones"
         )
     patches = plan["train"].patch_count
     if settings.materialize:
-        size = 8 * patches * settings.patch_size**2
+        size = 8 * patches * settings.planes * settings.patch_size**2
     else:
-        size = 2 * plan["train"].pixels + 12 * patches
-    size += 2 * plan["valid"].pixels
+        size = 2 * plan["train"].samples + 12 * patches
+    size += 2 * plan["valid"].samples
     free = free_bytes(folder)
     if size > free:
         raise StoreError(
@@ -103,13 +104,13 @@ def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> 
     return size
 
 
-def estimate_effort(plan: Plan, scale: int, read_luma: ReadLuma) -> tuple[float, float]:
+def estimate_effort(plan: Plan, scale: int, read_pixels: ReadPixels) -> tuple[float, float]:
     """Seconds and bytes of memory that preparing will take, from making one pair."""
-    pixels = sum(split.pixels for split in plan.values())
+    pixels = sum(int(split.shapes.prod(axis=1).sum()) for split in plan.values())
     largest = max(int(split.shapes.prod(axis=1).max()) for split in plan.values())
     sample = plan["train"].photos[0]
     start = time.perf_counter()
-    make_pair(read_luma(sample), scale)
+    make_pair(read_pixels(sample), scale)
     elapsed = time.perf_counter() - start
     workers = available_cores()
     seconds = elapsed * pixels / (sample.width * sample.height) / workers

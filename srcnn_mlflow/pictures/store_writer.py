@@ -1,7 +1,7 @@
 """Write the file that training reads, or find the one that is there already."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from srcnn_mlflow.machine.hdf5_output import Hdf5Output
 from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.pictures.datasets import Dataset, Split
-from srcnn_mlflow.pictures.pairs import Pair, ReadLuma, make_pairs
-from srcnn_mlflow.pictures.photos import Photo, load_luma
+from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.pairs import Pair, ReadPixels, make_pairs
+from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.store_file import (
     STORE_FOLDER,
     STORED_SPLITS,
@@ -36,6 +37,9 @@ from srcnn_mlflow.pictures.store_plan import (
 )
 
 logger = logging.getLogger(__name__)
+
+# By how many planes are asked for.
+_READERS: Mapping[int, ReadPixels] = {1: load_luma, 3: load_pixels}
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ def prepare(
     dataset: Dataset,
     settings: StoreSettings,
     folder: Path = STORE_FOLDER,
-    read_luma: ReadLuma = load_luma,
+    read_pixels: ReadPixels | None = None,
 ) -> Prepared:
     """Write the file that training reads, or find the one that is already there.
 
@@ -70,7 +74,8 @@ def prepare(
         dataset: its train and valid splits are stored.
         settings: scale and patches.
         folder: where prepared files lie.
-        read_luma: gives the luma of a photograph.
+        read_pixels: gives the luma of a photograph, or its pixels where three planes are asked for;
+            None to decode its file.
 
     Raises:
         StoreError: no picture is as large as a patch, or the disk is too full.
@@ -84,7 +89,7 @@ def prepare(
     if not _is_whole(prepared, settings):
         with one_at_a_time(prepared.path.with_suffix(".lock"), f"prepares {prepared.path}"):
             if not _is_whole(prepared, settings):
-                _make(prepared, settings, read_luma)
+                _make(prepared, settings, read_pixels or _READERS[settings.planes])
     return prepared
 
 
@@ -101,13 +106,13 @@ def _is_whole(prepared: Prepared, settings: StoreSettings) -> bool:
     return True
 
 
-def _make(prepared: Prepared, settings: StoreSettings, read_luma: ReadLuma) -> None:
+def _make(prepared: Prepared, settings: StoreSettings, read_pixels: ReadPixels) -> None:
     path, splits = prepared.path, (prepared.train, prepared.valid)
     plan = {split.name: SplitPlan(split.photos, settings) for split in splits}
     _name_small(prepared.train.photos, settings.scale, settings.patch_size, "a patch")
     _name_small(prepared.valid.photos, settings.scale, settings.scale, "the scale")
     size = check_plan(plan, settings, prepared.train.dataset, path.parent)
-    seconds, memory = estimate_effort(plan, settings.scale, read_luma)
+    seconds, memory = estimate_effort(plan, settings.scale, read_pixels)
     logger.info(
         "preparing %s: %d pictures, %s patches; about %.0f s, %.0f MB of memory and %.0f MB on "
         "disk",
@@ -118,7 +123,7 @@ def _make(prepared: Prepared, settings: StoreSettings, read_luma: ReadLuma) -> N
         memory / 1e6,
         size / 1e6,
     )
-    _write(path, plan, size, provenance(settings, splits), settings, read_luma)
+    _write(path, plan, size, provenance(settings, splits), settings, read_pixels)
 
 
 def _name_small(photos: Sequence[Photo], scale: int, least: int, what: str) -> None:
@@ -138,7 +143,7 @@ def _write(
     size: int,
     provenance: dict[str, str | int | bool],
     settings: StoreSettings,
-    read_luma: ReadLuma,
+    read_pixels: ReadPixels,
 ) -> None:
     # What killed processes have left; the lock says that none of them is alive.
     for left in path.parent.glob(f"{path.name}.*.partial"):
@@ -149,7 +154,7 @@ def _write(
                 with h5py.File(output, "w", userblock_size=USER_BLOCK) as file:
                     file.attrs.update(provenance)
                     for name, split in plan.items():
-                        pairs = make_pairs(split.photos, settings.scale, read_luma)
+                        pairs = make_pairs(split.photos, settings.scale, read_pixels)
                         _write_split(file, name, split, settings, output.checked(pairs))
             finally:
                 output.check()
@@ -165,19 +170,26 @@ def _write_split(
     if split == "train" and settings.materialize:
         _write_patches(file, pairs, plan, settings)
         return
-    _write_planes(file.create_group(split), pairs, plan)
+    _write_planes(file.create_group(split), pairs, plan, settings)
     if split == "train":
         _write_index(
             file.create_dataset("train/patches", (plan.patch_count, 3), np.int32), plan, settings
         )
 
 
-def _write_planes(group: h5py.Group, pairs: Iterator[Pair], plan: SplitPlan) -> None:
-    lr = group.create_dataset("lr", (plan.pixels,), np.uint8)
-    hr = group.create_dataset("hr", (plan.pixels,), np.uint8)
-    for picture, planes in enumerate(pairs):
-        where = slice(plan.offsets[picture], plan.offsets[picture] + planes[0].size)
-        lr[where], hr[where] = (plane.ravel() for plane in planes)
+def _write_planes(
+    group: h5py.Group, pairs: Iterator[Pair], plan: SplitPlan, settings: StoreSettings
+) -> None:
+    lr = group.create_dataset("lr", (plan.samples,), np.uint8)
+    hr = group.create_dataset("hr", (plan.samples,), np.uint8)
+    grey = np.zeros(len(plan.photos), np.bool_)
+    for picture, pair in enumerate(pairs):
+        flat = [_planes(pixels, settings).ravel() for pixels in pair]
+        where = slice(plan.offsets[picture], plan.offsets[picture] + flat[0].size)
+        lr[where], hr[where] = flat
+        grey[picture] = pair[0].ndim == 2
+    if settings.planes > 1:
+        group["grey"] = grey
     group["shape"] = plan.shapes
     group["offset"] = plan.offsets
     group["name"] = [photo.name for photo in plan.photos]
@@ -196,17 +208,26 @@ def _write_patches(
     file: h5py.File, pairs: Iterator[Pair], plan: SplitPlan, settings: StoreSettings
 ) -> None:
     size = settings.patch_size
+    shape = (size, size) if settings.planes == 1 else (settings.planes, size, size)
     outputs = [
-        file.create_dataset(name, (plan.patch_count, size, size), np.float32)
-        for name in ("lr", "hr")
+        file.create_dataset(name, (plan.patch_count, *shape), np.float32) for name in ("lr", "hr")
     ]
     done = 0
-    for planes in pairs:
-        height, width = planes[0].shape
+    for pair in pairs:
+        height, width = pair[0].shape[:2]
         corners = patch_corners(height, width, size, settings.stride)
         if not len(corners):
             continue
-        for output, plane in zip(outputs, planes, strict=True):
-            windows = sliding_window_view(plane, (size, size))
+        for output, pixels in zip(outputs, pair, strict=True):
+            # The places of a window first, whatever it holds.
+            windows = sliding_window_view(_planes(pixels, settings), (size, size), axis=(-2, -1))
+            windows = np.moveaxis(windows, (-4, -3), (0, 1))
             output[done : done + len(corners)] = windows[corners[:, 0], corners[:, 1]]
         done += len(corners)
+
+
+def _planes(pixels: Plane, settings: StoreSettings) -> Plane:
+    """A picture's luma as it is; or its red, green and blue, (3, height, width), grey thrice."""
+    if settings.planes == 1:
+        return pixels
+    return np.stack([pixels] * 3) if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -17,7 +17,8 @@ from srcnn_mlflow.pictures.imaging import (
     luma,
     upscale_to_eight_bit,
 )
-from srcnn_mlflow.pictures.photos import Photo
+from srcnn_mlflow.pictures.pairs import make_small
+from srcnn_mlflow.pictures.photos import Photo, load_pixels
 
 # The report that this project started from shows the five best and the five worst.
 EXHIBITS = 5
@@ -78,7 +79,7 @@ class Extremes:
 
 
 def choose_exhibits(
-    scored: Sequence[tuple[Photo, ImageScore]], scale: int, model: Model
+    scored: Sequence[tuple[Photo, ImageScore]], scale: int, model: Model, channels: str = "y"
 ) -> Extremes:
     """Rank photographs by SRCNN's PSNR, and enlarge the first and the last.
 
@@ -86,10 +87,12 @@ def choose_exhibits(
         scored: at least one photograph with its score.
         scale: 2, 3 or 4.
         model: the one that was scored.
+        channels: what its network works on.
     """
+    exhibit = _exhibit if channels == "y" else _exhibit_in_colour
     ranked = sorted(scored, key=lambda pair: pair[1].srcnn_psnr, reverse=True)
     best, worst = ranked[:EXHIBITS], ranked[::-1][:EXHIBITS]
-    exhibits = {pair: _exhibit(*pair, scale, model) for pair in dict.fromkeys([*best, *worst])}
+    exhibits = {pair: exhibit(*pair, scale, model) for pair in dict.fromkeys([*best, *worst])}
     return Extremes(
         best=tuple(exhibits[pair] for pair in best),
         worst=tuple(exhibits[pair] for pair in worst),
@@ -109,4 +112,19 @@ def _exhibit(photo: Photo, score: ImageScore, scale: int, model: Model) -> Exhib
         srcnn=model.upscale_image(small),
         bicubic_luma=upscale_to_eight_bit(small_luma, scale),
         srcnn_luma=model.upscale_luma(small_luma),
+    )
+
+
+def _exhibit_in_colour(photo: Photo, score: ImageScore, scale: int, model: Model) -> Exhibit:
+    """The same of a network on colours, whose luma is that of the picture which it makes."""
+    original, small, bicubic = map(Image.fromarray, make_small(load_pixels(photo), scale))
+    srcnn = model.upscale_image(small)
+    return Exhibit(
+        score=score,
+        original=original,
+        small=small,
+        bicubic=bicubic,
+        srcnn=srcnn,
+        bicubic_luma=upscale_to_eight_bit(downscale(luma(original), scale), scale),
+        srcnn_luma=luma(srcnn),
     )

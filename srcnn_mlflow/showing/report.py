@@ -124,12 +124,14 @@ def render_report(
     )
     environment.filters["signed"] = _signed
     summary = summarize(scores)
+    in_colour = summary.rgb_psnr_gain is not None
     return environment.get_template("report.html.j2").render(
         scale=scale,
         about=about,
         summary=summary,
         rows=[row.cells() for row in table_rows(scale, summary)],
-        protocol=describe_protocol(int(about["border"])),
+        protocol=describe_protocol(int(about["border"]), in_colour),
+        in_colour=in_colour,
         bias=describe_bias(summary),
         decided=decided,
         scores=scores,

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from srcnn_mlflow.measuring.evaluation import UpscaleLuma
+from srcnn_mlflow.measuring.evaluation import Upscale
+from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference
 
@@ -24,9 +25,9 @@ class Specimen:
     """The square, and the low-resolution pixels it is enlarged from.
 
     Attributes:
-        original: uint8 luma of shape (side, side).
+        original: uint8 luma of shape (side, side), or colours of shape (side, side, 3).
         bicubic: the same shape.
-        small: uint8 luma, with a margin around what becomes the square.
+        small: the same of low resolution, with a margin around what becomes the square.
         offset: where the square lies in what `small` is enlarged to: top and left.
     """
 
@@ -40,12 +41,13 @@ def choose_specimen(triples: Iterable[tuple[Plane, Plane, Plane]], scale: int) -
     """Find the square that bicubic restores worst.
 
     Args:
-        triples: original, small and bicubic planes, as `make_comparable` gives them.
+        triples: original, small and bicubic pictures, as `make_comparable` gives them of luma, and
+            `make_small` of colours.
         scale: between small and original.
     """
     best, chosen = -1.0, None
     for original, small, bicubic in triples:
-        error = np.square(original.astype(np.float64) - bicubic)
+        error = np.square(luma_plane(original).astype(np.float64) - luma_plane(bicubic))
         top, left, side = busiest_square(error, SIDE)
         total = float(error[top : top + side, left : left + side].sum())
         if total > best:
@@ -54,15 +56,16 @@ def choose_specimen(triples: Iterable[tuple[Plane, Plane, Plane]], scale: int) -
     return _cut(*chosen, scale)
 
 
-def draw_specimen(specimen: Specimen, upscale_luma: UpscaleLuma) -> Image.Image:
+def draw_specimen(specimen: Specimen, upscale: Upscale) -> Image.Image:
     """Bicubic and SRCNN, below them the original and what SRCNN changed, enlarged; mode RGB.
 
     A square sheet, because the UI shows it as a small square first.
     """
     top, left = specimen.offset
-    height, width = specimen.original.shape
-    srcnn = upscale_luma(specimen.small)[top : top + height, left : left + width]
-    change = BLACK_RED_YELLOW(difference(srcnn, specimen.bicubic), bytes=True)[..., :3]
+    height, width = specimen.original.shape[:2]
+    srcnn = upscale(specimen.small)[top : top + height, left : left + width]
+    changed = difference(luma_plane(srcnn), luma_plane(specimen.bicubic))
+    change = BLACK_RED_YELLOW(changed, bytes=True)[..., :3]
     cells = [specimen.bicubic, srcnn, specimen.original, change]
     size = (width * ENLARGED, height * ENLARGED)
     sheet = Image.new("RGB", (2 * size[0] + GAP, 2 * (size[1] + TITLE_HEIGHT) + GAP), "white")

@@ -115,7 +115,11 @@ class JudgedModel:
 
     def upscale_luma(self, plane: Plane) -> Plane:
         """Send a luma plane through the model as a grey picture; uint8 in, uint8 out."""
-        return np.asarray(self.upscale_image(Image.fromarray(plane)))
+        return self.upscale_pixels(plane)
+
+    def upscale_pixels(self, pixels: Plane) -> Plane:
+        """`upscale_image` for uint8 of shape (height, width) or (height, width, 3)."""
+        return np.asarray(self.upscale_image(Image.fromarray(pixels)))
 
     def _ended(self) -> ModelError:
         code = self._process.wait()

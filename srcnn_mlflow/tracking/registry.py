@@ -26,6 +26,7 @@ from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES, full_name, shipped_network
+from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.tracking.fetching import fetch
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
@@ -78,6 +79,20 @@ class FoundModel:
                 f"model {self.uri} holds no {NETWORK_FILE}; srcnn-mlflow made others"
             )
         return files[0]
+
+    @property
+    def channels(self) -> str:
+        """What its network works on: `y`, `ycbcr` or `rgb`; `y` of a model that was made elsewhere.
+
+        Raises:
+            DamagedModelError: its ONNX file cannot be used.
+        """
+        try:
+            return next(
+                (Upscaler(file).channels for file in self.folder.glob(f"**/{NETWORK_FILE}")), "y"
+            )
+        except ModelError as error:
+            raise DamagedModelError(f"{self.name} cannot be run: {error}") from error
 
     @property
     def name(self) -> str:
@@ -138,12 +153,20 @@ def _served(network: Path, folder: Path) -> dict[str, Any]:
 
 def score_tags(summary: Summary, measured_on: str) -> dict[str, str]:
     """A version's scores as tags, with the data set and split they were measured on."""
-    return {
+    tags = {
         "psnr": f"{summary.srcnn_psnr:.4f}",
         "ssim": f"{summary.srcnn_ssim:.5f}",
         "psnr_gain": f"{summary.psnr_gain:.4f}",
         "measured_on": measured_on,
     }
+    if summary.srcnn_rgb_psnr is not None:
+        tags["rgb_psnr"] = f"{summary.srcnn_rgb_psnr:.4f}"
+    return tags
+
+
+def channels_tag(channels: str) -> dict[str, str]:
+    """The tag of a version whose network works on something else than luma."""
+    return {} if channels == "y" else {"channels": channels}
 
 
 def tag_version(scale: int, version: int, tags: Mapping[str, str]) -> None:

@@ -24,9 +24,11 @@ SUGGESTIONS = 100
 class Search(SharedStudy):
     """A study whose trials have values of the search space, poor ones ended early."""
 
-    def __init__(self, place: Place, terms: Mapping[str, Any]) -> None:
+    def __init__(
+        self, place: Place, terms: Mapping[str, Any], before: Mapping[str, Any] | None = None
+    ) -> None:
         """Begin or join a search, as any study."""
-        super().__init__(place, terms, make_pruner())
+        super().__init__(place, terms, before, make_pruner())
 
     def finished(self) -> list[FrozenTrial]:
         """Trials that count: trained to the end, or pruned."""

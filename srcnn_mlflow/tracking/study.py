@@ -138,13 +138,18 @@ class SharedStudy:
     """
 
     def __init__(
-        self, place: Place, terms: Mapping[str, Any], pruner: BasePruner | None = None
+        self,
+        place: Place,
+        terms: Mapping[str, Any],
+        before: Mapping[str, Any] | None = None,
+        pruner: BasePruner | None = None,
     ) -> None:
         """Begin or join a study.
 
         Args:
             place: where it is kept.
             terms: what all its trials have to share, so that they can be compared.
+            before: those of them that studies had before they were kept; None for unknown.
             pruner: says which trials are ended early; None for none.
 
         Raises:
@@ -159,15 +164,17 @@ class SharedStudy:
                 pruner=pruner or NopPruner(),
                 load_if_exists=True,
             )
-            former = self._study.user_attrs
+            kept = self._study.user_attrs
+            former = {**(before or {}), **kept} if kept else {}
+            # A study that is refused stays as it is.
             for name, value in terms.items():
-                if name not in former:
-                    self._study.set_user_attr(name, value)
-                elif former[name] != value:
+                if former.get(name, value) != value:
                     raise SweepError(
                         f"study {place.name} in {place} was begun with {name} {former[name]}, and "
                         f"not {value}; give the same, or another name in study"
                     )
+            for name in terms.keys() - kept.keys():
+                self._study.set_user_attr(name, terms[name])
 
     def changes(self, facts: Mapping[str, str]) -> str:
         """What differs from when the study was begun, in words; empty for nothing.

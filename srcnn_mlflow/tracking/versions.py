@@ -24,6 +24,7 @@ class Version:
         aliases: by which it was asked for.
         architecture: kernel sizes, as in `9-5-5`.
         weights: how many it has, biases included.
+        channels: `y`, `ycbcr` or `rgb`.
     """
 
     scale: int
@@ -31,6 +32,12 @@ class Version:
     aliases: tuple[str, ...]
     architecture: str
     weights: int
+    channels: str
+
+    @property
+    def network(self) -> str:
+        """The architecture, with the channels where they are not luma."""
+        return self.architecture if self.channels == "y" else f"{self.architecture} {self.channels}"
 
 
 def find_versions(models: str) -> list[Version]:
@@ -54,7 +61,8 @@ def find_versions(models: str) -> list[Version]:
     versions = []
     for (scale, reference), named in aliases.items():
         found = registry.find_model(reference, scale)
-        versions.append(Version(scale, found, tuple(named), *read_layers(found.network)))
+        layers = read_layers(found.network)
+        versions.append(Version(scale, found, tuple(named), *layers, found.channels))
     return versions
 
 

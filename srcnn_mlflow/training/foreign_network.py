@@ -137,6 +137,8 @@ class ForeignNetwork:
     make: Callable[[], nn.Module] = field(repr=False)
     source: Mapping[str, str] = field(default_factory=dict)
     text: str = field(default="", repr=False)
+    channels: str = "y"
+    planes: int = 1
 
     def build(
         self,

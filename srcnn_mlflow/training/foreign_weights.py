@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.network.architecture import Architecture, chain_name
+from srcnn_mlflow.network.architecture import CHANNELS, Architecture, chain_name
 from srcnn_mlflow.network.onnx_export import Weights
 
 # Under which name training programs put the weights beside an optimizer's state, and what
@@ -28,30 +28,39 @@ _BEGINNINGS = {
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def read_state_dict(path: Path) -> tuple[Weights, Architecture]:
+def read_state_dict(path: Path, channels: str = "y") -> tuple[Weights, Architecture]:
     """Read a PyTorch state dict of `conv1.weight`, `conv1.bias` ..., without unpickling code.
 
     What training programs wrap it in is taken off, and any real numbers become float32.
 
     Args:
         path: a `.pth` file.
+        channels: what the network works on; shapes tell one plane from three, and no more.
 
     Returns:
         The weights, and the architecture that their shapes tell.
 
     Raises:
-        ModelError: not a file of plain tensors, not those of SRCNN, or with values that are no
-            finite numbers.
+        ModelError: not a file of plain tensors, not those of SRCNN, of other planes than the
+            channels have, or with values that are no finite numbers.
     """
     state = _unwrap(_load(path))
     if not isinstance(state, dict):
         raise ModelError(f"{path} holds {type(state).__name__}, where weights by name belong")
     found = {str(key): tuple(value.shape) for key, value in state.items() if _is_tensor(value)}
-    architecture = _recognize(found)
+    architecture = _recognize(found, channels)
     if architecture is None:
+        fitting = [one for one in CHANNELS if _recognize(found, one)]
+        if fitting:
+            raise ModelError(
+                f"{path} holds a network on {found['conv1.weight'][1]} plane(s), and not on those "
+                f"of channels={channels}; give what it was trained on: channels="
+                f"{' or '.join(fitting)}"
+            )
         raise ModelError(
             f"{path} does not hold SRCNN weights: expected conv1, conv2, ... of square kernels "
-            f"with odd sides, from one plane to one, each with a bias; found {_describe(found)}"
+            "with odd sides, from one plane to one or from three to three, each with a bias; found "
+            f"{_describe(found)}"
         )
     return {key: _plain(state[key], f"{path}: {key}") for key in found}, architecture
 
@@ -144,15 +153,16 @@ def _describe(shapes: Shapes) -> str:
     return ", ".join(named) + more
 
 
-def _recognize(found: Shapes) -> Architecture | None:
-    """The chain whose weights have these shapes, if there is one."""
+def _recognize(found: Shapes, channels: str) -> Architecture | None:
+    """The chain on these channels whose weights have these shapes, if there is one."""
     weights = [found.get(f"conv{number}.weight", ()) for number in range(1, len(found) // 2 + 1)]
     if not weights or any(len(shape) != 4 for shape in weights):
         return None
     sides, filters = [shape[-1] for shape in weights], [shape[0] for shape in weights]
     try:
         # The common PyTorch programs have no residual, and zeros around every layer.
-        network = Architecture(chain_name(sides, filters[:-1]), residual=False, padding="zero")
+        name = chain_name(sides, filters[:-1])
+        network = Architecture(name, residual=False, padding="zero", channels=channels)
     except ModelError:
         return None
     return network if network.shapes == found else None

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.pictures.colour import YCBCR
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.store import Store
 
@@ -86,7 +87,9 @@ class Importance:
             yield batches[place]
 
 
-def measure_importance(store: Store, margin: int, sampling: str, loss: str) -> Importance | None:
+def measure_importance(
+    store: Store, margin: int, sampling: str, loss: str, channels: str = "y"
+) -> Importance | None:
     """Weigh the patches of a store by how well bicubic interpolation restores them.
 
     Args:
@@ -94,13 +97,14 @@ def measure_importance(store: Store, margin: int, sampling: str, loss: str) -> I
         margin: pixels along each edge of a patch that are not compared.
         sampling: `uniform`, each patch once a pass; or `by_error`, with replacement.
         loss: `mse`; or `psnr`, where pictures are weighed.
+        channels: `y`, `ycbcr` or `rgb`: over which planes errors are measured.
 
     Returns:
         None for `uniform` and `mse`, where every patch is drawn alike and counts alike.
     """
     if (sampling, loss) == ("uniform", "mse"):
         return None
-    errors = np.maximum(patch_errors(store, margin), LEAST_ERROR)
+    errors = np.maximum(patch_errors(store, margin, channels), LEAST_ERROR)
     pictures = store.patches[:, 0]
     count = len(store.train)
     sums = np.bincount(pictures, errors, count)
@@ -131,12 +135,13 @@ def share_tickets(shares: NDArray[np.float64]) -> NDArray[np.uint32]:
     return tickets
 
 
-def patch_errors(store: Store, margin: int) -> NDArray[np.float64]:
-    """The mean squared error of bicubic interpolation in every training patch.
+def patch_errors(store: Store, margin: int, channels: str = "y") -> NDArray[np.float64]:
+    """The mean squared error of bicubic interpolation in every training patch, over all planes.
 
     Args:
         store: the planes, and where patches lie.
         margin: pixels along each edge of a patch that are not compared.
+        channels: `y`, `ycbcr` or `rgb`.
 
     Returns:
         float64 (patches,), in squared grey levels.
@@ -150,7 +155,8 @@ def patch_errors(store: Store, margin: int) -> NDArray[np.float64]:
     def measure(picture: int) -> None:
         of_picture = slice(starts[picture], starts[picture + 1])
         corners = store.patches[of_picture, 1:].astype(np.int64) + margin
-        errors[of_picture] = _window_sums(*store.train.pair(picture), corners, side) / side**2
+        squares = _squared_errors(*store.train.pair(picture), channels)
+        errors[of_picture] = _window_sums(squares, corners, side) / (side**2 * store.train.count)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         measured = pool.map(measure, range(len(store.train)))
@@ -159,15 +165,26 @@ def patch_errors(store: Store, margin: int) -> NDArray[np.float64]:
     return errors
 
 
-def _window_sums(lr: Plane, hr: Plane, corners: NDArray[np.int64], side: int) -> NDArray[np.int64]:
-    """Squared differences of two planes, added up in windows by a summed-area table."""
-    height, width = lr.shape
-    table = np.zeros((height + 1, width + 1), np.int64)
-    np.cumsum(np.square(hr.astype(np.int32) - lr), axis=0, out=table[1:, 1:])
+def _squared_errors(lr: Plane, hr: Plane, channels: str) -> NDArray[Any]:
+    """Squared differences of every pixel, added up over its planes; shape (height, width)."""
+    difference = hr.astype(np.int32) - lr
+    if channels == "ycbcr":
+        difference = np.tensordot(YCBCR, difference, 1)
+    squares = np.square(difference)
+    summed: NDArray[Any] = squares if channels == "y" else squares.sum(axis=0)
+    return summed
+
+
+def _window_sums(squares: NDArray[Any], corners: NDArray[np.int64], side: int) -> NDArray[Any]:
+    """Squared differences added up in windows by a summed-area table."""
+    height, width = squares.shape
+    whole = np.issubdtype(squares.dtype, np.integer)
+    table = np.zeros((height + 1, width + 1), np.int64 if whole else np.float64)
+    np.cumsum(squares, axis=0, out=table[1:, 1:])
     np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
     top, left = corners.T
     bottom, right = top + side, left + side
-    sums: NDArray[np.int64] = (
+    sums: NDArray[Any] = (
         table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
     )
     return sums

@@ -63,8 +63,8 @@ class Learner:
         torch.manual_seed(settings.seed)
         preconditioner = None
         if settings.precondition:
-            luma, _ = sampler.gather(sampler.spread(MEASURED_PATCHES))
-            preconditioner = fit_preconditioner(luma, settings.network.kernels[0])
+            patches, _ = sampler.gather(sampler.spread(MEASURED_PATCHES))
+            preconditioner = fit_preconditioner(patches, settings.network.kernels[0])
         model = network.build(settings.initialization, preconditioner)
         if model.keeps_statistics and world.size > 1:
             raise TrainingError(
@@ -77,7 +77,7 @@ class Learner:
             model.load_plain_weights({n: torch.from_numpy(w) for n, w in weights.items()})
         # About twice as fast for convolutions, on either kind of device.
         self._model: TrainedNetwork = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if preconditioner is not None:
+        if preconditioner is not None and settings.network.planes == 1:
             # The order that gradients come in; they are averaged faster where weights have it too.
             first = self._model.kernels()[0]
             first.data = first.data.clone(memory_format=torch.contiguous_format)

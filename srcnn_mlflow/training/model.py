@@ -17,9 +17,9 @@ from srcnn_mlflow.training.trained_network import TrainedNetwork
 class Srcnn(TrainedNetwork):
     """SRCNN (Dong et al., 2014) or a longer chain: extraction, non-linear mapping, reconstruction.
 
-    Its layers are called `conv1`, `conv2` and so on. Takes and gives luma in 0..1, float32 of shape
-    (batch, 1, height, width). With padding `none` the output is smaller by the halo on each side,
-    in step with `crop_target`.
+    Its layers are called `conv1`, `conv2` and so on. Takes and gives the planes of its channels in
+    0..1, float32 of shape (batch, planes, height, width). With padding `none` the output is smaller
+    by the halo on each side, in step with `crop_target`.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class Srcnn(TrainedNetwork):
         self.architecture = architecture
         self.crop = architecture.crop
         self.preconditioner = preconditioner
-        inputs = (1, *architecture.filters[:-1])
+        inputs = (architecture.planes, *architecture.filters[:-1])
         layers = zip(inputs, architecture.filters, architecture.kernels, strict=True)
         self._names = []
         for number, layer in enumerate(layers, start=1):
@@ -136,21 +136,21 @@ class Srcnn(TrainedNetwork):
     def _reconstruct(self, features: Tensor, last: nn.Conv2d) -> Tensor:
         """Compute the last layer row by row of its kernel, and add the rows up.
 
-        The same sum as `last(features)`: a convolution to a single plane takes as long as one
-        to 16, so every row of the kernel gives a plane of its own.
+        The same sum as `last(features)`: a convolution to one plane or three takes as long as one
+        to 16, so every row of the kernel gives planes of its own.
         """
         side = last.kernel_size[0]
         if self.architecture.padding == "replicate":
             features = functional.pad(features, [side // 2] * 4, mode="replicate")
         margin = side // 2 if self.architecture.padding == "zero" else 0
-        kernel = last.weight[0].flip(1).permute(1, 0, 2).unsqueeze(2)
+        kernel = last.weight.flip(2).permute(0, 2, 1, 3).flatten(0, 1).unsqueeze(2)
         rows = functional.conv2d(features, kernel, padding=(0, margin))
         height, width = rows.shape[2:]
         size = (height + 2 * margin - side + 1, width)
         padding = (side - 1 - margin, 0)
         output = functional.fold(rows.flatten(2), size, (side, 1), padding=padding)
         assert last.bias is not None
-        return output + last.bias
+        return output + last.bias.view(-1, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -168,6 +168,16 @@ class Chain:
     def halo(self) -> int:
         """The architecture's."""
         return self.architecture.halo
+
+    @property
+    def channels(self) -> str:
+        """The architecture's."""
+        return self.architecture.channels
+
+    @property
+    def planes(self) -> int:
+        """The architecture's."""
+        return self.architecture.planes
 
     @property
     def crop(self) -> int:

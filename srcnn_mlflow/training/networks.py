@@ -1,5 +1,6 @@
 """The network that settings name: a chain of our own, or one from outside."""
 
+from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.foreign import origin_of
 from srcnn_mlflow.training.foreign_loading import loaded, reload
 from srcnn_mlflow.training.model import Chain
@@ -16,6 +17,11 @@ def network_of(settings: TrainingSettings) -> Network:
     origin = origin_of(settings.architecture)
     if origin is None:
         return Chain(settings.network)
+    if settings.channels != "y":
+        raise ModelError(
+            f"{settings.architecture} is a network from outside, which works on luma, and channels "
+            f"is {settings.channels}; give channels=y, or a chain such as 9-5-5"
+        )
     return loaded(origin, settings.residual)
 
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from srcnn_mlflow.measuring.evaluation import UpscaleLuma
+from srcnn_mlflow.measuring.evaluation import Upscale
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store import Store
@@ -87,16 +87,16 @@ class PlannedFit:
             self.store.check_unchanged()
             yield result
 
-    def upscale_luma(self, weights: Weights) -> UpscaleLuma:
-        """What enlarges a plane with weights that an epoch gave, as it will be shipped."""
-        return Upscaler(self.network.export(weights, self.store.settings.scale)).upscale_luma
+    def upscale(self, weights: Weights) -> Upscale:
+        """What enlarges pixels with weights that an epoch gave, as it will be shipped."""
+        return Upscaler(self.network.export(weights, self.store.settings.scale)).upscale_pixels
 
     def describe(self) -> str:
         """What will be trained on what, and how long that may take."""
         world, plan = self.world, self.plan
         processes = "" if world.size == 1 else f" in {world.size} processes"
         text = (
-            f"{self.network.name} ({self.network.weights:,} weights) on "
+            f"{self.settings.label} ({self.network.weights:,} weights) on "
             f"{world.device}{processes}: {self.sampler.patch_count:,} patches, "
             f"{plan.epochs} epochs of {plan.steps:,} steps, {self.sampler.bytes / 1e6:.0f} MB of "
             "patches in memory"
@@ -128,8 +128,9 @@ def plan_fit(
         start: the plain weights to begin with, where their layers fit; None for random ones.
     """
     network = network_of(settings)
-    importance = measure_importance(store, network.crop, settings.sampling, settings.loss)
-    sampler = PatchSampler(store, world.device, importance)
+    drawn = settings.sampling, settings.loss
+    importance = measure_importance(store, network.crop, *drawn, network.channels)
+    sampler = PatchSampler(store, world.device, importance, network.channels)
     validate = make_validate(store, network, world)
     untouched = untouched_weights(settings, sampler, world, start)
     begin = time.perf_counter()

@@ -1,28 +1,31 @@
-"""Show the first layer luma that is centred and less correlated; fold it away afterwards.
+"""Show the first layer planes that are centred and less correlated; fold it away afterwards.
 
 Neighbouring pixels are nearly equal, so the gradient of a first layer is mostly about brightness,
-which says nothing of what bicubic has lost. The layer is therefore trained on luma minus its mean,
-times a power of its covariance (partial whitening; LeCun et al., "Efficient BackProp", 1998). Both
-are linear, so the trained network is written down as the plain SRCNN that computes the same.
+which says nothing of what bicubic has lost; and so are red, green and blue. The layer is therefore
+trained on planes minus their means, times a power of their covariance (partial whitening; LeCun et
+al., "Efficient BackProp", 1998). Both are linear, so the trained network is written down as the
+plain SRCNN that computes the same.
 """
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 # 0 leaves the covariance as it is, -0.5 makes it the identity; 8-bit noise would then rule.
 EXPONENT = -0.25
 # Of the places where a kernel fits into a patch, every so many are looked at.
 _STEP = 37
 _SMALLEST_EIGENVALUE = 1e-7
+# Of three planes; a matrix over more of them together would take minutes, and gigabytes.
+_MOST_TOGETHER = 1000
 
 
 class Preconditioner(nn.Module):
-    """The mean of luma, and a symmetric matrix over the pixels under a kernel.
+    """The mean of each plane, and a symmetric matrix over the pixels under a kernel.
 
     Attributes:
-        mean: a single value, luma in 0..1.
-        matrix: shape (side * side, side * side).
+        mean: in 0..1; a single value for one plane, and shape (planes, 1, 1) for several.
+        matrix: shape (side * side * planes, side * side * planes), the planes of a pixel side by
+            side; or (side * side, side * side) for each plane by itself.
     """
 
     mean: Tensor
@@ -34,19 +37,25 @@ class Preconditioner(nn.Module):
         self.register_buffer("matrix", matrix)
 
     def kernel(self, trained: Tensor) -> Tensor:
-        """Turn what is trained into the kernel that centred luma is convolved with.
+        """Turn what is trained into the kernel that centred planes are convolved with.
 
         Args:
-            trained: shape (filters, 1, side, side).
+            trained: shape (filters, planes, side, side).
         """
-        filters, _, *side = trained.shape
-        kernel = (trained.flatten(1) @ self.matrix).view(filters, *side, 1)
+        filters, planes, *side = trained.shape
+        # The gradient comes in the order of the weights, or averaging it would be slower.
+        pixels = trained if planes == 1 else trained.permute(0, 2, 3, 1)
+        pixels = pixels.flatten(1)
+        if len(self.matrix) == pixels.shape[1]:
+            kernel = pixels @ self.matrix
+        else:
+            kernel = self.matrix @ pixels.view(filters, -1, planes)
         # In the order that lets the convolution, and all that follows, work channels last.
-        return kernel.permute(0, 3, 1, 2)
+        return kernel.view(filters, *side, planes).permute(0, 3, 1, 2)
 
     def bias(self, kernel: Tensor, trained: Tensor) -> Tensor:
-        """The bias that goes with `kernel` on luma which is not centred, shape (filters,)."""
-        return trained - self.mean * kernel.sum(dim=(1, 2, 3))
+        """The bias that goes with `kernel` on planes which are not centred, shape (filters,)."""
+        return trained - (self.mean.view(-1) * kernel.sum(dim=(2, 3))).sum(dim=1)
 
     def trained_kernel(self, kernel: Tensor) -> Tensor:
         """The inverse of `kernel`."""
@@ -61,16 +70,22 @@ class Preconditioner(nn.Module):
         return bias + self.mean * kernel.sum(dim=(1, 2, 3))
 
 
-def fit_preconditioner(luma: Tensor, side: int) -> Preconditioner:
+def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:
     """Measure the mean of patches, and how the pixels under a kernel go together.
 
+    Large kernels on several planes see each plane by itself.
+
     Args:
-        luma: network inputs in 0..1, shape (patches, 1, height, width), no smaller than a kernel.
+        patches: network inputs in 0..1, shape (patches, planes, height, width), no smaller than a
+            kernel.
         side: of the first layer's kernels, in pixels.
     """
-    mean = luma.mean()
-    windows = functional.unfold(luma - mean, side)[:, :, ::_STEP]
-    windows = windows.permute(0, 2, 1).reshape(-1, side * side).double()
+    planes = patches.shape[1]
+    mean = patches.mean() if planes == 1 else patches.mean(dim=(0, 2, 3)).view(-1, 1, 1)
+    together = planes == 1 or planes * side**2 <= _MOST_TOGETHER
+    windows = _windows(patches - mean, side)
+    windows = windows.permute(0, 1, 3, 4, 2) if together else windows
+    windows = windows.reshape(-1, side * side * (planes if together else 1)).double()
     covariance = windows.T @ windows / len(windows)
     values, vectors = torch.linalg.eigh(covariance)
     values = values.clamp_min(_SMALLEST_EIGENVALUE * values.max())
@@ -78,3 +93,12 @@ def fit_preconditioner(luma: Tensor, side: int) -> Preconditioner:
     # The layer's input keeps its power, and the usual initialization its meaning.
     power = torch.trace(covariance) / torch.trace(matrix @ covariance @ matrix.T)
     return Preconditioner(mean, (matrix * power.sqrt()).float())
+
+
+def _windows(patches: Tensor, side: int) -> Tensor:
+    """What a kernel sees at some of its places; shape (patches, places, planes, side, side)."""
+    rows, columns = (length - side + 1 for length in patches.shape[2:])
+    places = [divmod(place, columns) for place in range(0, rows * columns, _STEP)]
+    return torch.stack(
+        [patches[..., top : top + side, left : left + side] for top, left in places], dim=1
+    )

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from srcnn_mlflow.pictures.store import Store
+from srcnn_mlflow.training.colour import to_ycbcr
 from srcnn_mlflow.training.importance import Importance
 
 
@@ -20,7 +21,11 @@ class PatchSampler:
     """
 
     def __init__(
-        self, store: Store, device: torch.device, importance: Importance | None = None
+        self,
+        store: Store,
+        device: torch.device,
+        importance: Importance | None = None,
+        channels: str = "y",
     ) -> None:
         """Bring a store to a device.
 
@@ -28,6 +33,8 @@ class PatchSampler:
             store: the planes, and where patches lie.
             device: where they go.
             importance: how patches are drawn and weighed; None for each once a pass, and alike.
+            channels: what patches are made of; those of luma come from a store of luma, others
+                from one of red, green and blue.
         """
         planes, patches = store.train, store.patches
         self._importance, self._pictures = importance, patches[:, 0]
@@ -35,9 +42,14 @@ class PatchSampler:
         self.patch_size = store.settings.patch_size
         width = planes.shapes[:, 1].astype(np.int64)[patches[:, 0]]
         corner = planes.offsets[patches[:, 0]] + patches[:, 1] * width + patches[:, 2]
+        height = planes.shapes[:, 0].astype(np.int64)[patches[:, 0]]
+        # That of each of a picture's planes, which lie one behind another.
+        corners = corner[:, None] + np.outer(height * width, np.arange(planes.count))
+        self._planes = planes.count
+        self._channels = channels
         self._lr = torch.from_numpy(planes.lr).to(device)
         self._hr = torch.from_numpy(planes.hr).to(device)
-        self._corner = torch.from_numpy(corner).to(device)
+        self._corners = torch.from_numpy(corners).to(device)
         self._width = torch.from_numpy(width).to(device)
         self.device = device
         self._side = torch.arange(self.patch_size, device=device)
@@ -49,7 +61,7 @@ class PatchSampler:
     @property
     def bytes(self) -> int:
         """Memory that planes and index take on the device."""
-        tensors = (self._lr, self._hr, self._corner, self._width)
+        tensors = (self._lr, self._hr, self._corners, self._width)
         return sum(tensor.nbytes for tensor in tensors)
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
@@ -59,14 +71,17 @@ class PatchSampler:
             indices: int64 of shape (batch,), on the sampler's device.
 
         Returns:
-            Network input and target, float32 of shape (batch, 1, patch_size, patch_size), in 0..1.
+            Network input and target, float32 of shape (batch, planes, patch_size, patch_size), in
+            0..1.
         """
-        corner = self._corner.index_select(0, indices)
+        corners = self._corners.index_select(0, indices)
         width = self._width.index_select(0, indices)
-        rows = torch.addcmul(corner[:, None], width[:, None], self._side).view(-1)
-        shape = (len(indices), 1, self.patch_size, self.patch_size)
+        rows = torch.addcmul(corners[:, :, None], width[:, None, None], self._side).view(-1)
+        shape = (len(indices), self._planes, self.patch_size, self.patch_size)
         lr = self._lr_runs.index_select(0, rows).view(shape) / 255
         hr = self._hr_runs.index_select(0, rows).view(shape) / 255
+        if self._channels == "ycbcr":
+            return to_ycbcr(lr), to_ycbcr(hr)
         return lr, hr
 
     def weigh(self, indices: Tensor) -> Tensor | None:

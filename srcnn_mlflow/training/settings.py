@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.foreign import OWN, origin_of
+from srcnn_mlflow.network.foreign import OWN, origin_of, short_name
 
 OPTIMIZERS = ("muon", "adam")
 INITIALIZATIONS = ("he", "plain")
@@ -30,8 +30,9 @@ class TrainingSettings:
         gradient_clip: the longest gradient a step may follow; None for any.
         residual: learn the difference from bicubic.
         padding: `none`, `replicate` or `zero`; see `Architecture`.
+        channels: `y`, `ycbcr` or `rgb`; see `Architecture`.
         initialization: `he` (last layer near zero) or `plain` (torch's default).
-        precondition: train the first layer on centred, partly whitened luma.
+        precondition: train the first layer on centred, partly whitened planes.
         sampling: `uniform` (each patch once a pass) or `by_error` (drawn by how much bicubic errs).
         loss: `mse` or `psnr` (each picture's error weighed, halfway to a mean of decibels).
         augment: turn and mirror batches.
@@ -53,6 +54,7 @@ class TrainingSettings:
     gradient_clip: float | None = None
     residual: bool = True
     padding: str = "none"
+    channels: str = "y"
     initialization: str = "he"
     precondition: bool = True
     sampling: str = "by_error"
@@ -70,13 +72,19 @@ class TrainingSettings:
                 object.__setattr__(self, name, value)
 
     @property
+    def label(self) -> str:
+        """How names and sentences call the network: without folders, its channels if not luma."""
+        name = short_name(self.architecture)
+        return name if self.channels == "y" else f"{name} {self.channels}"
+
+    @property
     def network(self) -> Architecture:
         """The chain that these settings train.
 
         Raises:
             ModelError: they train a network from outside, or none at all.
         """
-        return Architecture(self.architecture, self.residual, self.padding)
+        return Architecture(self.architecture, self.residual, self.padding, self.channels)
 
 
 # What trains best in a few minutes on two cores, and what the report did.

@@ -10,7 +10,7 @@ from srcnn_mlflow.training.preconditioning import Preconditioner
 
 
 class TrainedNetwork(nn.Module):
-    """A network under training, from luma in 0..1 to luma, of shape (batch, 1, height, width).
+    """A network under training, from planes in 0..1 to planes, (batch, planes, height, width).
 
     Attributes:
         crop: pixels by which it gives less than it is given, along each edge.
@@ -53,6 +53,14 @@ class Network(Protocol):
     @property
     def halo(self) -> int:
         """How many pixels away from an output pixel it still looks."""
+
+    @property
+    def channels(self) -> str:
+        """What it works on: `y`, `ycbcr` or `rgb`."""
+
+    @property
+    def planes(self) -> int:
+        """How many planes it takes and gives."""
 
     @property
     def crop(self) -> int:

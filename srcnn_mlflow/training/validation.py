@@ -13,29 +13,39 @@ from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.measuring.metrics import decibels, psnr
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler, tiles
-from srcnn_mlflow.pictures.imaging import Plane, upscale
+from srcnn_mlflow.pictures.colour import luma_plane
+from srcnn_mlflow.pictures.imaging import FloatPlane, Plane, upscale
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.store import Store
+from srcnn_mlflow.training.colour import from_ycbcr, saved_luma, to_ycbcr
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.trained_network import Network, TrainedNetwork
 
-# An original, and the small plane made of it.
+# An original and the small picture made of it, each (height, width) or (height, width, 3).
 Pair = tuple[Plane, Plane]
 # From weights to the PSNR of each of some pictures, in dB.
 Score = Callable[[Weights], list[float]]
 
 
 def validation_planes(store: Store) -> Iterator[tuple[Plane, Plane, Plane]]:
-    """Originals, small and bicubic planes as `make_comparable` gives them, where it can."""
+    """Originals, small pictures and bicubic's, where their luma can be compared.
+
+    Yields:
+        Of a store of luma, three planes as `make_comparable` gives them; of one of colours, what
+        `make_small` gives of the whole picture, grey or in colour.
+    """
     scale = store.settings.scale
     for picture in range(len(store.valid)):
-        _, original = store.valid.pair(picture)
+        original = store.valid.original(picture)
         with suppress(ImageError):
-            yield make_comparable(str(picture), original, scale, scale)
+            compared = make_comparable(str(picture), luma_plane(original), scale, scale)
+            yield compared if original.ndim == 2 else make_small(original, scale)
 
 
 def make_validate(store: Store, network: Network, world: World) -> Callable[[Weights], float]:
     """Make the function that gives weights their mean PSNR, in dB, over the validation pictures.
 
+    It is that of luma for every network; of one on colours, of the 8-bit picture that it makes.
     Every process scores its share of them, and gets the mean over all.
     """
     scale = store.settings.scale
@@ -58,7 +68,10 @@ def score_as_shipped(pairs: Sequence[Pair], network: Network, scale: int) -> Sco
 
     def score(weights: Weights) -> list[float]:
         upscaler = Upscaler(network.export(weights, scale))
-        return [psnr(original, upscaler.upscale_luma(small), scale) for original, small in pairs]
+        return [
+            psnr(luma_plane(original), luma_plane(upscaler.upscale_pixels(small)), scale)
+            for original, small in pairs
+        ]
 
     return score
 
@@ -68,12 +81,13 @@ def score_on_device(
 ) -> Score:
     """Score by torch on planes that stay on a device, in float32, waiting for it once.
 
-    A plane and its original take 5 bytes of the device's memory a pixel.
+    A plane and its original take 5 bytes of the device's memory a pixel; three planes, 13.
     """
     planes = [
         (
-            torch.from_numpy(np.ascontiguousarray(original)).to(device),
-            torch.from_numpy(upscale(small, scale)).to(device),
+            torch.from_numpy(np.ascontiguousarray(luma_plane(original))).to(device),
+            torch.from_numpy(_bicubic_planes(small, network.planes, scale)).to(device),
+            original.ndim == 2,
         )
         for original, small in pairs
     ]
@@ -86,25 +100,35 @@ def score_on_device(
         # cuDNN would otherwise round to TF32, which is not what will be shipped.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             errors = [
-                _squared_error(original, _sharpen(model, network.halo, bicubic), scale)
-                for original, bicubic in planes
+                _squared_error(original, saved_luma(_sharpen(model, network, bicubic), grey), scale)
+                for original, bicubic, grey in planes
             ]
         return [decibels(error) for error in torch.stack(errors).tolist()] if errors else []
 
     return score
 
 
-def _sharpen(model: TrainedNetwork, halo: int, bicubic: Tensor) -> Tensor:
-    """Run a network over a plane in grey levels, tile by tile, as `Upscaler.sharpen` does."""
+def _bicubic_planes(small: Plane, count: int, scale: int) -> FloatPlane:
+    """A small picture's planes enlarged, float32 of shape (count, height, width)."""
+    planes = small[None] if small.ndim == 2 else small.transpose(2, 0, 1)
+    large = np.stack([upscale(plane, scale) for plane in planes])
+    return np.repeat(large, count, axis=0) if len(large) < count else large
+
+
+def _sharpen(model: TrainedNetwork, network: Network, bicubic: Tensor) -> Tensor:
+    """Run a network over planes in grey levels, tile by tile, as `Upscaler.sharpen` does."""
+    in_ycbcr = network.channels == "ycbcr"
     sharp = torch.empty_like(bicubic)
-    for window, inside, tile in tiles((bicubic.shape[0], bicubic.shape[1]), halo):
-        luma = functional.pad(bicubic[window][None, None] / 255, [model.crop] * 4, mode="replicate")
-        sharp[tile] = model(luma)[0, 0][inside]
+    for window, inside, tile in tiles((bicubic.shape[1], bicubic.shape[2]), network.halo):
+        given = bicubic[:, *window][None] / 255
+        given = to_ycbcr(given) if in_ycbcr else given
+        made = model(functional.pad(given, [model.crop] * 4, mode="replicate"))
+        made = from_ycbcr(made) if in_ycbcr else made
+        sharp[:, *tile] = made[0][:, *inside]
     return sharp * 255
 
 
 def _squared_error(original: Tensor, sharp: Tensor, border: int) -> Tensor:
-    """Mean squared error of an 8-bit plane and one to be rounded, a float64 on their device."""
-    rounded = sharp.round().clamp(0, 255).int()
-    difference = (rounded - original)[border:-border, border:-border]
+    """Mean squared error of an 8-bit plane and one of whole levels, a float64 on their device."""
+    difference = (sharp.int() - original)[border:-border, border:-border]
     return difference.square().sum().double() / difference.numel()

@@ -26,11 +26,12 @@ def decoded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Path]:
     return files
 
 
+@pytest.mark.parametrize("planes", [1, 3])
 @pytest.mark.parametrize("materialize", [False, True])
 def test_a_fresh_set_is_decoded_once_and_gives_the_same_file(
-    decoded: list[Path], photo_folder: Path, tmp_path: Path, materialize: bool
+    decoded: list[Path], photo_folder: Path, tmp_path: Path, materialize: bool, planes: int
 ) -> None:
-    settings = StoreSettings(2, 33, 14, materialize)
+    settings = StoreSettings(2, 33, 14, materialize, planes)
     prepared = prepare_dataset(str(photo_folder), settings, None)
     assert len(decoded) == 9
     expected = prepare(load_dataset(str(photo_folder)), settings, tmp_path / "again").path

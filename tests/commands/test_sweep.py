@@ -72,6 +72,12 @@ def request(**changed: object) -> SweepRequest:
     return SweepRequest(**{**usual, **changed})  # type: ignore[arg-type]
 
 
+def test_a_sweep_on_colours_has_a_study_of_its_own() -> None:
+    assert request().place.name == "x2-9-1-5-photos"
+    assert request(channels="rgb").place.name == "x2-9-1-5-rgb-photos"
+    assert request(channels="rgb").training().settings.channels == "rgb"
+
+
 def stored_trials(folder: Path) -> list[FrozenTrial]:
     storage = f"sqlite:///{folder}/data/sweeps/x2-9-1-5-photos.db"
     return optuna.load_study(study_name="x2-9-1-5-photos", storage=storage).trials

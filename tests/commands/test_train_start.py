@@ -10,7 +10,6 @@ import onnx
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
-from onnx import TensorProto, helper
 
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import find_start, weights_digest
@@ -153,7 +152,7 @@ REFUSED = {
         ("--init-from", "1", "--residual", "false"),
         "was trained with residual=true, and this training has false",
     ),
-    "colour": (("--init-from", "colour"), "takes 3 channels, and this training has 1: luma"),
+    "colour": (("--init-from", "colour"), "works on channels=rgb, and this training on y"),
     "another's": (("--init-from", "another"), "another is no model of srcnn-mlflow"),
     "no ONNX": (("--init-from", "broken"), "broken holds no ONNX network that can be read"),
 }
@@ -165,9 +164,9 @@ def test_what_cannot_be_begun_with_is_refused_in_one_line(folder: Path) -> None:
         (network,) = (folder / name).glob(f"**/{registry.NETWORK_FILE}")
         return network
 
-    sizes = helper.make_tensor_value_info("luma", TensorProto.FLOAT, ["n", 3, "h", "w"])
     colour = onnx.load(model("colour"))
-    colour.graph.input[0].CopyFrom(sizes)
+    said = colour.metadata_props.add()
+    said.key, said.value = "channels", "rgb"
     (network,) = (folder / "colour").glob(f"**/{registry.NETWORK_FILE}")
     network.write_bytes(colour.SerializeToString())
     another = onnx.load(model("another"))

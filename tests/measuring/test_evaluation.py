@@ -1,27 +1,41 @@
 """Scores, tables and pictures."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
+from srcnn_mlflow.measuring.ensemble import self_ensemble
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
+    describe_protocol,
+    score_colours,
     score_photos,
     score_plane,
-    self_ensemble,
     summarize,
 )
 from srcnn_mlflow.measuring.metrics import psnr, ssim
 from srcnn_mlflow.measuring.tables import TableRow, describe_bias, markdown_table, table_rows
+from srcnn_mlflow.pictures.colour import each_plane, luma_plane
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
+from srcnn_mlflow.pictures.imaging import (
+    Plane,
+    downscale,
+    mod_crop,
+    to_eight_bit,
+    upscale,
+    upscale_to_eight_bit,
+)
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.photos import load_luma
 from srcnn_mlflow.showing.exhibits import Exhibit
 from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference, draw_exhibits
 from tests.conftest import textured_pixels
+from tests.photographs import ASTRONAUT
 
 
 def bicubic(plane: Plane) -> Plane:
@@ -205,3 +219,81 @@ def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> 
     sizes = [Image.open(tmp_path / f"{rows}.png").size for rows in (1, 5)]
     assert sizes[0][0] == sizes[1][0] > 1000
     assert sizes[1][1] > 3 * sizes[0][1]
+
+
+def tinted(pixels: Plane) -> Plane:
+    """Bicubic, and in colour too red by ten levels."""
+    large = each_plane(pixels, lambda plane: upscale_to_eight_bit(plane, 2))
+    if large.ndim == 2:
+        return large
+    tint = np.array([10, 0, 0], np.int16)
+    made: Plane = np.clip(large + tint, 0, 255).astype(np.uint8)
+    return made
+
+
+PHOTOGRAPH = ASTRONAUT[100:180, 150:251]
+
+
+def test_colours_are_measured_as_scikit_image_does() -> None:
+    score = score_colours("a", PHOTOGRAPH, 2, 2, tinted, "rgb")
+    original, small, bicubic = make_small(PHOTOGRAPH, 2)
+    inside = slice(2, -2), slice(2, -2)
+    for found, made in (
+        (score.srcnn_rgb_psnr, tinted(small)),
+        (score.bicubic_rgb_psnr, bicubic),
+    ):
+        expected = peak_signal_noise_ratio(original[inside], made[inside])  # type: ignore[no-untyped-call]
+        assert found == pytest.approx(expected, abs=1e-9)
+    # Luma is that of the picture which was made, and bicubic's that of luma, as always.
+    assert score.srcnn_psnr == psnr(luma_plane(original), luma_plane(tinted(small)), 2)
+    plain = score_plane("a", luma_plane(PHOTOGRAPH), 2, 2, tinted)
+    assert score.bicubic_psnr == plain.bicubic_psnr == plain.srcnn_psnr
+    assert score.rgb_psnr_gain is not None
+    assert score.rgb_psnr_gain < -0.5
+
+
+def test_a_network_on_luma_is_scored_on_luma_as_ever_where_colours_are_measured_too() -> None:
+    score = score_colours("a", PHOTOGRAPH, 2, 2, tinted, "y")
+    plain = score_plane("a", luma_plane(PHOTOGRAPH), 2, 2, tinted)
+    assert replace(score, bicubic_rgb_psnr=None, srcnn_rgb_psnr=None) == plain
+    assert score.rgb_psnr_gain is not None
+    assert score.rgb_psnr_gain < -0.5
+
+
+@pytest.mark.parametrize("channels", ["y", "rgb", "ycbcr"])
+def test_a_grey_picture_is_its_own_luma_and_its_own_colours(channels: str) -> None:
+    grey = PHOTOGRAPH[..., 1].copy()
+    score = score_colours("a", grey, 2, 2, tinted, channels)
+    plain = score_plane("a", grey, 2, 2, tinted)
+    assert (score.bicubic_rgb_psnr, score.srcnn_rgb_psnr) == (plain.bicubic_psnr, plain.srcnn_psnr)
+    assert replace(score, bicubic_rgb_psnr=None, srcnn_rgb_psnr=None) == plain
+
+
+def test_colours_stand_in_the_table_where_they_were_measured() -> None:
+    plain = ImageScore("a", 30.0, 31.0, 0.9, 0.91, 100.0, 80.0)
+    first = replace(plain, bicubic_rgb_psnr=28.0, srcnn_rgb_psnr=28.5)
+    second = replace(plain, bicubic_rgb_psnr=26.0, srcnn_rgb_psnr=26.25)
+    summary = summarize([first, second])
+    assert (summary.bicubic_rgb_psnr, summary.srcnn_rgb_psnr) == (27.0, 27.375)
+    assert list(table_rows(2, summary)[-1].cells().values()) == [
+        *("x2", "RGB PSNR (dB)", "27.00", "27.38", "+0.38")
+    ]
+    assert {"bicubic_rgb_psnr", "srcnn_rgb_psnr"} <= set(summary.metrics())
+    # Without, everything is as it was.
+    usual = summarize([plain, plain])
+    assert [row.metric for row in table_rows(2, usual)] == ["PSNR (dB)", "SSIM"]
+    assert not any("rgb" in name for name in usual.metrics())
+    assert "RGB" not in describe_protocol(2)
+    assert "RGB PSNR is that of the squared error averaged over" in describe_protocol(2, True)
+
+
+def test_the_self_ensemble_turns_colours_as_it_turns_luma() -> None:
+    seen = []
+
+    def enlarge(pixels: Plane) -> Plane:
+        seen.append(pixels)
+        return each_plane(pixels, lambda plane: upscale_to_eight_bit(plane, 2))
+
+    made = self_ensemble(enlarge)(PHOTOGRAPH)
+    assert len({pixels.tobytes() for pixels in seen}) == 8
+    assert np.array_equal(made, each_plane(PHOTOGRAPH, self_ensemble(bicubic)))

@@ -290,3 +290,44 @@ def test_the_verdict_is_told_as_a_table_with_its_rule(count: int, rule: str) -> 
     assert "not won" in lines[4]
     assert rule in text
     assert f"the lead over {count} pictures is at least, with 95% confidence" in text
+
+
+def in_colour(scores: list[ImageScore], gains: list[float]) -> list[ImageScore]:
+    """The same with the gain in red, green and blue that each picture is to have."""
+    return [
+        replace(score, bicubic_rgb_psnr=28.0, srcnn_rgb_psnr=28.0 + gain)
+        for score, gain in zip(scores, gains, strict=True)
+    ]
+
+
+def test_colours_below_bicubic_are_refused_however_good_luma_is() -> None:
+    good = scores(0.3)
+    assert against(good, None).shortcomings == ()
+    assert against(in_colour(good, [0.5] * 5), None).shortcomings == ()
+    # On no picture by so much that it is ruined.
+    judgement = against(in_colour(good, [-0.05, -0.05, -0.05, 0.05, 0.05]), None)
+    assert judgement.shortcomings == (
+        "its colours fall below bicubic's: 27.990 dB over red, green and blue against 28.000 dB",
+    )
+    assert "Its colours: 27.990 dB over red, green and blue, bicubic's 28.000 dB." in describe(
+        judgement
+    )
+
+
+def test_colours_as_good_as_bicubics_are_no_shortcoming() -> None:
+    assert against(in_colour(scores(0.3), [0.0] * 5), None).shortcomings == ()
+
+
+def test_a_picture_whose_colours_are_ruined_is_named_so() -> None:
+    judgement = against(in_colour(scores(0.3), [3.0, 3.0, -2.0, 3.0, 3.0]), None)
+    assert judgement.ruined == (("picture2 in its colours", 2.0),)
+    assert judgement.shortcomings == (
+        "it falls more than 0.1 dB below bicubic on 1 picture(s): picture2 in its colours by 2.00 "
+        "dB",
+    )
+
+
+def test_a_network_on_luma_is_judged_by_luma_alone() -> None:
+    judgement = against(scores(0.3), None)
+    assert judgement.colours is None
+    assert "colours" not in describe(judgement)

@@ -12,13 +12,18 @@ from PIL import Image
 
 from srcnn_mlflow.commands.upscale import shipped_model
 from srcnn_mlflow.measuring import metrics
-from srcnn_mlflow.measuring.evaluation import score_plane
+from srcnn_mlflow.measuring.evaluation import score_colours, score_plane
 from srcnn_mlflow.measuring.ledger import Tally
 from srcnn_mlflow.measuring.protocols import NAMED, OURS, SOURCES, Protocol
 from srcnn_mlflow.measuring.scoring import Bench, Subject
+from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.onnx_export import build_onnx
+from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures import imaging
 from srcnn_mlflow.pictures.decoding import open_picture
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.picture import Picture
+from tests.network.test_network import random_weights
 from tests.photographs import ASTRONAUT, CAMERA, CHELSEA, Eight
 
 Values = dict[str, tuple[float, float | None]]
@@ -235,6 +240,24 @@ def test_the_ledger_explains_the_shipped_network_in_other_programs_loops(
         steps = [step.psnr for step in way.steps if step.psnr is not None]
         assert len(steps) == len(way.steps) > 3
         assert evaluated + sum(steps) == pytest.approx(psnr, abs=0.01), name
+
+
+@pytest.mark.parametrize("channels", ["rgb", "ycbcr"])
+def test_this_projects_protocol_is_evaluate_for_networks_on_colours_too(channels: str) -> None:
+    network = Architecture("9-1-5", channels=channels)
+    model = Upscaler(build_onnx(random_weights(network), network, 2))
+    for original in (*SAMPLES, CAMERA[:90, :101]):
+        score = score_colours("", original, 2, 2, model.upscale_pixels, channels)
+        _, small, _ = make_small(original, 2)
+        result = model.upscale_pixels(small)
+        bench = Bench(original, 2, result, sharpen=model.sharpen, on_colours=True)
+        for subject in (Subject.RESULT, Subject.NETWORK):
+            mark = bench.mark(subject, OURS)
+            assert mark is not None
+            assert (mark.psnr, mark.ssim) == (score.srcnn_psnr, score.srcnn_ssim)
+            in_colour = bench.mark(subject, replace(OURS, channels="rgb"))
+            assert in_colour is not None
+            assert in_colour.psnr == pytest.approx(score.srcnn_rgb_psnr, abs=1e-9)
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])

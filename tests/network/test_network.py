@@ -4,30 +4,37 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.architecture import PADDINGS, Architecture
 from srcnn_mlflow.network.onnx_export import build_onnx, save_onnx
+from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler, tiles
 from srcnn_mlflow.pictures.imaging import bicubic_image, luma, to_eight_bit, upscale
+from srcnn_mlflow.training.colour import from_ycbcr, to_ycbcr
 from srcnn_mlflow.training.model import Srcnn, count_weights
 from tests.conftest import textured_pixels
 
 # The paper's two; a longer one of other widths, with its widest kernel at the end; two layers.
 CHAINS = ("9-5-5", "9-1-5", "5-1-3-7:12-8-6", "3-1:5")
 
+# By chain; the last two on three planes.
+ON_CHANNELS = (*((name, "y") for name in CHAINS), ("9-1-5", "rgb"), ("5-1-3-7:12-8-6", "ycbcr"))
+
 every_network = pytest.mark.parametrize(
     "network",
     [
-        Architecture(name, residual, padding)
-        for name in CHAINS
+        Architecture(name, residual, padding, channels)
+        for name, channels in ON_CHANNELS
         for residual in (True, False)
         for padding in PADDINGS
     ],
@@ -81,7 +88,7 @@ def test_layers_put_together_by_hand_compute_what_the_network_computes(
 ) -> None:
     torch.manual_seed(4)
     model = Srcnn(network, "plain")
-    picture = torch.rand(2, 1, 37, 45)
+    picture = torch.rand(2, network.planes, 37, 45)
     layers = [part for layer in model.layers for part in (layer, torch.nn.ReLU())]
     expected = torch.nn.Sequential(*layers[:-1])(picture)
     if network.residual:
@@ -103,15 +110,21 @@ def test_layers_put_together_by_hand_compute_what_the_network_computes(
 def test_export_computes_what_torch_computes(network: Architecture) -> None:
     weights = random_weights(network)
     session = onnxruntime.InferenceSession(build_onnx(weights, network, 2))
-    picture = np.random.default_rng(0).random((2, 1, 37, 45), np.float32)
-    (exported,) = session.run(None, {"luma": picture})
+    picture = np.random.default_rng(0).random((2, network.planes, 37, 45), np.float32)
+    (source,) = session.get_inputs()
+    assert source.name == ("luma" if network.channels == "y" else "rgb")
+    (exported,) = session.run(None, {source.name: picture})
     model = Srcnn(network)
     model.load_state_dict({key: torch.from_numpy(value) for key, value in weights.items()})
     halo = network.halo if network.padding == "none" else 0
     # Without padding in training, an exported network repeats the edge once, in front.
     padded = np.pad(picture, ((0, 0), (0, 0), (halo, halo), (halo, halo)), mode="edge")
     with torch.no_grad():
-        expected = model(torch.from_numpy(padded)).numpy()
+        given_planes = torch.from_numpy(padded)
+        if network.channels == "ycbcr":
+            expected = from_ycbcr(model(to_ycbcr(given_planes))).numpy()
+        else:
+            expected = model(given_planes).numpy()
     assert exported.shape == picture.shape
     assert np.abs(exported - expected).max() < 1e-5
 
@@ -119,12 +132,14 @@ def test_export_computes_what_torch_computes(network: Architecture) -> None:
 @every_network
 def test_tiles_have_no_seam(network: Architecture, monkeypatch: pytest.MonkeyPatch) -> None:
     model = Upscaler(build_onnx(random_weights(network), network, 2))
-    plane = textured_pixels(70, 90, 1)[..., 0].astype(np.float32)
-    monkeypatch.setattr(upscaler_module, "TILE", 1000)
-    whole = model.sharpen(plane)
-    for tile in (16, 33):
-        monkeypatch.setattr(upscaler_module, "TILE", tile)
-        assert np.abs(model.sharpen(plane) - whole).max() / 255 < 1e-5
+    planes = textured_pixels(70, 90, 1).transpose(2, 0, 1).astype(np.float32)
+    for bicubic in [planes[0], *([planes] if network.planes == 3 else [])]:
+        monkeypatch.setattr(upscaler_module, "TILE", 1000)
+        whole = model.sharpen(bicubic)
+        assert whole.shape == bicubic.shape
+        for tile in (16, 33):
+            monkeypatch.setattr(upscaler_module, "TILE", tile)
+            assert np.abs(model.sharpen(bicubic) - whole).max() / 255 < 1e-5
 
 
 @given(st.integers(1, 90), st.integers(1, 90), st.integers(0, 9), st.integers(1, 40))
@@ -202,6 +217,15 @@ def test_a_sharpened_plane_stays_within_its_range() -> None:
     assert brightening(10).sharpen(plane) == pytest.approx(210, abs=1e-3)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+def test_files_of_networks_on_luma_are_to_the_byte_as_they_were(scale: int) -> None:
+    """The files that ship were written before there were channels."""
+    path = shipped_network(scale)
+    constants = onnx.load(path).graph.initializer
+    weights = {one.name: numpy_helper.to_array(one) for one in constants if "conv" in one.name}
+    assert build_onnx(weights, Architecture("9-1-5"), scale) == path.read_bytes()
+
+
 def test_the_scale_is_read_from_the_file(tmp_path: Path) -> None:
     network = Architecture("9-1-5")
     save_onnx(tmp_path / "model.onnx", random_weights(network), network, 3)
@@ -214,8 +238,6 @@ def test_what_is_no_model_is_refused(tmp_path: Path) -> None:
     (tmp_path / "noise.onnx").write_bytes(b"noise")
     with pytest.raises(ModelError, match=r"noise\.onnx is not a usable ONNX model"):
         Upscaler(tmp_path / "noise.onnx")
-    import onnx
-
     foreign = onnx.load_from_string(identity(2))
     del foreign.metadata_props[:]
     onnx.save(foreign, str(tmp_path / "foreign.onnx"))

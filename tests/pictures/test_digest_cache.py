@@ -4,7 +4,6 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
@@ -17,8 +16,8 @@ from tests.conftest import largest_file, textured_pixels
 
 def decoded(folder: Path) -> tuple[Dataset, int]:
     """A data set, and how many of its pictures had to be decoded."""
-    kept: list[np.ndarray] = []
-    dataset = load_dataset(str(folder), lambda _, plane: kept.append(plane))
+    kept: list[Image.Image] = []
+    dataset = load_dataset(str(folder), lambda _, image: kept.append(image))
     return dataset, len(kept)
 
 

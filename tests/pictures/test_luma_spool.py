@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from srcnn_mlflow.pictures import luma_spool
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.imaging import luma
 from srcnn_mlflow.pictures.luma_spool import LumaSpool
 from srcnn_mlflow.pictures.photos import load_luma
 from tests.conftest import largest_file
@@ -31,7 +33,11 @@ def test_the_luma_kept_while_checking_is_that_of_the_picture(
     photo_folder: Path, tmp_path: Path
 ) -> None:
     with LumaSpool(tmp_path) as spool:
-        for photo in load_dataset(str(photo_folder), spool.keep).photos("all"):
+
+        def keep(digest: str, image: Image.Image) -> None:
+            spool.keep(digest, luma(image))
+
+        for photo in load_dataset(str(photo_folder), keep).photos("all"):
             kept = spool.find(photo.digest)
             assert kept is not None
             assert np.array_equal(kept, load_luma(photo))
@@ -55,7 +61,9 @@ def test_a_spool_that_cannot_be_written_stays_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("size", [0, 10_000])
 def test_a_write_that_fails_costs_no_picture(photo_folder: Path, tmp_path: Path, size: int) -> None:
     with LumaSpool(tmp_path) as spool, largest_file(size):
-        dataset = load_dataset(str(photo_folder), spool.keep)
+        dataset = load_dataset(
+            str(photo_folder), lambda digest, image: spool.keep(digest, np.asarray(image))
+        )
         assert len(dataset.photos("all")) == 9
         assert dataset.skipped == ()
         assert all(spool.find(photo.digest) is None for photo in dataset.photos("all"))

@@ -1,3 +1,5 @@
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -16,8 +18,15 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, StoreError, WriteError
 from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
-from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, to_eight_bit, upscale
-from srcnn_mlflow.pictures.photos import Photo, load_luma
+from srcnn_mlflow.pictures.imaging import (
+    Plane,
+    downscale,
+    mod_crop,
+    to_eight_bit,
+    upscale,
+    upscale_to_eight_bit,
+)
+from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_plan import SplitPlan, check_plan, estimate_effort, patch_corners
@@ -515,3 +524,83 @@ def test_an_interrupted_preparation_leaves_nothing(dataset: Dataset, tmp_path: P
     with pytest.raises(KeyboardInterrupt):
         prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out", interrupt)
     assert {one.suffix for one in (tmp_path / "out").iterdir()} == {".lock"}
+
+
+@pytest.fixture
+def mixed(tmp_path: Path) -> Dataset:
+    """Colour photographs with a grey one among those of each split."""
+    folder = tmp_path / "mixed"
+    for split, first in (("train", 0), ("valid", 5)):
+        (folder / split).mkdir(parents=True)
+        for number in range(first, first + 2):
+            pixels = textured_pixels(70 + number, 61, number)
+            Image.fromarray(pixels).save(folder / split / f"colour{number}.png")
+        grey = textured_pixels(50, 58, 9 + first)[..., 0]
+        Image.fromarray(grey).save(folder / split / "grey.png")
+    return load_dataset(str(folder))
+
+
+@pytest.mark.parametrize("scale", [2, 3])
+def test_red_green_and_blue_lie_one_behind_another(
+    mixed: Dataset, tmp_path: Path, scale: int
+) -> None:
+    store = open_store(prepare(mixed, StoreSettings(scale, 25, 14, planes=3), tmp_path / "a").path)
+    assert store.settings.planes == store.train.count == store.valid.count == 3
+    for split, planes in (("train", store.train), ("valid", store.valid)):
+        photos = mixed.photos(split)
+        assert planes.grey is not None
+        assert planes.grey.tolist() == [photo.name == "grey.png" for photo in photos]
+        for number, photo in enumerate(photos):
+            original = mod_crop(load_pixels(photo), scale)
+            lr, hr = planes.pair(number)
+            wanted = np.stack([original] * 3) if original.ndim == 2 else original.transpose(2, 0, 1)
+            assert np.array_equal(hr, wanted)
+            for low, plane in zip(lr, wanted, strict=True):
+                assert np.array_equal(low, upscale_to_eight_bit(downscale(plane, scale), scale))
+            assert np.array_equal(planes.original(number), original)
+    for number in (0, len(store.patches) - 1):
+        picture, top, left = store.patches[number]
+        lr, hr = store.patch(number)
+        assert lr.shape == hr.shape == (3, 25, 25)
+        whole = store.train.pair(picture)[1]
+        assert np.array_equal(hr, whole[:, top : top + 25, left : left + 25])
+
+
+def test_files_of_luma_and_of_colours_stand_side_by_side(mixed: Dataset, tmp_path: Path) -> None:
+    luma, colours = (
+        prepare(mixed, StoreSettings(2, 25, 14, planes=planes), tmp_path / "out").path
+        for planes in (1, 3)
+    )
+    assert "-rgb-" in colours.name
+    assert "rgb" not in luma.name
+    assert colours.stat().st_size <= 3.2 * luma.stat().st_size
+    with h5py.File(luma) as file:
+        # As such files have always been, to the byte.
+        assert "planes" not in file.attrs
+        assert set(file["train"]) == {"lr", "hr", "shape", "offset", "name", "patches"}
+    luma_store, colour_store = open_store(luma), open_store(colours)
+    assert luma_store.train.count == 1
+    assert np.array_equal(luma_store.patches, colour_store.patches)
+    assert luma_store.checksum() != colour_store.checksum()
+
+
+def test_a_file_of_luma_is_called_as_it_was_before_there_were_colours(
+    dataset: Dataset, tmp_path: Path
+) -> None:
+    path = prepare(dataset, StoreSettings(2, 25, 14), tmp_path).path
+    digests = {split: dataset.split(split).digest for split in ("train", "valid")}
+    identity = {"format": 2, "scale": 2, "patch_size": 25, "stride": 14, "materialize": False}
+    text = json.dumps({**identity, **digests}, sort_keys=True)
+    assert path.name == f"x2-25-14-{hashlib.sha256(text.encode()).hexdigest()[:12]}.h5"
+
+
+def test_materialized_patches_of_colours_are_those_of_the_planes(
+    mixed: Dataset, tmp_path: Path
+) -> None:
+    plain = open_store(prepare(mixed, StoreSettings(2, 25, 14, planes=3), tmp_path).path)
+    path = prepare(mixed, StoreSettings(2, 25, 14, materialize=True, planes=3), tmp_path).path
+    with h5py.File(path) as file:
+        assert file["lr"].shape == (len(plain.patches), 3, 25, 25)
+        for number in range(len(plain.patches)):
+            for name, patch in zip(("lr", "hr"), plain.patch(number), strict=True):
+                assert np.array_equal(file[name][number], patch)

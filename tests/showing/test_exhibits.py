@@ -15,6 +15,7 @@ from srcnn_mlflow.pictures.imaging import (
     to_eight_bit,
     upscale,
 )
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing.exhibits import choose_exhibits
 
@@ -65,3 +66,24 @@ def test_an_exhibit_holds_what_was_measured(photo_folder: Path) -> None:
     np.testing.assert_array_equal(exhibit.srcnn_luma, exhibit.bicubic_luma)
     np.testing.assert_array_equal(np.asarray(exhibit.srcnn), np.asarray(exhibit.bicubic))
     assert exhibit.original.size == exhibit.bicubic.size == cropped.shape[::-1]
+
+
+def test_an_exhibit_of_a_network_on_colours_holds_the_picture_that_was_measured(
+    photo_folder: Path,
+) -> None:
+    photo = load_dataset(str(photo_folder)).photos("test")[1]
+
+    class Tinting(Bicubic):
+        def upscale_image(self, image: Image.Image) -> Image.Image:
+            return Image.fromarray(np.asarray(super().upscale_image(image)) // 2)
+
+    exhibit = choose_exhibits([scored(photo, 31.0)], 2, Tinting(), "rgb").best[0]
+    original, small, bicubic = make_small(np.asarray(Image.open(photo.path)), 2)
+    for image, pixels in (
+        (exhibit.original, original),
+        (exhibit.small, small),
+        (exhibit.bicubic, bicubic),
+    ):
+        assert np.array_equal(np.asarray(image), pixels)
+    assert np.array_equal(exhibit.srcnn_luma, luma(exhibit.srcnn))
+    assert exhibit.srcnn_luma.mean() < exhibit.bicubic_luma.mean() - 20

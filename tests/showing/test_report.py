@@ -5,6 +5,7 @@ import html
 import io
 import re
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,6 +91,16 @@ def test_the_page_holds_the_table_and_what_it_was_measured_on() -> None:
     assert "d.png +0.20 30.00 30.20 0.8500 0.8625" in text
     assert "The picture" in text
     assert "the 5 pictures with the lowest PSNR at x2" in text
+
+
+def test_colours_stand_in_the_page_where_they_were_measured() -> None:
+    scores, extremes = seven()
+    assert "RGB" not in render_report(2, scores, extremes, ABOUT)
+    in_colour = [replace(one, bicubic_rgb_psnr=28.0, srcnn_rgb_psnr=27.91) for one in scores]
+    page = render_report(2, in_colour, extremes, ABOUT)
+    assert "RGB PSNR (dB)" in page
+    assert page.count("27.91</td>") == len(scores) + 1
+    assert "averaged over red, green and blue" in page
 
 
 def test_a_gain_below_zero_is_a_loss_in_the_chart() -> None:

@@ -4,6 +4,7 @@ import pytest
 from srcnn_mlflow.commands.upscale import shipped_model
 from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.pictures.imaging import Plane, to_eight_bit, upscale
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.showing.specimen import (
     ENLARGED,
     SIDE,
@@ -68,3 +69,13 @@ def test_the_sheet_has_four_cells_with_titles() -> None:
     assert change[changed == 0].sum() == 0
     assert change[changed > 3].sum(axis=1).min() > change[changed == 1].sum(axis=1).max()
     assert sheet[:TITLE_HEIGHT].min() < 60
+
+
+def test_colours_are_shown_in_colour_and_what_changed_by_luma() -> None:
+    specimen = choose_specimen([make_small(textured_pixels(150, 160, 4), 2)], 2)
+    side = len(specimen.original)
+    assert specimen.original.shape == specimen.bicubic.shape == (side, side, 3)
+    sheet = np.asarray(draw_specimen(specimen, shipped_model(2).upscaler.upscale_pixels))
+    cell = slice(TITLE_HEIGHT, TITLE_HEIGHT + side * ENLARGED), slice(0, side * ENLARGED)
+    assert np.array_equal(sheet[cell][::ENLARGED, ::ENLARGED], specimen.bicubic)
+    assert np.ptp(sheet[cell].astype(int), axis=2).max() > 20

@@ -19,6 +19,8 @@ def test_the_files_are_those_that_are_imported() -> None:
     code = (
         "import runpy, sys, srcnn_mlflow\n"
         "runpy.run_path(sys.argv[1])\n"
+        # Imported where it is asked for.
+        "import srcnn_mlflow.network.bfloat16\n"
         "print(*(m.__file__ for n, m in sys.modules.items() if n.startswith('srcnn_mlflow')))\n"
     )
     result = subprocess.run(

@@ -207,6 +207,21 @@ def test_a_study_of_before_takes_up_terms_that_it_did_not_know(place: Place) -> 
         Search(place, {**TERMS, "padding": "zero"})
 
 
+def test_a_study_of_before_had_what_there_was_no_choice_of(place: Place) -> None:
+    joined(place)
+    before = {"channels": "y"}
+    with pytest.raises(SweepError, match="begun with channels y, and not rgb"):
+        Search(place, {**TERMS, "channels": "rgb"}, before)
+    Search(place, {**TERMS, "channels": "y"}, before)
+
+
+def test_a_study_that_is_refused_stays_as_it_is(place: Place) -> None:
+    joined(place)
+    with pytest.raises(SweepError, match="begun with epochs 2, and not 3"):
+        Search(place, {"channels": "rgb", "epochs": 3})
+    Search(place, {**TERMS, "channels": "y"})
+
+
 @pytest.mark.parametrize(
     "url",
     [

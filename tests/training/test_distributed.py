@@ -139,9 +139,13 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         choose_device("auto", 1)
 
 
-def test_two_processes_learn_what_one_learns(workplace: Path, empty_store: Path) -> None:
-    arguments = (*TRAIN, "--epochs", "3", "--batch-size", "5", "--optimizer", "adam")
-    single, double = workplace / "single", workplace / "double"
+@pytest.mark.parametrize("channels", ["y", "rgb"])
+def test_two_processes_learn_what_one_learns(
+    workplace: Path, empty_store: Path, channels: str
+) -> None:
+    usual = ("--epochs", "3", "--batch-size", "5", "--optimizer", "adam")
+    arguments = (*TRAIN, *usual, "--channels", channels)
+    single, double = workplace / f"single-{channels}", workplace / f"double-{channels}"
     for folder in (single, double):
         folder.mkdir()
         (folder / "photos").symlink_to(workplace / "photos")

@@ -188,3 +188,36 @@ def test_what_is_no_file_is_said(tmp_path: Path, make: bool, says: str) -> None:
         (tmp_path / "weights.pth").mkdir()
     with pytest.raises(ModelError, match=says):
         read_state_dict(tmp_path / "weights.pth")
+
+
+def on_channels(channels: str) -> State:
+    network = Architecture("9-1-5", residual=False, padding="zero", channels=channels)
+    return Srcnn(network, "plain").state_dict()
+
+
+@pytest.mark.parametrize("channels", ["y", "rgb", "ycbcr"])
+def test_weights_on_three_planes_are_of_the_channels_that_are_given(
+    tmp_path: Path, channels: str
+) -> None:
+    _, network = read_state_dict(saved(tmp_path, on_channels(channels)), channels)
+    assert network == Architecture("9-1-5", False, "zero", channels)
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "planes", "fitting"),
+    [
+        ("rgb", "y", 3, "ycbcr or rgb"),
+        ("y", "rgb", 1, "y"),
+        ("y", "ycbcr", 1, "y"),
+    ],
+)
+def test_weights_on_other_planes_than_asked_for_are_refused_by_what_they_hold(
+    tmp_path: Path, held: str, asked: str, planes: int, fitting: str
+) -> None:
+    path = saved(tmp_path, on_channels(held))
+    message = (
+        f"holds a network on {planes} plane\\(s\\), and not on those of channels={asked}; give "
+        f"what it was trained on: channels={fitting}$"
+    )
+    with pytest.raises(ModelError, match=message):
+        read_state_dict(path, asked)

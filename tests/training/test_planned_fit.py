@@ -56,7 +56,7 @@ def test_an_untouched_residual_network_is_bicubic_to_the_pixel(
     assert begun.progress.best_val_psnr == bicubic_psnr(store)
     assert (begun.progress.epoch, begun.progress.best_epoch) == (0, 0)
     assert is_bicubic(begun.best, settings)
-    enlarge = begun.upscale_luma(begun.best)
+    enlarge = begun.upscale(begun.best)
     for _, small, bicubic in validation_planes(store):
         assert np.array_equal(enlarge(small), bicubic)
 

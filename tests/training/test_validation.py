@@ -10,7 +10,7 @@ from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.pictures.imaging import downscale
+from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
@@ -29,10 +29,14 @@ from tests.network.test_network import every_network, random_weights
 CPU = torch.device("cpu")
 
 
-def make_pairs(scale: int) -> list[Pair]:
+def make_pairs(scale: int, network: Architecture | None = None) -> list[Pair]:
+    """Pairs of luma; for a network on three planes in colour, and the last of them in grey."""
     sizes = [(60, 84), (36, 48), (96, 24)]
-    originals = [textured_pixels(*size, seed=7)[..., 0] for size in sizes]
-    return [(original, downscale(original, scale)) for original in originals]
+    pictures = [textured_pixels(*size, seed=7) for size in sizes]
+    if network is None or network.planes == 1:
+        pictures = [picture[..., 0] for picture in pictures]
+    pictures[-1] = pictures[-1] if pictures[-1].ndim == 2 else pictures[-1][..., 0]
+    return [make_small(picture, scale)[:2] for picture in pictures]
 
 
 @pytest.fixture
@@ -49,7 +53,7 @@ def test_a_device_gives_the_score_of_what_is_shipped(
     monkeypatch.setattr(upscaler_module, "TILE", tile)
     weights = random_weights(network)
     for scale in (2, 3):
-        pairs = make_pairs(scale)
+        pairs = make_pairs(scale, network)
         shipped = score_as_shipped(pairs, Chain(network), scale)(weights)
         found = score_on_device(pairs, Chain(network), scale, CPU)(weights)
         # A pixel on the border between two grey levels may fall to either side.
