@@ -67,8 +67,9 @@ def test_what_is_imported_is_required() -> None:
     import sys
 
     needed = {packages.get(name, name) for name in imported - sys.stdlib_module_names}
+    optional = PYPROJECT["optional-dependencies"]["bfloat16"]
     assert needed - {"srcnn_mlflow"} <= {
-        Requirement(text).name for text in PYPROJECT["dependencies"]
+        Requirement(text).name for text in (*PYPROJECT["dependencies"], *optional)
     }
 
 
