@@ -39,8 +39,8 @@ class TrainRequest:
     @property
     def store(self) -> StoreSettings:
         """How its pictures are to be prepared."""
-        planes = self.settings.network.planes
-        return StoreSettings(self.scale, self.patch_size, self.stride, planes=planes)
+        settings = self.settings
+        return StoreSettings(self.scale, self.patch_size, self.stride, planes=settings.planes)
 
     def parameters(self) -> dict[str, Any]:
         """All of it by name."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnxruntime
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from onnx import numpy_helper
 from onnx.utils import Extractor
 
@@ -22,6 +22,8 @@ from srcnn_mlflow.machine.errors import ModelError
 CORRELATION, MEAN_SQUARE, OWN_VARIANCE = 0.97, 4.0, 0.0005
 LEVELS = np.float32(255)
 
+# What a network on luma and chroma calls them.
+YCBCR = "ycbcr"
 Planes = NDArray[np.float32]
 Infer = Callable[[Planes], Planes]
 
@@ -54,7 +56,11 @@ def bfloat16_infer(
         )
     (source,), (target,) = graph.graph.input, graph.graph.output
     extractor = Extractor(graph)
-    first = _with_two_inputs(extractor.extract_model([source.name], [features]))
+    # A network on luma and chroma makes these of its input first.
+    made = any(YCBCR in node.output for node in graph.graph.node)
+    begin = session(_part(extractor, [source.name], [YCBCR])) if made else None
+    seen = YCBCR if made else source.name
+    first = _with_two_inputs(extractor.extract_model([seen], [features]))
     compiled = openvino.Core().compile_model(
         openvino.Core().read_model(first.SerializeToString()),
         "CPU",
@@ -63,11 +69,11 @@ def bfloat16_infer(
             openvino.properties.inference_num_threads: threads,
         },
     )
-    last = extractor.extract_model([features, source.name], [target.name])
-    end = session(last.SerializeToString())
+    end = session(_part(extractor, [features, source.name], [target.name]))
 
     def infer(planes: Planes) -> Planes:
-        levels = planes * LEVELS
+        (shown,) = begin.run(None, {source.name: planes}) if begin else (planes,)
+        levels = shown * LEVELS
         whole = np.rint(levels)
         parts = np.concatenate([whole, levels - whole], axis=1)
         # One a call, for a server calls from several threads.
@@ -105,15 +111,20 @@ def balanced_rounding(kernels: Planes) -> Planes:
     return rounded.reshape(kernels.shape).astype(np.float32)
 
 
-def round_to_bfloat16(values: NDArray[Any]) -> Planes:
+def round_to_bfloat16(values: ArrayLike) -> Planes:
     """Round to the nearest value that bfloat16 holds, ties to even; float32 of the same shape.
 
-    >>> round_to_bfloat16(np.array([1.0, 255.0, 257.0, 0.1]))
-    array([  1.       , 255.       , 256.       ,   0.1000977], dtype=float32)
+    >>> [float(value) for value in round_to_bfloat16([1.0, 255.0, 257.0, 0.1])]
+    [1.0, 255.0, 256.0, 0.10009765625]
     """
     bits = np.asarray(values, np.float32).view(np.uint32).astype(np.uint64)
     bits += 0x7FFF + ((bits >> 16) & 1)
     return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def _part(extractor: Extractor, sources: list[str], targets: list[str]) -> bytes:
+    part: bytes = extractor.extract_model(sources, targets).SerializeToString()
+    return part
 
 
 def _with_two_inputs(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -77,7 +77,7 @@ class Learner:
             model.load_plain_weights({n: torch.from_numpy(w) for n, w in weights.items()})
         # About twice as fast for convolutions, on either kind of device.
         self._model: TrainedNetwork = model.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if preconditioner is not None and settings.network.planes == 1:
+        if preconditioner is not None and settings.planes == 1:
             # The order that gradients come in; they are averaged faster where weights have it too.
             first = self._model.kernels()[0]
             first.data = first.data.clone(memory_format=torch.contiguous_format)

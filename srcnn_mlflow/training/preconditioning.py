@@ -59,15 +59,20 @@ class Preconditioner(nn.Module):
 
     def trained_kernel(self, kernel: Tensor) -> Tensor:
         """The inverse of `kernel`."""
+        filters, planes, *side = kernel.shape
         # In float64: what is solved for is folded again, and both roundings would add up.
-        rows = kernel.flatten(1).double()
-        # The matrix is symmetric.
-        solved: Tensor = torch.linalg.solve(self.matrix.double(), rows.T).T
-        return solved.to(kernel.dtype).reshape(kernel.shape)
+        pixels, matrix = kernel.permute(0, 2, 3, 1).flatten(1).double(), self.matrix.double()
+        solved: Tensor
+        if len(matrix) == pixels.shape[1]:
+            # The matrix is symmetric.
+            solved = torch.linalg.solve(matrix, pixels.T).T
+        else:
+            solved = torch.linalg.solve(matrix, pixels.view(filters, -1, planes))
+        return solved.reshape(filters, *side, planes).permute(0, 3, 1, 2).to(kernel.dtype)
 
     def trained_bias(self, kernel: Tensor, bias: Tensor) -> Tensor:
         """The inverse of `bias`, for a kernel as `kernel` gives it."""
-        return bias + self.mean * kernel.sum(dim=(1, 2, 3))
+        return bias + (self.mean.view(-1) * kernel.sum(dim=(2, 3))).sum(dim=1)
 
 
 def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:

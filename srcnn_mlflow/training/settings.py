@@ -78,6 +78,11 @@ class TrainingSettings:
         return name if self.channels == "y" else f"{name} {self.channels}"
 
     @property
+    def planes(self) -> int:
+        """How many planes the network takes and gives."""
+        return 1 if self.channels == "y" else 3
+
+    @property
     def network(self) -> Architecture:
         """The chain that these settings train.
 

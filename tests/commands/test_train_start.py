@@ -103,7 +103,7 @@ def test_x3_begins_with_x2_and_main_with_what_ships(folder: Path) -> None:
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch("shipped#[0-9a-f]{32}", newest().data.params["init_from"])
+    assert re.fullmatch("shipped-9-1-5#[0-9a-f]{32}", newest().data.params["init_from"])
     # Of the weights that ship it is not known what they have seen.
     assert "which pictures srcnn-x2/2 was trained on is not known" in done.stdout
 

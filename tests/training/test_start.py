@@ -49,10 +49,11 @@ def planned(store: Store, settings: TrainingSettings, start: Weights | None) -> 
 def test_a_network_computes_what_that_computes_whose_weights_it_takes(
     network: Architecture, precondition: bool
 ) -> None:
-    """Of luma as it is, nearly constant, so that its covariance has eigenvalues near zero."""
+    """Of planes as they are, nearly constant, so that its covariance has eigenvalues near zero."""
     generator = torch.Generator().manual_seed(1)
     level = torch.rand(50, 1, 1, 1, generator=generator)
-    luma = (level + 0.03 * torch.randn(50, 1, 33, 33, generator=generator)).clamp(0, 1)
+    grain = torch.randn(50, network.planes, 33, 33, generator=generator)
+    luma = (level + 0.03 * grain).clamp(0, 1)
     weights = {name: torch.from_numpy(array) for name, array in random_weights(network).items()}
     plain = Srcnn(network)
     plain.load_plain_weights(weights)
