@@ -81,7 +81,7 @@ def test_the_best_epoch_was_validated_as_the_version_is_measured(channels: str) 
     assert float(version(channels).tags["psnr"]) == pytest.approx(best, abs=1e-4)
 
 
-@IN_COLOUR
+@pytest.mark.parametrize("channels", ["rgb", pytest.param("ycbcr", marks=pytest.mark.exhaustive)])
 def test_colours_are_evaluated_judged_and_promoted(trained: Path, channels: str) -> None:
     number = str(VERSIONS[channels])
     said = run("evaluate", "--model", number, "--dataset", "photos", "--results", channels)
@@ -152,6 +152,7 @@ def test_pictures_come_out_alike_from_upscale_and_the_exported_script(
         assert np.array_equal(np.asarray(Image.open(result)), np.asarray(upscaled))
 
 
+@pytest.mark.exhaustive
 def test_luma_and_colours_are_compared_on_both_measures(trained: Path) -> None:
     models = "+".join(f"srcnn-x2/{number}" for number in VERSIONS.values())
     said = run("compare", "--models", models, "--dataset", "photos")
@@ -196,6 +197,7 @@ def test_an_interrupted_training_keeps_its_channels(trained: Path) -> None:
     assert newest.tags["channels"] == "rgb"
 
 
+@pytest.mark.exhaustive
 def test_weights_of_another_program_are_taken_for_what_they_are_said_to_be(trained: Path) -> None:
     torch.manual_seed(0)
     network = Architecture("9-1-5", residual=False, padding="zero", channels="rgb")

@@ -194,6 +194,7 @@ def test_a_study_that_is_started_again_trains_nothing_and_says_the_same(
         assert run.data.tags["mlflow.parentRunId"] == second.info.run_id
 
 
+@pytest.mark.exhaustive
 def test_what_is_added_to_a_study_is_all_that_is_trained() -> None:
     study(request(SMALL, seeds=1))
     study(request(SMALL, WIDE, seeds=2))
@@ -206,7 +207,7 @@ def test_what_is_added_to_a_study_is_all_that_is_trained() -> None:
     assert runs("study-training")[-1].data.params["epochs"] == "2"
 
 
-@pytest.mark.parametrize("split", ["train", "valid"])
+@pytest.mark.parametrize("split", ["train", pytest.param("valid", marks=pytest.mark.exhaustive)])
 def test_other_pictures_are_another_training(split: str, workspace: Path) -> None:
     study(request(SMALL, seeds=1))
     picture = workspace / "photos" / split / "more.png"
@@ -218,7 +219,14 @@ def test_other_pictures_are_another_training(split: str, workspace: Path) -> Non
     assert len(runs("study-training")) == 2
 
 
-@pytest.mark.parametrize("how", ["deleted", "without weights", "damaged"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("deleted", marks=pytest.mark.exhaustive),
+        "without weights",
+        pytest.param("damaged", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_training_that_is_gone_is_done_again_and_no_other(how: str, said: list[str]) -> None:
     study(request())
     gone, *others = runs("study-training")

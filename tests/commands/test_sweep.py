@@ -154,6 +154,7 @@ def test_a_killed_sweep_goes_on_where_it_stood(workspace: Path) -> None:
     assert sorted(run.info.status for run in runs("sweep").values()) == ["FAILED", "FINISHED"]
 
 
+@pytest.mark.exhaustive
 def test_two_processes_share_a_study(workspace: Path) -> None:
     both = [start(workspace, trials=4, epochs=2) for _ in range(2)]
     for process in both:
@@ -165,6 +166,7 @@ def test_two_processes_share_a_study(workspace: Path) -> None:
     assert len(runs("sweep")) == 2
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_trial_is_left_for_the_next_start(workspace: Path) -> None:
     process = start(workspace, trials=1, epochs=2000)
     wait_for(lambda: any(workspace.glob("mlruns/*/*/artifacts/checkpoint/state*")), process)

@@ -162,6 +162,7 @@ def test_it_is_gone_on_with(folder: Path) -> None:
     assert before - 1e-6 <= after < before + 1
 
 
+@pytest.mark.exhaustive
 def test_a_sweep_tries_it(folder: Path) -> None:
     done = run_here(
         *("sweep", "--dataset", "photos", "--trials", "2", "--epochs", "1"),
@@ -179,6 +180,7 @@ def test_a_sweep_tries_it(folder: Path) -> None:
     assert "digest" in other.stderr
 
 
+@pytest.mark.exhaustive
 def test_two_processes_train_it(folder: Path) -> None:
     done = subprocess.run(
         [

@@ -139,7 +139,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
         choose_device("auto", 1)
 
 
-@pytest.mark.parametrize("channels", ["y", "rgb"])
+@pytest.mark.parametrize("channels", ["y", pytest.param("rgb", marks=pytest.mark.exhaustive)])
 def test_two_processes_learn_what_one_learns(
     workplace: Path, empty_store: Path, channels: str
 ) -> None:
@@ -189,7 +189,7 @@ def test_processes_keep_out_of_each_others_way(tmp_path: Path) -> None:
         assert process["priorities"] == [19]
 
 
-@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize("lost", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_lost_process_ends_the_run_with_its_checkpoint_kept(workplace: Path, lost: int) -> None:
     with two_processes(*TRAIN, "--epochs", "4000", cwd=workplace) as process:
         deadline = time.monotonic() + 120

@@ -319,7 +319,7 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
 def test_two_processes_train_to_the_same_bits(
     photo_folder: Path, tmp_path: Path, threads: int
 ) -> None:
