@@ -233,7 +233,7 @@ inference_precision = option(
     "precision",
     click.Choice(INFERENCE_PRECISIONS),
     "float32",
-    "bfloat16 is faster for 9-5-5, where OpenVINO and the processor have it.",
+    "bfloat16 needs OpenVINO, and a processor that multiplies it.",
 )
 gate_split = option(
     "gate-split",

@@ -5,6 +5,7 @@ Runtime in float32, for 8 bits are too few for what a picture is made of. Nor ma
 to them: it comes as whole grey levels, which bfloat16 holds exactly, and a plane of what is left.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -71,13 +72,17 @@ def bfloat16_infer(
     )
     end = session(_part(extractor, [features, source.name], [target.name]))
 
+    # A server calls from several threads, and a request serves one at a time.
+    own = threading.local()
+
     def infer(planes: Planes) -> Planes:
         (shown,) = begin.run(None, {source.name: planes}) if begin else (planes,)
         levels = shown * LEVELS
         whole = np.rint(levels)
         parts = np.concatenate([whole, levels - whole], axis=1)
-        # One a call, for a server calls from several threads.
-        found = compiled.create_infer_request().infer({0: parts}, share_outputs=True)[0]
+        if not hasattr(own, "request"):
+            own.request = compiled.create_infer_request()
+        found = own.request.infer({0: parts}, share_outputs=True)[0]
         (output,) = end.run(None, {features: found, source.name: planes})
         result: Planes = output
         return result
