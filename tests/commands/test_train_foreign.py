@@ -207,6 +207,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.exhaustive
 def test_what_is_no_network_leaves_nothing_behind(folder: Path) -> None:
     before = len(runs()), len(MlflowClient().search_model_versions())
     for number, (text, reason) in enumerate(REFUSED.values()):
@@ -223,6 +224,7 @@ def test_what_is_no_network_leaves_nothing_behind(folder: Path) -> None:
     assert not any(runs(command) for command in ("main", "reproduce"))
 
 
+@pytest.mark.exhaustive
 def test_the_path_is_meant_from_where_one_stands(folder: Path) -> None:
     done = run_command(
         *("train", "--dataset", str(folder / "nowhere"), "--architecture", "../elsewhere/no.py"),
