@@ -15,7 +15,7 @@ from statistics import median
 import click
 import torch
 
-from srcnn_mlflow.network.architecture import CHANNELS, Architecture
+from srcnn_mlflow.network.architecture import CHANNELS, planes_of
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
@@ -63,8 +63,7 @@ def main(dataset: str, architecture: str, steps: int, device: str) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         files, sides = {}, {}
         for channels in CHANNELS:
-            planes = Architecture(channels=channels).planes
-            settings = StoreSettings(2, 33, 14, planes=planes)
+            settings = StoreSettings(2, 33, 14, planes=planes_of(channels))
             files[channels] = prepare(photos, settings, Path(temporary)).path
             training = TrainingSettings(architecture=architecture, channels=channels)
             sides[channels] = Side(files[channels], training, chosen)

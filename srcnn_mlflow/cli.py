@@ -80,11 +80,10 @@ def prepare(
 ) -> None:
     """Turn photographs into one HDF5 file; does nothing when it is there already."""
     from srcnn_mlflow.commands.prepare import prepare_for_project
-    from srcnn_mlflow.network.architecture import Architecture
+    from srcnn_mlflow.network.architecture import planes_of
     from srcnn_mlflow.pictures.store_file import StoreSettings
 
-    planes = Architecture(channels=channels).planes
-    settings = StoreSettings(scale, patch_size, stride, materialize, planes)
+    settings = StoreSettings(scale, patch_size, stride, materialize, planes_of(channels))
     prepare_for_project(dataset, settings)
 
 

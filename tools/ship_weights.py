@@ -20,6 +20,7 @@ from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.measuring.evaluation import describe_protocol, score_photos, summarize
 from srcnn_mlflow.measuring.published import Average, published_methods
 from srcnn_mlflow.measuring.tables import aligned_table
+from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.network.shipped import FOLDER, SHIPPED_ARCHITECTURES, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -45,7 +46,7 @@ def main() -> None:
         for (architecture, scale), about in abouts.items():
             upscaler = Upscaler(shipped_network(scale, f"shipped-{architecture}"))
             scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
-            about["scores"][name] = asdict(summarize(score for _, score in scored))
+            about[name] = asdict(summarize(score for _, score in scored))
     for (architecture, scale), about in abouts.items():
         path = shipped_network(scale, f"shipped-{architecture}").with_suffix(".json")
         path.write_text(f"{json.dumps(about, indent=2)}\n", encoding="utf-8")
@@ -75,7 +76,6 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
             "psnr": {str(record["seed"]): float(record["psnr"]) for record in records},
             "best_epoch": training.data.metrics["best_epoch"],
         },
-        "scores": {},
     }
 
 
@@ -87,7 +87,7 @@ def _card(abouts: Mapping[tuple[str, int], Json]) -> str:
             "scale": f"x{scale}",
             "validation": f"{max(about['validation']['psnr'].values()):.3f}",
             "seeds": str(len(about["validation"]["psnr"])),
-            **{name: _cell(about["scores"][name]) for name in SETS},
+            **{name: _cell(about[name]["srcnn_psnr"], about[name]["srcnn_ssim"]) for name in SETS},
         }
         for (architecture, scale), about in abouts.items()
     ]
@@ -101,7 +101,7 @@ def _card(abouts: Mapping[tuple[str, int], Json]) -> str:
         }
         for method in published_methods()
         if "SRCNN" in method.name
-        for scale in (2, 3, 4)
+        for scale in SCALES
     ]
     return PAGE.format(
         usual=SHIPPED_ARCHITECTURES[0],
@@ -112,15 +112,12 @@ def _card(abouts: Mapping[tuple[str, int], Json]) -> str:
     )
 
 
-def _cell(score: Mapping[str, float]) -> str:
-    return f"{score['srcnn_psnr']:.2f} / {score['srcnn_ssim']:.4f}"
+def _cell(psnr: float, ssim: float | None) -> str:
+    return f"{psnr:.2f}" if ssim is None else f"{psnr:.2f} / {ssim:.4f}"
 
 
 def _stated(average: Average | None) -> str:
-    if average is None:
-        return ""
-    psnr = f"{average.psnr:.2f}"
-    return psnr if average.ssim is None else f"{psnr} / {average.ssim:.4f}"
+    return "" if average is None else _cell(average.psnr, average.ssim)
 
 
 PAGE = """# The weights that ship with the package
@@ -133,7 +130,7 @@ and its figures.
 ## Which to take
 
 `shipped-9-5-5` is the better one, 0.1 to 0.2 dB on photographs, and the one that papers are
-compared with; `shipped-9-1-5` has a seventh of its weights and takes about a fourth of its time.
+compared with; `shipped-9-1-5` has a seventh of its weights and takes about a fifth of its time.
 
 ## How they were made
 

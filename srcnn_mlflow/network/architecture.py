@@ -70,16 +70,7 @@ class Architecture:
     @property
     def planes(self) -> int:
         """How many planes the network takes and gives."""
-        return 1 if self.channels == "y" else 3
-
-    @property
-    def label(self) -> str:
-        """The name, with the channels where they are not luma.
-
-        >>> Architecture("9-1-5").label, Architecture("9-1-5", channels="rgb").label
-        ('9-1-5', '9-1-5 rgb')
-        """
-        return self.name if self.channels == "y" else f"{self.name} {self.channels}"
+        return planes_of(self.channels)
 
     @property
     def filters(self) -> tuple[int, ...]:
@@ -123,6 +114,20 @@ class Architecture:
     def crop(self) -> int:
         """Pixels by which it gives less than it is given in training, along each edge."""
         return self.halo if self.padding == "none" else 0
+
+
+def planes_of(channels: str) -> int:
+    """How many planes a network on these channels takes and gives."""
+    return 1 if channels == "y" else 3
+
+
+def with_channels(name: str, channels: str) -> str:
+    """A network's name, with its channels where they are not luma.
+
+    >>> with_channels("9-1-5", "y"), with_channels("9-1-5", "rgb")
+    ('9-1-5', '9-1-5 rgb')
+    """
+    return name if channels == "y" else f"{name} {channels}"
 
 
 def chain_name(kernels: Sequence[int], filters: Sequence[int]) -> str:

@@ -62,8 +62,9 @@ def bfloat16_infer(
     begin = session(_part(extractor, [source.name], [YCBCR])) if made else None
     seen = YCBCR if made else source.name
     first = _with_two_inputs(extractor.extract_model([seen], [features]))
-    compiled = openvino.Core().compile_model(
-        openvino.Core().read_model(first.SerializeToString()),
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(first.SerializeToString()),
         "CPU",
         {
             openvino.properties.hint.inference_precision: openvino.Type.bf16,

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srcnn_mlflow.measuring.benchmarking import Line
-from srcnn_mlflow.showing.comparison_figure import GRID, INK
+from srcnn_mlflow.showing.comparison_figure import GRID, INK, quieten
 
 # Colours that the colour-blind tell apart too (Okabe and Ito, 2008).
 _OURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")
@@ -111,7 +111,4 @@ def _draw_panel(axis: Axes, lines: Sequence[Line], sets: Sequence[str]) -> None:
     axis.set_xlim(-0.6, len(sets) - 0.4)
     axis.axhline(0, color="#999999", linewidth=1)
     axis.grid(axis="y", color=GRID, linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0, labelsize=9.5, labelcolor=INK, pad=6)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    quieten(axis, 9.5)

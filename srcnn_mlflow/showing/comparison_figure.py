@@ -91,10 +91,7 @@ def _draw_panel(axis: Axes, models: Sequence[ComparedModel], places: Sequence[fl
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.8, "shrinkA": 0},
         )
     axis.grid(color=GRID, linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0, labelsize=9, labelcolor=INK, pad=6)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    quieten(axis, 9)
     axis.spines["bottom"].set(visible=True, color="#999999")
 
 
@@ -158,6 +155,14 @@ def _draw_legend(figure: Figure, models: Sequence[ComparedModel]) -> None:
         columnspacing=1.8,
         borderpad=0,
     )
+
+
+def quieten(axis: Axes, labelsize: float) -> None:
+    """Leave of an axis's own lines nothing but the grid, behind what is drawn."""
+    axis.set_axisbelow(True)
+    axis.tick_params(length=0, labelsize=labelsize, labelcolor=INK, pad=6)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
 
 
 def place_labels(axis: Axes, renderer: RendererAgg, beside: Sequence[Bbox] = ()) -> None:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from srcnn_mlflow.measuring.study_results import SettingResult
-from srcnn_mlflow.showing.comparison_figure import GRID, INK
+from srcnn_mlflow.showing.comparison_figure import GRID, INK, quieten
 
 # Okabe and Ito, 2008: told apart by the colour-blind too; more settings take other strokes.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -50,10 +50,7 @@ def curves_figure(results: Sequence[SettingResult], title: str) -> Figure:
         "PSNR over bicubic (dB), on validation pictures", fontsize=10, color=INK, labelpad=8
     )
     axis.grid(color=GRID, linewidth=0.8)
-    axis.set_axisbelow(True)
-    axis.tick_params(length=0, labelsize=9.5, labelcolor=INK, pad=6)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    quieten(axis, 9.5)
     axis.spines["bottom"].set(visible=True, color="#999999")
     heading = axis.set_title(title, loc="left", fontsize=12.5, fontweight="bold", pad=14)
     heading.set(parse_math=False, color=INK)

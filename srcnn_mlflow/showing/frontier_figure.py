@@ -16,7 +16,7 @@ from matplotlib.transforms import Bbox
 
 from srcnn_mlflow.measuring.seeds import Spread
 from srcnn_mlflow.measuring.study_results import SettingResult, frontier
-from srcnn_mlflow.showing.comparison_figure import GRID, INK, place_labels
+from srcnn_mlflow.showing.comparison_figure import GRID, INK, place_labels, quieten
 
 # Of Okabe and Ito, 2008, which the colour-blind tell apart too; what is published is grey.
 _OURS, _PUBLISHED, _FRONTIER = "#0072B2", "#777777", "#9db8c9"
@@ -72,11 +72,8 @@ def frontier_figure(
         _draw_below_each_other(axis, points)
         axis.set_xlabel(what, fontsize=10, color=INK, labelpad=8, parse_math=False)
         title = f"{title}, each of {points[0].cost:,} multiply-adds a pixel"
-    axis.tick_params(length=0, labelsize=9.5, labelcolor=INK, pad=6)
-    for spine in axis.spines.values():
-        spine.set_visible(False)
+    quieten(axis, 9.5)
     axis.spines["bottom"].set(visible=True, color="#999999")
-    axis.set_axisbelow(True)
     if not by_cost:
         longest = max(label.get_window_extent().width for label in axis.get_yticklabels())
         figure.subplots_adjust(left=0.03 + longest / figure.bbox.width)

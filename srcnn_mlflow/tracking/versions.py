@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import is_number
-from srcnn_mlflow.network.architecture import SCALES
+from srcnn_mlflow.network.architecture import SCALES, with_channels
 from srcnn_mlflow.network.onnx_export import read_layers
 from srcnn_mlflow.network.shipped import SHIPPED, SHIPPED_NAMES, full_name
 from srcnn_mlflow.tracking import registry
@@ -37,7 +37,7 @@ class Version:
     @property
     def network(self) -> str:
         """The architecture, with the channels where they are not luma."""
-        return self.architecture if self.channels == "y" else f"{self.architecture} {self.channels}"
+        return with_channels(self.architecture, self.channels)
 
 
 def find_versions(models: str) -> list[Version]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.architecture import Architecture, planes_of, with_channels
 from srcnn_mlflow.network.foreign import OWN, origin_of, short_name
 
 OPTIMIZERS = ("muon", "adam")
@@ -74,13 +74,12 @@ class TrainingSettings:
     @property
     def label(self) -> str:
         """How names and sentences call the network: without folders, its channels if not luma."""
-        name = short_name(self.architecture)
-        return name if self.channels == "y" else f"{name} {self.channels}"
+        return with_channels(short_name(self.architecture), self.channels)
 
     @property
     def planes(self) -> int:
         """How many planes the network takes and gives."""
-        return 1 if self.channels == "y" else 3
+        return planes_of(self.channels)
 
     @property
     def network(self) -> Architecture:
