@@ -38,6 +38,9 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
+# Fixtures that stand elsewhere.
+pytest_plugins = ["tests.postgres"]
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -159,11 +162,11 @@ def browser() -> Iterator["Browser"]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        _without_browser("needs the package playwright")
+        without("needs the package playwright", "BROWSER")
     found = map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))
     program = next(filter(None, found), None)
     if program is None:
-        _without_browser("needs chromium, chromium-browser or google-chrome on the PATH")
+        without("needs chromium, chromium-browser or google-chrome on the PATH", "BROWSER")
     with sync_playwright() as playwright:
         # Containers often forbid Chromium the namespaces that its own sandbox is made of.
         launched = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
@@ -171,8 +174,14 @@ def browser() -> Iterator["Browser"]:
         launched.close()
 
 
-def _without_browser(reason: str) -> NoReturn:
-    if os.environ.get("SRCNN_REQUIRE_BROWSER"):
+def without(reason: str, what: str) -> NoReturn:
+    """Skip a test that needs what is not installed, or let it fail where that is required.
+
+    Args:
+        reason: what is needed.
+        what: BROWSER or SERVERS, the end of the name of the variable that requires it.
+    """
+    if os.environ.get(f"SRCNN_REQUIRE_{what}"):
         pytest.fail(reason)
     pytest.skip(reason)
 

@@ -26,7 +26,7 @@ ENTRY_POINTS = MLPROJECT["entry_points"]
 def pins(name: str) -> dict[str, str]:
     lines = (ROOT / name).read_text().splitlines()
     found = [line.split("==") for line in lines if "==" in line]
-    return {package.lower(): version for package, version in found}
+    return {Requirement(package).name.lower(): version for package, version in found}
 
 
 def test_every_dependency_is_pinned_within_its_range() -> None:
