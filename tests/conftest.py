@@ -34,6 +34,8 @@ from PIL import Image
 
 from srcnn_mlflow import cli
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.tracking import judge
+from tests.nursery import Nursery
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -86,6 +88,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def no_digests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let every test start without pictures that are known already."""
     monkeypatch.setattr("srcnn_mlflow.pictures.photos.DIGESTS", tmp_path / "digests.json")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def judged_at_once() -> Iterator[None]:
+    """Let no judging process of this one import MLflow anew; those of other commands do."""
+    nursery = Nursery("mlflow.pyfunc", "mlflow.pyfunc.model", "pandas", "onnxruntime", "PIL.Image")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge, "Popen", nursery.start)
+        yield
+    nursery.close()
 
 
 @pytest.fixture(scope="session")

@@ -9,11 +9,11 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE, Popen
 from types import TracebackType
 
 import numpy as np
@@ -67,10 +67,10 @@ class JudgedModel:
         outside = self._stack.enter_context(tempfile.TemporaryDirectory())
         self._errors = self._stack.enter_context(tempfile.TemporaryFile("w+"))
         # -P keeps the script's own folder, which is this package, off the import path.
-        self._process = subprocess.Popen(
+        self._process = Popen(
             [sys.executable, "-P", str(_SCRIPT), str(self._folder)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=PIPE,
+            stdout=PIPE,
             stderr=self._errors,
             text=True,
             cwd=outside,
