@@ -20,8 +20,8 @@ STYLE := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $
 .PHONY: demo check test exhaustive install weights clean
 
 demo: .venv/installed
-	$(BIN)/mlflow run . --env-manager local -e main -P scale=2
-	$(BIN)/mlflow run . --env-manager local -e main -P scale=4
+	$(BIN)/mlflow run . --env-manager local --experiment-name srcnn -e main -P scale=2
+	$(BIN)/mlflow run . --env-manager local --experiment-name srcnn -e main -P scale=4
 	$(BIN)/python -m srcnn_mlflow results
 
 check test exhaustive: export OMP_NUM_THREADS := 1

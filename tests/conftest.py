@@ -30,6 +30,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
 
 from srcnn_mlflow import cli
@@ -48,7 +49,13 @@ BIN = Path(sys.executable).parent
 SHARED = ROOT.parent / "shared" / "data"
 
 # No test may speak to a tracking server of the person who runs it.
-for _name in ("MLFLOW_TRACKING_URI", "MLFLOW_REGISTRY_URI", "MLFLOW_RUN_ID"):
+for _name in (
+    "MLFLOW_TRACKING_URI",
+    "MLFLOW_REGISTRY_URI",
+    "MLFLOW_RUN_ID",
+    "MLFLOW_EXPERIMENT_NAME",
+    "MLFLOW_EXPERIMENT_ID",
+):
     os.environ.pop(_name, None)
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
@@ -123,6 +130,12 @@ def put_store(empty_store: Path, folder: Path) -> str:
             "UPDATE experiments SET artifact_location = ? || experiment_id", (f"{folder}/mlruns/",)
         )
     return f"sqlite:///{folder}/mlflow.db"
+
+
+def runs_of(client: MlflowClient, wanted: str = "") -> list[Run]:
+    """The runs of a store that a filter finds, in any experiment; the last begun first."""
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    return list(client.search_runs(experiments, wanted, order_by=["attributes.start_time DESC"]))
 
 
 @contextmanager

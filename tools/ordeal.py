@@ -106,7 +106,7 @@ def writers(number: int) -> None:
             _demand(process.returncode == 0, output)
             _demand("database is locked" not in output, output)
         client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-        runs = client.search_runs(["0"])
+        runs = _runs(client)
         _demand(len(runs) == number, f"{len(runs)} runs")
         for run in runs:
             _check_complete(client, run, EPOCHS)
@@ -144,7 +144,7 @@ def outage(seconds: int) -> None:
             output, _ = process.communicate()
             _demand(process.returncode == 0, output)
             client = MlflowClient()
-            (run,) = client.search_runs(["0"])
+            (run,) = _runs(client)
             _check_complete(client, run, epochs)
         click.echo(f"{epochs} epochs, all of them with their metrics and checkpoints; none twice")
 
@@ -331,7 +331,7 @@ def _check_recovered(folder: Path, reference: Path) -> None:
     tidied = _start(("tidy",), folder)
     tidied.communicate()
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    running = client.search_runs(["0"], "attributes.status = 'RUNNING'")
+    running = _runs(client, "attributes.status = 'RUNNING'")
     _demand(not running, f"{len(running)} runs are left RUNNING")
     _demand(not list(folder.glob("data/**/*.partial")), "a half-written file is left")
     champion = client.get_model_version_by_alias("srcnn-x2", "champion")
@@ -393,6 +393,12 @@ def _free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
+
+
+def _runs(client: MlflowClient, wanted: str = "") -> list[Run]:
+    """Those that a filter finds in any experiment."""
+    experiments = [one.experiment_id for one in client.search_experiments()]
+    return list(client.search_runs(experiments, wanted))
 
 
 def _demand(holds: bool, otherwise: str) -> None:

@@ -29,7 +29,7 @@ def show_results() -> None:
     check_store()
     tables: dict[str, list[TableRow]] = {}
     digests: dict[str, str] = {}
-    pictures, broken = [], False
+    pictures, broken, experiment = [], False, "0"
     for scale in SCALES:
         run = run_search.newest_run("evaluate", scale)
         if run is None:
@@ -46,6 +46,7 @@ def show_results() -> None:
         if digests.setdefault(pictures_of, table["digest"]) != table["digest"]:
             pictures_of = f"{pictures_of} (digest {table['digest']})"
             digests[pictures_of] = table["digest"]
+        experiment = run.info.experiment_id
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
             f"x{scale}: {table['model']}, report.html, best.png and worst.png in "
@@ -63,7 +64,7 @@ def show_results() -> None:
     for line in pictures:
         logger.info(line)
     logger.info("to see and compare the runs: %s ui --port 5000", _mlflow_command())
-    logger.info("then open http://127.0.0.1:5000/#/experiments/0/runs")
+    logger.info("then open http://127.0.0.1:5000/#/experiments/%s/runs", experiment)
 
 
 def _table_of(run_id: str) -> dict[str, Any]:

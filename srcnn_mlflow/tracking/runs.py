@@ -22,6 +22,7 @@ from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import as_text
+from srcnn_mlflow.tracking.experiments import describe_experiment, experiment_of_next_run
 from srcnn_mlflow.tracking.run_search import FAILURE, SEQUENCE, TIDIED, next_in_sequence
 from srcnn_mlflow.tracking.store import check_store
 
@@ -94,8 +95,11 @@ def _tracked(
     name: str,
     system_metrics: bool,
 ) -> Iterator[Run]:
-    place = next_in_sequence()
-    with _run(log_system_metrics=system_metrics) as run:
+    place, is_first = next_in_sequence(), mlflow.active_run() is None
+    experiment = experiment_of_next_run(entry_point)
+    with _run(experiment_id=experiment, log_system_metrics=system_metrics) as run:
+        if is_first:
+            describe_experiment(run.info.experiment_id)
         mlflow.set_tags(
             {
                 "mlflow.runName": name,

@@ -47,7 +47,7 @@ def check_store() -> None:
     """
     for uri in dict.fromkeys((tracking_uri(), str(mlflow.get_registry_uri()))):
         scheme = urlsplit(uri).scheme.partition("+")[0]
-        if scheme in ("http", "https"):
+        if is_server(uri):
             with _environment(_in_a_hurry()):
                 _wait_for_server(uri)
         elif scheme == "sqlite":
@@ -61,6 +61,11 @@ def check_store() -> None:
 def tracking_uri() -> str:
     """Of the tracking store, with whatever credentials it has."""
     return str(mlflow.get_tracking_uri())
+
+
+def is_server(uri: str) -> bool:
+    """Whether a store's address is that of a server, which keeps its data and artifacts itself."""
+    return urlsplit(uri).scheme in ("http", "https")
 
 
 def tracking_address() -> str:

@@ -41,7 +41,10 @@ def store(
 
 def newest() -> Run:
     (run,) = mlflow.search_runs(
-        filter_string="tags.entry_point = 'benchmark'", max_results=1, output_format="list"
+        search_all_experiments=True,
+        filter_string="tags.entry_point = 'benchmark'",
+        max_results=1,
+        output_format="list",
     )
     return run
 

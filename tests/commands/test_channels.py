@@ -22,7 +22,7 @@ from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.tracking.registry import find_model
 from srcnn_mlflow.training.model import Srcnn
-from tests.conftest import put_store, run_here, write_crops
+from tests.conftest import put_store, run_here, runs_of, write_crops
 from tests.photographs import CAMERA
 from tests.served import JSON, champion_server
 from tests.versions import begin_with
@@ -86,9 +86,7 @@ def test_colours_are_evaluated_judged_and_promoted(trained: Path, channels: str)
     number = str(VERSIONS[channels])
     said = run("evaluate", "--model", number, "--dataset", "photos", "--results", channels)
     assert "| x2    | RGB PSNR (dB) |" in said
-    (found,) = MlflowClient().search_runs(
-        ["0"], f"tags.model_uri = 'models:/srcnn-x2/{number}'", max_results=1
-    )
+    found = runs_of(MlflowClient(), f"tags.model_uri = 'models:/srcnn-x2/{number}'")[0]
     metrics = found.data.metrics
     # Of the very files that were kept, and that a viewer would see.
     names = sorted(path.name for path in (trained / "photos" / "test").iterdir())
@@ -128,7 +126,7 @@ def test_colours_are_evaluated_judged_and_promoted(trained: Path, channels: str)
 def test_a_version_on_luma_is_evaluated_as_ever(trained: Path) -> None:
     said = run("evaluate", "--model", str(VERSIONS["y"]), "--dataset", "photos")
     assert "RGB" not in said
-    (found,) = MlflowClient().search_runs(["0"], "tags.entry_point = 'evaluate'", max_results=1)
+    found = runs_of(MlflowClient(), "tags.entry_point = 'evaluate'")[0]
     assert not any("rgb" in name for name in found.data.metrics)
     assert trained.is_dir()
 

@@ -72,6 +72,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 def newest_comparison() -> Run:
     (run,) = mlflow.search_runs(
+        search_all_experiments=True,
         filter_string="tags.entry_point = 'compare'",
         order_by=["attributes.start_time DESC"],
         max_results=1,

@@ -27,7 +27,7 @@ def test_the_gate_decides_and_the_test_pictures_choose_nothing(
         Image.fromarray(pixels).save(photo_folder / "gate" / f"gate{number}.png")
     settings = TrainingSettings(architecture="9-1-5", epochs=1)
     run_main(TrainRequest(2, "photos", 33, 14, None, settings), "cpu")
-    runs = mlflow.search_runs(output_format="list")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = {run.data.tags["entry_point"]: run.data.metrics.get("images") for run in runs}
     assert (images["evaluate"], images["promote"]) == (3, 6)
     chosen = {

@@ -11,7 +11,7 @@ from PIL import Image
 
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
-from tests.conftest import put_store, run_here, textured_pixels
+from tests.conftest import put_store, run_here, runs_of, textured_pixels
 from tests.training.test_foreign_weights import saved, state_of
 
 pytestmark = pytest.mark.slow
@@ -121,7 +121,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
         patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
         with mlflow.start_run():
             registry.register(2, folder / registry.NETWORK_FILE, {}, alias=None)
-        for run in MlflowClient().search_runs(["0"]):
+        for run in runs_of(MlflowClient()):
             MlflowClient().delete_run(run.info.run_id)
     return folder
 
@@ -135,7 +135,7 @@ def test_a_refused_command_leaves_no_run(
     done = run_here(*arguments, cwd=folder)
     assert done.returncode == 1
     assert reason in done.stderr
-    assert MlflowClient().search_runs(["0"]) == []
+    assert runs_of(MlflowClient()) == []
     versions = MlflowClient().search_model_versions("name = 'srcnn-x2'")
     assert [int(one.version) for one in versions] == [1]
 
@@ -153,7 +153,7 @@ def test_the_run_of_a_project_is_told_why(
     monkeypatch.setenv("MLFLOW_RUN_ID", run_id)
     arguments, reason = REFUSED[case]
     assert run_here(*arguments, cwd=folder).returncode == 1
-    (run,) = client.search_runs(["0"])
+    (run,) = runs_of(client)
     client.delete_run(run_id)
     assert (run.info.run_id, run.info.status) == (run_id, "FAILED")
     assert run.data.tags["entry_point"] == arguments[0]

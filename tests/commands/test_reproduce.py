@@ -42,7 +42,7 @@ def test_div2k_is_trained_as_the_report_split_it_and_as_it_should_be(said: list[
         # The same pictures, so the same bicubic; another training, so another network.
         assert one.validation.bicubic_psnr == one.test.bicubic_psnr
         assert one.validation.srcnn_psnr != one.test.srcnn_psnr
-    runs = mlflow.search_runs(output_format="list")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     trained = [
         run.data.params["dataset"] for run in runs if run.data.tags["entry_point"] == "train"
     ]

@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from PIL import Image
 
 from srcnn_mlflow.measuring.protocols import NAMED
-from tests.conftest import BIN, ROOT, put_store, run_here
+from tests.conftest import BIN, ROOT, put_store, run_here, runs_of
 from tests.measuring.test_protocols import FINISHED, SAMPLES, by_pillow
 
 
@@ -201,7 +201,7 @@ def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
     given = ("--dataset", set5, "--split", "all", "--model", "shipped", "--results", "made")
     done = run_here("evaluate", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (run,) = MlflowClient(store).search_runs(["0"])
+    (run,) = runs_of(MlflowClient(store))
     done = run_here(
         *("score", "--results", "made", "--originals", set5, "--protocol", "yjn870"),
         *("--model", "shipped"),
@@ -246,7 +246,7 @@ def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Pa
     )
     assert done.returncode == 0, done.stderr
     client = MlflowClient(store)
-    (run,) = client.search_runs(["0"], "tags.entry_point = 'score'")
+    (run,) = runs_of(client, "tags.entry_point = 'score'")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["yjn870_psnr"] == pytest.approx(30.56981, abs=0.005)
     assert {"srcnn-mlflow_psnr", "srcnn-mlflow_ssim", "images"} <= set(run.data.metrics)

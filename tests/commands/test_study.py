@@ -32,7 +32,7 @@ from srcnn_mlflow.pictures.photos import load_luma
 from srcnn_mlflow.tracking.cells import Cell, SharedTable
 from srcnn_mlflow.training.settings import RECIPE
 from srcnn_mlflow.training.study_tables import Published, StudySetting, StudyTable
-from tests.conftest import ROOT, put_store, run_here, textured_pixels
+from tests.conftest import ROOT, put_store, run_here, runs_of, textured_pixels
 
 pytestmark = pytest.mark.slow
 
@@ -370,7 +370,7 @@ def test_a_refused_study_leaves_nothing_half_made(
         study(request(*settings, **changed))
     assert reason in str(refused.value)
     assert len(str(refused.value).splitlines()) == 1
-    assert MlflowClient().search_runs(["0"]) == []
+    assert runs_of(MlflowClient()) == []
     assert not list(workspace.glob("data/studies/*.db"))
 
 
@@ -394,7 +394,7 @@ def test_what_is_no_study_is_one_line(
     assert done.returncode == 2
     assert reason in done.stderr
     assert len(done.stderr.splitlines()) == 1
-    assert MlflowClient().search_runs(["0"]) == []
+    assert runs_of(MlflowClient()) == []
     assert not (workspace / "data").exists()
 
 

@@ -61,7 +61,10 @@ def test_only_runs_of_dead_processes_of_this_machine_are_marked(said: list[str])
         with track("train", 2, {}, "finished"):
             pass
         marked = tidy()
-        runs = {run.info.run_name: run for run in mlflow.search_runs(output_format="list")}
+        runs = {
+            run.info.run_name: run
+            for run in mlflow.search_runs(search_all_experiments=True, output_format="list")
+        }
         assert marked == [runs["killed"].info.run_id]
         assert {name: run.info.status for name, run in runs.items()} == {
             "killed": "FAILED",

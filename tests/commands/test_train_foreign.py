@@ -63,6 +63,7 @@ def folder(trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def runs(entry_point: str = "train") -> list[Run]:
     """The newest first."""
     return mlflow.search_runs(
+        search_all_experiments=True,
         filter_string=f"tags.entry_point = '{entry_point}'",
         order_by=["tags.sequence DESC"],
         output_format="list",

@@ -28,7 +28,7 @@ from srcnn_mlflow.machine.git import code_digest
 from srcnn_mlflow.pictures.store_file import STORE_FOLDER, seal
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import ROOT, listener, put_store, textured_pixels
+from tests.conftest import ROOT, listener, put_store, runs_of, textured_pixels
 
 CPU = torch.device("cpu")
 
@@ -257,7 +257,7 @@ def test_another_commit_is_told(tmp_path: Path, photo_folder: Path) -> None:
         assert any(line.startswith("epoch 1 of") for line in process.stdout)
         process.kill()
     git("commit", "--allow-empty", "-m", "two")
-    (run,) = MlflowClient(store).search_runs(["0"])
+    (run,) = runs_of(MlflowClient(store))
     run_id = run.info.run_id
     # It need not come to its end.
     (photo_folder / "test" / "test0.png").unlink()

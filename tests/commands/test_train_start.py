@@ -45,6 +45,7 @@ def train(folder: Path, *more: str) -> tuple[str, Run]:
 
 def newest() -> Run:
     (run,) = mlflow.search_runs(
+        search_all_experiments=True,
         filter_string="tags.entry_point = 'train'",
         order_by=["tags.sequence DESC"],
         output_format="list",
@@ -184,5 +185,9 @@ def test_what_cannot_be_begun_with_is_refused_in_one_line(folder: Path) -> None:
         (line,) = done.stderr.splitlines()[-1:]
         assert line.startswith("error: ")
         assert reason in line
-    assert not mlflow.search_runs(filter_string="tags.entry_point = 'train'", output_format="list")
+    assert not mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string="tags.entry_point = 'train'",
+        output_format="list",
+    )
     assert registry.version_with_alias(2, "challenger") == 1

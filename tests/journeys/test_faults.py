@@ -20,7 +20,7 @@ from srcnn_mlflow.machine.errors import WriteError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.tracking import run_search, runs
 from srcnn_mlflow.training.checkpoint import load_checkpoint
-from tests.conftest import largest_file, run_command, textured_pixels
+from tests.conftest import largest_file, run_command, runs_of, textured_pixels
 
 Invoke = Callable[..., tuple[int, str]]
 NOBODY = 65534
@@ -131,7 +131,7 @@ def test_a_full_disk_stops_a_training_which_says_so_and_starts_again(
     assert "the disk is full (" in error_line(errors)
     assert " kB are needed, and " in error_line(errors)
     assert free.f_bavail > 0
-    runs = MlflowClient().search_runs(["0"], order_by=["attributes.start_time DESC"])
+    runs = runs_of(MlflowClient())
     assert [run.info.status for run in runs] == ["FAILED", "FINISHED"]
     assert f"error: {runs[0].data.tags['failure']}" == error_line(errors)
     assert not list(disk.glob("**/*.partial"))
@@ -371,7 +371,7 @@ def test_a_diverged_training_fails_and_says_why(
     assert code == 1
     assert "the training has diverged" in error_line(errors)
     assert says in error_line(errors)
-    (run,) = MlflowClient().search_runs(["0"])
+    (run,) = runs_of(MlflowClient())
     assert run.info.status == "FAILED"
     assert f"error: {run.data.tags['failure']}" == error_line(errors)
     assert MlflowClient().search_registered_models() == []

@@ -451,7 +451,11 @@ def test_evaluate_among_all_kinds(
     assert finished.returncode == 0, finished.stderr
     assert without_progress(finished.stderr) == []
     assert_each_is_named(kinds, finished.stdout)
-    (run,) = mlflow.search_runs(filter_string="tags.entry_point = 'evaluate'", output_format="list")
+    (run,) = mlflow.search_runs(
+        search_all_experiments=True,
+        filter_string="tags.entry_point = 'evaluate'",
+        output_format="list",
+    )
     table = mlflow.artifacts.load_dict(f"{run.info.artifact_uri}/evaluation/per_image.json")
     rows = {row[0]: dict(zip(table["columns"], row, strict=True)) for row in table["data"]}
     for name, score in good_scores.items():

@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.conftest import BIN, http_server, put_store, run_here, write_crops
+from tests.conftest import BIN, http_server, put_store, run_here, runs_of, write_crops
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -31,10 +31,16 @@ class Interface:
     address: str
     client: MlflowClient
 
+    @property
+    def experiment(self) -> str:
+        """The id of the experiment that the runs are in."""
+        (experiment,) = self.client.search_experiments(filter_string="name = 'srcnn'")
+        return str(experiment.experiment_id)
+
     def runs(self, entry_point: str) -> list[Run]:
         """Those at x4, newest first."""
         wanted = f"tags.entry_point = '{entry_point}' and tags.scale = '4'"
-        return list(self.client.search_runs(["0"], wanted))
+        return runs_of(self.client, wanted)
 
 
 def run_experiments(folder: Path) -> None:
@@ -101,7 +107,7 @@ def test_the_best_run_at_x4_stands_first(show: Show, interface: Interface) -> No
     wanted = quote("tags.scale = '4' and tags.entry_point = 'evaluate'")
     order = quote("metrics.`srcnn_psnr`")
     page = show(
-        f"#/experiments/0/runs?searchFilter={wanted}&orderByKey={order}&orderByAsc=false",
+        f"#/experiments/{interface.experiment}/runs?searchFilter={wanted}&orderByKey={order}&orderByAsc=false",
         "matching runs",
         width=1800,
         height=600,
@@ -124,8 +130,8 @@ def test_the_report_shows_the_worst_picture_under_a_slider(
     show: Show, interface: Interface
 ) -> None:
     (run, *_) = interface.runs("evaluate")
-    path = f"#/experiments/0/runs/{run.info.run_id}/artifacts/evaluation/report.html"
-    page = show(path, "report.html")
+    of_run = f"#/experiments/{interface.experiment}/runs/{run.info.run_id}"
+    page = show(f"{of_run}/artifacts/evaluation/report.html", "report.html")
     frame = page.frame_locator("iframe")
     frame.get_by_role("heading", name="SRCNN against bicubic at x4").wait_for()
     slider = frame.get_by_role("slider").last
@@ -144,7 +150,8 @@ def test_the_report_shows_the_worst_picture_under_a_slider(
 def test_two_runs_show_which_settings_differ(show: Show, interface: Interface) -> None:
     runs = interface.runs("train")[:2]
     ids, experiments = (
-        quote(json.dumps(one)) for one in ([run.info.run_id for run in runs], ["0"])
+        quote(json.dumps(one))
+        for one in ([run.info.run_id for run in runs], [interface.experiment])
     )
     page = show(f"#/compare-runs?runs={ids}&experiments={experiments}", "Comparing 2 Runs")
     page.get_by_label("Parameters - Show diff only").click()
@@ -169,9 +176,14 @@ def test_the_registry_says_who_is_champion_and_why(show: Show, interface: Interf
 def test_a_training_shows_its_crop_by_the_epoch(show: Show, interface: Interface) -> None:
     run = max(interface.runs("train"), key=lambda run: int(run.data.params["epochs"]))
     page = show(
-        f"#/experiments/0/runs/{run.info.run_id}", f"SRCNN {run.data.params['architecture']}"
+        f"#/experiments/{interface.experiment}/runs/{run.info.run_id}",
+        f"SRCNN {run.data.params['architecture']}",
     )
-    page = show(f"#/experiments/0/runs/{run.info.run_id}/model-metrics", "val_psnr", height=1600)
+    page = show(
+        f"#/experiments/{interface.experiment}/runs/{run.info.run_id}/model-metrics",
+        "val_psnr",
+        height=1600,
+    )
     page.get_by_text("validation crop").first.scroll_into_view_if_needed()
     slider = page.get_by_role("slider").first
     slider.focus()

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests.conftest import put_store, run_here, textured_pixels
+from tests.conftest import put_store, run_here, runs_of, textured_pixels
 
 DATASET = "a|b `c` [d](x) <img src=x onerror=alert(1)> $e$"
 PICTURES = ("p|q <script>alert(2)<b>.png", "*r* _s_ `t` ![u](x).png")
@@ -31,7 +31,7 @@ def pages(folder: Path) -> dict[str, str]:
     files = {path.name: path.read_text(encoding="utf-8") for path in folder.glob("mlruns/**/*.md")}
     notes = {
         f"note of {run.data.tags['entry_point']}": run.data.tags["mlflow.note.content"]
-        for run in MlflowClient().search_runs(["0"])
+        for run in runs_of(MlflowClient())
         if "mlflow.note.content" in run.data.tags
     }
     return {**files, **notes}
@@ -75,7 +75,7 @@ def test_a_data_set_with_a_long_name_is_evaluated(
     write_pictures(folder)
     done = run_here("evaluate", "--model", "shipped", "--dataset", str(folder), cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    (run,) = mlflow.search_runs(output_format="list")
+    (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert run.inputs is not None
     (logged,) = run.inputs.dataset_inputs
     assert run.data.params["dataset"] == str(folder)

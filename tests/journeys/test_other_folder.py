@@ -10,7 +10,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests.conftest import BIN, ROOT, put_store, textured_pixels
+from tests.conftest import BIN, ROOT, put_store, runs_of, textured_pixels
 
 Run = subprocess.CompletedProcess[str]
 
@@ -72,7 +72,7 @@ def test_what_is_not_there_is_told_by_its_whole_path(project: Path, called_from:
     result = upscale(project, called_from, input="a.png", output="")
     assert result.returncode == 1
     assert "error: Invalid value for '--output': '' is empty." in result.stderr
-    runs = MlflowClient(f"sqlite:///{called_from}/mlflow.db").search_runs(["0"])
+    runs = runs_of(MlflowClient(f"sqlite:///{called_from}/mlflow.db"))
     assert [run.info.status for run in runs] == ["FAILED"] * 2
 
 

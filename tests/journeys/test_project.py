@@ -26,7 +26,7 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking.judge import JudgedModel
-from tests.conftest import BIN, ROOT, http_server, run_here, textured_pixels, write_crops
+from tests.conftest import BIN, ROOT, http_server, run_here, runs_of, textured_pixels, write_crops
 
 PROJECT_FILES = ("MLproject", "python_env.yaml", "requirements.txt", "srcnn_mlflow")
 
@@ -71,13 +71,7 @@ class Workspace:
 
     def runs(self, entry_point: str) -> list[Run]:
         """Newest first."""
-        return list(
-            self.client.search_runs(
-                ["0"],
-                f"tags.entry_point = '{entry_point}'",
-                order_by=["attributes.start_time DESC"],
-            )
-        )
+        return runs_of(self.client, f"tags.entry_point = '{entry_point}'")
 
     def version(self, alias: str) -> int:
         return int(self.client.get_model_version_by_alias("srcnn-x2", alias).version)
@@ -310,7 +304,7 @@ def test_a_run_with_a_wrong_parameter_fails(workspace: Workspace) -> None:
     result = workspace.project("train", scale="abc")
     assert result.returncode != 0
     assert "error: Invalid value for '--scale': 'abc' is not one of" in result.stderr
-    newest = workspace.client.search_runs(["0"], order_by=["attributes.start_time DESC"])[0]
+    newest = runs_of(workspace.client)[0]
     assert newest.info.status == "FAILED"
 
 

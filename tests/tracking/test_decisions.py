@@ -68,7 +68,10 @@ def digest_of(dataset: str, split: str = "test") -> str:
 
 def newest(entry_point: str) -> Run:
     found: list[Run] = mlflow.search_runs(
-        filter_string=f"tags.entry_point = '{entry_point}'", max_results=1, output_format="list"
+        search_all_experiments=True,
+        filter_string=f"tags.entry_point = '{entry_point}'",
+        max_results=1,
+        output_format="list",
     )
     return found[0]
 

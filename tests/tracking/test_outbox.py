@@ -24,7 +24,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
-from tests.conftest import ROOT, answered_by, free_port, mlflow_server, put_store, run_here
+from tests.conftest import ROOT, answered_by, free_port, mlflow_server, put_store, run_here, runs_of
 
 pytestmark = pytest.mark.slow
 
@@ -372,7 +372,7 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
         sent = run_here("send", cwd=tmp_path)
         assert sent.returncode == 0, sent.stderr
         assert "registered srcnn-x2 version 2 as challenger" in sent.stdout
-        runs = MlflowClient().search_runs(["0"])
+        runs = runs_of(MlflowClient())
         assert {run.info.status for run in runs} == {"FINISHED"}
         by_epochs = {run.data.params["epochs"]: run.info.run_id for run in runs}
         for epochs, run_id in by_epochs.items():

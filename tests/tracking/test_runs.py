@@ -43,7 +43,7 @@ def test_processes_that_start_together_create_one_store(
     errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [0] * 4, errors
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/mlflow.db")
-    runs = mlflow.search_runs(output_format="list")
+    runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     assert {run.data.params["seed"] for run in runs} == {"0", "1", "2", "3"}
     assert {run.info.status for run in runs} == {"FINISHED"}
 

@@ -53,7 +53,9 @@ def told(said: list[str]) -> list[str]:
 
 def tag(entry_point: str, name: str) -> str | None:
     (run,) = mlflow.search_runs(
-        filter_string=f"tags.entry_point = '{entry_point}'", output_format="list"
+        search_all_experiments=True,
+        filter_string=f"tags.entry_point = '{entry_point}'",
+        output_format="list",
     )
     return run.data.tags.get(f"seen_in_training/{name}")
 

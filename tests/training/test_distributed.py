@@ -23,7 +23,7 @@ from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.tracking.run_search import FAILURE
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import World, alone, choose_device
-from tests.conftest import ROOT, put_store, run_here
+from tests.conftest import ROOT, put_store, run_here, runs_of
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def train_together(*arguments: str, cwd: Path) -> str:
 
 def only_run(folder: Path) -> Run:
     client = MlflowClient(f"sqlite:///{folder}/mlflow.db")
-    (run,) = client.search_runs(["0"])
+    (run,) = runs_of(client)
     return run
 
 
