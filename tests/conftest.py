@@ -246,7 +246,12 @@ def write_crops(folder: Path, side: int, **counts: int) -> None:
 @pytest.fixture
 def photo_folder(tmp_path: Path) -> Path:
     """A folder split into four training, two validation and three test pictures."""
-    folder = tmp_path / "photos"
+    return textured_photos(tmp_path)
+
+
+def textured_photos(parent: Path) -> Path:
+    """Make such a folder below another one."""
+    folder = parent / "photos"
     for split, count, first in (("train", 4, 0), ("valid", 2, 10), ("test", 3, 20)):
         (folder / split).mkdir(parents=True)
         for number in range(count):

@@ -148,6 +148,7 @@ class _Measure:
 
 def _log(results: Sequence[SettingResult], valid: Split, test: Split) -> None:
     """Log each number, by setting and with the seed as its step, with its pictures."""
+    active_run.log_inputs([valid, test])
     for one in results:
         name = plain_name(one.name)
         for seed in one.seeds:

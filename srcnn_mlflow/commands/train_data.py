@@ -81,8 +81,8 @@ def log_origin(
         changes = tell_changes(state.facts, facts, who)
         if changes:
             active_run.set_tags({RESUMED_WITH: changes})
-    for split in (prepared.train, prepared.valid):
-        active_run.log_split(split)
+    began_with = [start.model_id] if start else []
+    active_run.log_inputs((prepared.train, prepared.valid), began_with)
     network = network_of(request.settings)
     if network.source:
         active_run.log_text(network.text, f"{NETWORK}/{network.source['file']}")

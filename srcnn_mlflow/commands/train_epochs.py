@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from srcnn_mlflow.commands.train_origin import Facts
 from srcnn_mlflow.commands.train_state import CHECKPOINTS, write_checkpoints
@@ -24,8 +25,15 @@ SPECIMEN, SPECIMENS = "validation crop", 10
 logger = logging.getLogger(__name__)
 
 
-def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) -> Weights:
-    """Train, and keep every epoch in the run; gives the best epoch's weights.
+class Best(NamedTuple):
+    """The best epoch so far, 0 for the network before its training, and its weights."""
+
+    epoch: int
+    weights: Weights
+
+
+def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) -> Best:
+    """Train, and keep every epoch in the run; gives the best.
 
     Args:
         run_id: of the run.
@@ -38,11 +46,12 @@ def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) 
     """
     scale, plan = planned.store.settings.scale, planned.plan
     specimen = choose_specimen(islice(validation_planes(planned.store), SPECIMENS), scale)
-    outbox, best = Outbox(run_id), planned.best
+    outbox, best = Outbox(run_id), Best(planned.progress.best_epoch, planned.best)
     with tempfile.TemporaryDirectory() as folder, outbox.open():
         for result in planned.epochs():
-            best = result.weights if result.is_best else best
-            files = write_checkpoints(result, plan, best, facts, Path(folder))
+            if result.is_best:
+                best = Best(result.epoch, result.weights)
+            files = write_checkpoints(result, plan, best.weights, facts, Path(folder))
             image = None
             if is_shown(result.epoch, plan.epochs):
                 image = (SPECIMEN, draw_specimen(specimen, planned.upscale(result.weights)))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from srcnn_mlflow.commands.train_data import NETWORK
+from srcnn_mlflow.commands.train_epochs import Best
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import INIT_FROM, is_as_it_began
 from srcnn_mlflow.machine.git import git_commit
@@ -16,6 +17,7 @@ from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry
+from srcnn_mlflow.tracking.logged_models import BestEpoch
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.planned_fit import is_bicubic
 
@@ -35,21 +37,22 @@ class Trained:
 
 
 def register(
-    run_id: str, request: TrainRequest, prepared: Prepared, patches: int, weights: Weights
+    run_id: str, request: TrainRequest, prepared: Prepared, patches: int, best: Best
 ) -> Trained:
-    """Score the weights on the validation pictures, and register them as challenger.
+    """Score the best epoch on the validation pictures, and register it as challenger.
 
     Args:
         run_id: of the active run.
         request: what was trained.
         prepared: on what.
         patches: how many these were.
-        weights: of the best epoch.
+        best: its best epoch.
 
     Raises:
         SrcnnError: with a message for the person who asked.
     """
     scale, network, valid = request.scale, network_of(request.settings), prepared.valid
+    weights = best.weights
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / registry.NETWORK_FILE
         path.write_bytes(network.export(weights, scale))
@@ -71,6 +74,7 @@ def register(
                 **{f"{NETWORK}_{name}": text for name, text in network.source.items()},
                 **warning,
             },
+            epoch=BestEpoch(best.epoch, valid),
         )
     active_run.set_tags(warning)
     active_run.describe(_describe(request, prepared, patches, version, validation))

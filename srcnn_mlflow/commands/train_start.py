@@ -35,12 +35,14 @@ class Start:
         weights: by name.
         seen: the pictures that these were trained on, as far as they are known.
         all_is_known: whether these are all of them.
+        model_id: of its logged model; None for one that this store does not have.
     """
 
     reference: str
     weights: Weights
     seen: tuple[SeenPicture, ...]
     all_is_known: bool
+    model_id: str | None
 
 
 def find_start(request: TrainRequest) -> tuple[TrainRequest, Start | None]:
@@ -80,7 +82,7 @@ def find_start(request: TrainRequest) -> tuple[TrainRequest, Start | None]:
     _tell(found, fresh, written, network)
     seen = find_seen(found)
     known = seen is not None and all_is_known(found)
-    start = Start(f"{place}#{digest}", weights, seen or (), known)
+    start = Start(f"{place}#{digest}", weights, seen or (), known, registry.logged_id(found))
     return replace(request, init_from=start.reference), start
 
 

@@ -3,14 +3,18 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.data.dataset import Dataset as MlflowDataset
 from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-defined]
+from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from srcnn_mlflow.machine.text import as_text, shortened
 from srcnn_mlflow.pictures.datasets import Split
@@ -28,8 +32,7 @@ class _PhotoDataset(MlflowDataset):
         self._split = split
         folders = sorted({str(photo.path.parent.absolute()) for photo in split.photos})
         source = LocalArtifactDatasetSource(os.path.commonpath(folders))
-        name = shortened(split.dataset, LONGEST_DATASET)
-        super().__init__(source=source, name=name, digest=split.digest)
+        super().__init__(source=source, name=dataset_name(split), digest=split.digest)
 
     def _compute_digest(self) -> str:
         return self._split.digest
@@ -50,14 +53,44 @@ class _PhotoDataset(MlflowDataset):
         return {**super().to_dict(), "profile": json.dumps(self.profile)}
 
 
-def log_split(split: Split, context: str | None = None) -> None:
+def dataset_name(split: Split) -> str:
+    """What MLflow calls the data set of photographs."""
+    return shortened(split.dataset, LONGEST_DATASET)
+
+
+def log_split(split: Split, context: str | None = None, models: Iterable[str | None] = ()) -> None:
     """Log photographs among the active run's inputs, with their digest.
 
     Args:
         split: the photographs.
         context: what they were used for; None where the split's name says it.
+        models: the ids of logged models that are judged on them; None among them is left out.
     """
-    mlflow.log_input(_PhotoDataset(split), context=context or split.name)
+    log_inputs([split], models, context)
+
+
+def log_inputs(
+    splits: Iterable[Split], models: Iterable[str | None] = (), context: str | None = None
+) -> None:
+    """Log photographs and models among the active run's inputs, in one request.
+
+    Args:
+        splits: the photographs.
+        models: ids of logged models; None among them, for one that this store does not have, is
+            left out.
+        context: what the photographs were used for; None where the name of each split says it.
+    """
+    MlflowClient().log_inputs(
+        run_id(),
+        [
+            DatasetInput(
+                _PhotoDataset(split)._to_mlflow_entity(),
+                [InputTag(MLFLOW_DATASET_CONTEXT, context or split.name)],
+            )
+            for split in splits
+        ],
+        [LoggedModelInput(one) for one in dict.fromkeys(models) if one is not None],
+    )
 
 
 @contextmanager
@@ -100,9 +133,9 @@ def log_metrics(values: Mapping[str, float]) -> None:
 
 
 def log_measured(
-    values: Mapping[str, float], split: Split, model_id: str | None, step: int
+    values: Mapping[str, float], split: Split, model_id: str | None, step: int = 0
 ) -> None:
-    """Log what was measured of a model on photographs, linked to both.
+    """Log what was measured of a model on photographs, linked to both, which are its inputs.
 
     Args:
         values: by name.
@@ -110,7 +143,12 @@ def log_measured(
         model_id: of the logged model; None for one that this store does not have.
         step: tells apart what has the same name in one run.
     """
-    mlflow.log_metrics(dict(values), step=step, model_id=model_id, dataset=_PhotoDataset(split))
+    now, name = int(time.time() * 1000), dataset_name(split)
+    metrics = [
+        Metric(key, value, now, step, model_id, name, split.digest, run_id())
+        for key, value in values.items()
+    ]
+    MlflowClient().log_batch(run_id(), metrics=metrics)
 
 
 def log_table(columns: Mapping[str, Sequence[Any]], artifact_path: str) -> None:

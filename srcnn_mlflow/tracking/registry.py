@@ -1,25 +1,17 @@
 """Versions and aliases of the registered models `srcnn-x2`, `srcnn-x3` and `srcnn-x4`."""
 
 import atexit
-import base64
-import io
 import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.metadata import version as package_version
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
-from typing import Any
+from tempfile import mkdtemp
 
-import mlflow
-import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
-from PIL import Image
+from mlflow.models import Model
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
@@ -27,9 +19,11 @@ from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES, full_name, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.tracking import logged_models
 from srcnn_mlflow.tracking.fetching import fetch
+from srcnn_mlflow.tracking.logged_models import BestEpoch
+from srcnn_mlflow.tracking.model_files import write_model
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
-from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
 CHALLENGER, CHAMPION, PREVIOUS_CHAMPION = "challenger", "champion", "previous-champion"
 ALIASES = (CHALLENGER, CHAMPION, PREVIOUS_CHAMPION)
@@ -37,19 +31,6 @@ NETWORK_FILE = "network.onnx"
 
 # A version as MLflow writes it, with or without the start of a URI.
 _REFERENCE = re.compile(r"(?:models:/)?srcnn-x([234])(?:/([0-9]+)|@([A-Za-z][\w-]*))")
-
-# What a served model needs; neither torch nor anything else that trains.
-_SERVED_PACKAGES = ("imagecodecs", "mlflow", "numpy", "onnxruntime", "pandas", "pillow")
-_SIGNATURE = ModelSignature(
-    inputs=Schema([ColSpec(DataType.string, "image")]),
-    outputs=Schema(
-        [
-            ColSpec(DataType.string, "image"),
-            ColSpec(DataType.long, "width"),
-            ColSpec(DataType.long, "height"),
-        ]
-    ),
-)
 
 
 @dataclass(frozen=True)
@@ -111,44 +92,34 @@ def model_name(scale: int) -> str:
 
 
 def register(
-    scale: int, network: Path, tags: Mapping[str, str], alias: str | None = CHALLENGER
+    scale: int,
+    network: Path,
+    tags: Mapping[str, str],
+    alias: str | None = CHALLENGER,
+    epoch: BestEpoch | None = None,
 ) -> int:
     """Log a network as the active run's model and register it as a new version.
+
+    Of a training, what an earlier process has left unfinished of this is gone on with.
 
     Args:
         scale: decides the registered model.
         network: an ONNX file.
         tags: of the new version.
         alias: moved to the new version, unless it has a newer one; None for no alias.
+        epoch: what the network is of the run's training; None for one that was not trained here.
 
     Returns:
         The number of the version.
     """
-    with TemporaryDirectory() as folder:
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            registered_model_name=model_name(scale),
-            **_served(network, Path(folder)),
-        )
-    number = int(info.registered_model_version)
-    tag_version(scale, number, tags)
+    name = model_name(scale)
+    model_id, begun = logged_models.log_model(network, epoch)
+    number = int(logged_models.register_model(model_id, name, dict(tags), begun).version)
     if alias is not None:
-        with alone_in_registry(model_name(scale)):
+        with alone_in_registry(name):
             if number > (version_with_alias(scale, alias) or 0):
-                MlflowClient().set_registered_model_alias(model_name(scale), alias, str(number))
+                MlflowClient().set_registered_model_alias(name, alias, str(number))
     return number
-
-
-def _served(network: Path, folder: Path) -> dict[str, Any]:
-    """How MLflow is to keep a network, with the code that serves it."""
-    return {
-        "python_model": str(SERVED_MODEL),
-        "artifacts": {"network": str(network)},
-        "code_paths": [str(copy_served_code(folder))],
-        "pip_requirements": [f"{name}=={package_version(name)}" for name in _SERVED_PACKAGES],
-        "signature": _SIGNATURE,
-        "input_example": _input_example(),
-    }
 
 
 def score_tags(summary: Summary, measured_on: str) -> dict[str, str]:
@@ -274,8 +245,7 @@ def _shipped_model(scale: int, name: str) -> FoundModel:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     network = folder / NETWORK_FILE
     shutil.copyfile(shipped_network(scale, name), network)
-    with TemporaryDirectory() as code:
-        mlflow.pyfunc.save_model(str(folder / "model"), **_served(network, Path(code)))
+    write_model(folder / "model", network)
     return FoundModel(f"{name}-x{scale}", None, folder / "model")
 
 
@@ -309,9 +279,3 @@ def _newest_version(scale: int) -> int | None:
         f"name = '{model_name(scale)}'"
     )
     return max((int(version.version) for version in versions), default=None)
-
-
-def _input_example() -> pd.DataFrame:
-    file = io.BytesIO()
-    Image.linear_gradient("L").resize((16, 16)).save(file, "PNG")
-    return pd.DataFrame({"image": [base64.b64encode(file.getvalue()).decode("ascii")]})

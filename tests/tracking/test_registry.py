@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
 
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.network.shipped import shipped_network
-from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking import logged_models, registry
 from srcnn_mlflow.tracking.registry import FoundModel
 from tests.conftest import put_store
 
@@ -122,12 +124,13 @@ def test_a_network_is_registered_with_its_tags_and_found(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     network, client = tmp_path / registry.NETWORK_FILE, MlflowClient()
     network.write_bytes(shipped_network(2).read_bytes())
-    tag_version = registry.tag_version
+    register_model = logged_models.register_model
 
-    def overtaken(scale: int, version: int, tags: dict[str, str]) -> None:
-        tag_version(scale, version, tags)
+    def overtaken(*given: Any) -> ModelVersion:
+        version = register_model(*given)
         newer = client.create_model_version(NAME, "of another process").version
         client.set_registered_model_alias(NAME, "challenger", newer)
+        return version
 
     with mlflow.start_run():
         assert registry.register(2, network, {"psnr": "30.1"}) == 1
@@ -136,7 +139,7 @@ def test_a_network_is_registered_with_its_tags_and_found(
         assert registry.version_with_alias(2, "challenger") == 1
         assert registry.register(2, network, {}) == 3
         assert registry.version_with_alias(2, "challenger") == 3
-        monkeypatch.setattr(registry, "tag_version", overtaken)
+        monkeypatch.setattr(logged_models, "register_model", overtaken)
         assert registry.register(2, network, {}) == 4
         assert registry.version_with_alias(2, "challenger") == 5
     assert registry.version_tags(2, 1) == {"psnr": "30.1"}
