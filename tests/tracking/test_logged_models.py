@@ -40,11 +40,15 @@ def request_here(
 
 
 def models_of(run_id: str) -> list[LoggedModel]:
-    return list(MlflowClient().search_logged_models(["0"], f"source_run_id = '{run_id}'"))
+    experiment = mlflow.get_run(run_id).info.experiment_id
+    return list(MlflowClient().search_logged_models([experiment], f"source_run_id = '{run_id}'"))
 
 
 def newest_run() -> str:
-    return str(MlflowClient().search_runs(["0"], order_by=["start_time DESC"])[0].info.run_id)
+    newest, *_ = mlflow.search_runs(
+        search_all_experiments=True, order_by=["start_time DESC"], output_format="list"
+    )
+    return str(newest.info.run_id)
 
 
 def check_only_model(run_id: str, request: TrainRequest, version: int) -> LoggedModel:
