@@ -40,7 +40,7 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 
 SIDE, REQUESTS, CLIENTS, FIRST = 256, 300, 8, 50
-SHIPPED = shipped_network(2)
+SHIPPED = shipped_network(2, "shipped-9-1-5")
 JSON = "application/json"
 
 

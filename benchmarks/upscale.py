@@ -139,7 +139,7 @@ def _measure_memory() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         photograph(*LARGE).save(folder / "large.png", compress_level=1)
-        command = [sys.executable, "-m", "srcnn_mlflow", "upscale", "--model", "shipped"]
+        command = [sys.executable, "-m", "srcnn_mlflow", "upscale", "--model", "shipped-9-1-5"]
         start, highest = time.perf_counter(), 0
         process = subprocess.Popen([*command, "--input", "large.png"], cwd=folder)
         while process.poll() is None:

@@ -15,6 +15,9 @@ from tests.conftest import ROOT
 # The last commit with all modules in one folder.
 COMMIT = "5ee8cfe85f44"
 
+# Of x2, in the folder of a former store.
+FORMER_NETWORK = "code of then/srcnn_mlflow/weights/srcnn-x2.onnx"
+
 _REGISTER = """
 from pathlib import Path
 import mlflow, srcnn_mlflow

@@ -12,6 +12,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.measuring.benchmarking import Line
+from srcnn_mlflow.network.shipped import SHIPPED, full_name
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.sets import FOLDER_VARIABLE, SETS_FOLDER
 from srcnn_mlflow.tracking import registry
@@ -148,7 +149,7 @@ def test_several_models_of_one_scale_and_the_shipped_weights(store: Path) -> Non
     lines = benchmark("srcnn-x2@champion+shipped", "set5")
     assert [line.method for line in lines if not line.published and line.gain] == [
         "srcnn-x2/1",
-        "shipped-9-1-5-x2",
+        f"{full_name(SHIPPED)}-x2",
     ]
 
 
@@ -183,7 +184,7 @@ def test_without_champions_the_shipped_weights_are_taken(
     done = run_here("benchmark", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "no champion yet, so the weights that come with the package are taken" in done.stdout
-    assert "shipped-9-1-5-x3" in done.stdout
+    assert f"{full_name(SHIPPED)}-x3" in done.stdout
 
 
 def test_an_unknown_set_is_answered_with_those_there_are(

@@ -14,7 +14,7 @@ from mlflow.entities import Run
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import find_start, weights_digest
 from srcnn_mlflow.network.onnx_export import read_network
-from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.shipped import SHIPPED, full_name, shipped_network
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.training.settings import TrainingSettings
 from tests.conftest import put_store, run_here, write_crops
@@ -26,13 +26,13 @@ SHORT = ("--dataset", "photos", "--epochs", "1", "--stride", "60", "--precision"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
-    """Photographs, and a registry in which srcnn-x2 version 1 holds the shipped x2 weights."""
+    """Photographs, and a registry in which srcnn-x2 version 1 holds the shipped 9-1-5."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     write_crops(tmp_path / "photos", 120, train=3, valid=2, test=2)
     with mlflow.start_run():
         network = tmp_path / registry.NETWORK_FILE
-        shutil.copyfile(shipped_network(2), network)
+        shutil.copyfile(shipped_network(2, "shipped-9-1-5"), network)
         assert registry.register(2, network, {}) == 1
     return tmp_path
 
@@ -67,7 +67,7 @@ def test_a_version_is_gone_on_with_and_named(folder: Path) -> None:
     harmful = ("--architecture", "9-1-5", "--lr", "0.01", "--optimizer", "adam")
     out, run = train(folder, *harmful, "--init-from", "challenger")
     assert "beginning with the weights of srcnn-x2 version 1 (9-1-5)" in out
-    shipped = read_network(shipped_network(2)).weights
+    shipped = read_network(shipped_network(2, "shipped-9-1-5")).weights
     digest = weights_digest({n: shipped[n] for n in TrainingSettings("9-1-5").network.shapes})
     assert run.data.params["init_from"] == f"models:/srcnn-x2/1#{digest}"
     assert run.data.tags["init_from"] == f"models:/srcnn-x2/1#{digest}"
@@ -104,7 +104,7 @@ def test_x3_begins_with_x2_and_main_with_what_ships(folder: Path) -> None:
         cwd=folder,
     )
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch("shipped-9-1-5#[0-9a-f]{32}", newest().data.params["init_from"])
+    assert re.fullmatch(f"{full_name(SHIPPED)}#[0-9a-f]{{32}}", newest().data.params["init_from"])
     # Of the weights that ship it is not known what they have seen.
     assert "which pictures srcnn-x2/2 was trained on is not known" in done.stdout
 

@@ -11,7 +11,8 @@ from PIL import Image
 from srcnn_mlflow.commands.upscale import ChosenModel, shipped_model, upscale_files
 from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
-from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.shipped import SHIPPED_NAMES, shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
 from tests.conftest import ROOT, textured_pixels
@@ -88,14 +89,19 @@ def test_a_folder_of_broken_pictures_is_an_error(model: ChosenModel, tmp_path: P
         upscale_files(model, 2, [str(tmp_path)], tmp_path / "out", False)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
+every_shipped = pytest.mark.parametrize(
+    ("name", "scale"), [(name, scale) for name in SHIPPED_NAMES[1:] for scale in (2, 3, 4)]
+)
+
+
+@every_shipped
 def test_the_shipped_weights_score_what_is_written_beside_them(
-    shared: Callable[[str], Path], scale: int
+    shared: Callable[[str], Path], name: str, scale: int
 ) -> None:
-    file = shipped_network(scale).with_suffix(".json")
+    file = shipped_network(scale, name).with_suffix(".json")
     written = json.loads(file.read_text(encoding="utf-8"))
     photos = load_dataset(str(shared("Set5"))).photos("all")
-    upscaler = shipped_model(scale).upscaler
+    upscaler = shipped_model(scale, name).upscaler
     scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
     summary = summarize(score for _, score in scored)
     assert summary.srcnn_psnr == pytest.approx(written["set5"]["srcnn_psnr"], abs=0.005)
@@ -103,10 +109,10 @@ def test_the_shipped_weights_score_what_is_written_beside_them(
     assert summary.bicubic_psnr == pytest.approx(written["set5"]["bicubic_psnr"], abs=0.005)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_shipped_weights_beat_bicubic_on_the_samples(scale: int) -> None:
+@every_shipped
+def test_the_shipped_weights_beat_bicubic_on_the_samples(name: str, scale: int) -> None:
     photos = load_dataset("samples").photos("test")
-    upscaler = shipped_model(scale).upscaler
+    upscaler = shipped_model(scale, name).upscaler
     scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
     summary = summarize(score for _, score in scored)
     assert summary.psnr_gain > 0.5
@@ -114,29 +120,30 @@ def test_the_shipped_weights_beat_bicubic_on_the_samples(scale: int) -> None:
 
 
 @pytest.mark.parametrize("pattern", ["checkerboard", "stripes"])
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@every_shipped
 def test_the_shipped_weights_shift_the_grey_of_patterns_as_much_as_is_written(
-    scale: int, pattern: str
+    name: str, scale: int, pattern: str
 ) -> None:
     row, column = np.mgrid[0:40, 0:40]
     plane = np.uint8(255) * (((row + column) if pattern == "checkerboard" else column) % 2 == 1)
-    shift = shipped_model(scale).upscaler.upscale_luma(plane).mean() - plane.mean()
+    shift = shipped_model(scale, name).upscaler.upscale_luma(plane).mean() - plane.mean()
     text = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-    line = next(line for line in text.splitlines() if line.startswith(f"| {pattern} of one pixel"))
-    assert shift == pytest.approx(float(line.split("|")[scale]), abs=0.06)
+    start = f"| {pattern} of one pixel | {name.removeprefix('shipped-')} |"
+    line = next(line for line in text.splitlines() if line.startswith(start))
+    assert shift == pytest.approx(float(line.split("|")[scale + 1]), abs=0.06)
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_flat_fields_keep_their_grey_to_the_level(scale: int) -> None:
-    upscaler = shipped_model(scale).upscaler
+@every_shipped
+def test_flat_fields_keep_their_grey_to_the_level(name: str, scale: int) -> None:
+    upscaler = shipped_model(scale, name).upscaler
     for level in (0, 1, 16, 100, 128, 200, 235, 254, 255):
         assert (upscaler.upscale_luma(np.full((9, 8), level, np.uint8)) == level).all()
 
 
-@pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_shipped_weights_are_small(scale: int) -> None:
-    file = shipped_network(scale)
-    assert len(file.read_bytes()) < 40_000
+@every_shipped
+def test_the_shipped_weights_take_little_more_than_their_numbers(name: str, scale: int) -> None:
+    network = Architecture(name.removeprefix("shipped-"))
+    assert shipped_network(scale, name).stat().st_size < 4 * network.weights + 2_000
 
 
 def test_how_large_a_picture_may_be_is_set_from_outside(

@@ -61,7 +61,7 @@ def cases(kinds: dict[str, Kind]) -> pytest.MarkDecorator:
 
 @pytest.fixture(scope="module")
 def model() -> ChosenModel:
-    return shipped_model(2)
+    return shipped_model(2, "shipped-9-1-5")
 
 
 def write_good(folder: Path) -> None:
@@ -466,7 +466,7 @@ def test_evaluate_among_all_kinds(
 
 def test_upscale_among_all_kinds(tmp_path: Path) -> None:
     kinds = write_corpus(tmp_path / "in", KINDS.values())
-    options = ("--model", "shipped", "--input", "in")
+    options = ("--model", "shipped-9-1-5", "--input", "in")
     finished = run_command("upscale", *options, cwd=tmp_path)
     assert finished.returncode == 0, finished.stderr
     assert without_progress(finished.stderr) == []
@@ -490,7 +490,7 @@ def test_names_on_the_command_line(
     monkeypatch.setenv("PYTHONIOENCODING", "utf-8")
     kind.write(tmp_path)
     output = f"results of {kind.file} and others"
-    options = ("--model", "shipped", "--output", output)
+    options = ("--model", "shipped-9-1-5", "--output", output)
     finished = run_command("upscale", *options, "--input", kind.file, cwd=tmp_path)
     assert (finished.returncode, finished.stderr) == (0, "")
     (result,) = (tmp_path / output).iterdir()
@@ -598,7 +598,7 @@ def test_no_damage_gives_anything_but_a_picture_or_an_image_error(contents: byte
 @functools.cache
 def served() -> ServedUpscaler:
     model = ServedUpscaler()
-    network = {"network": str(shipped_network(2))}
+    network = {"network": str(shipped_network(2, "shipped-9-1-5"))}
     model.load_context(SimpleNamespace(artifacts=network))  # type: ignore[arg-type]
     return model
 

@@ -112,7 +112,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 
 @pytest.fixture(scope="module")
 def model() -> ChosenModel:
-    return shipped_model(2)
+    return shipped_model(2, "shipped-9-1-5")
 
 
 def is_right(kind: Kind, contents: bytes, model: ChosenModel) -> bool:
@@ -143,7 +143,7 @@ def tells(kind: Kind, contents: bytes) -> None:
 
 def test_upscale(folder: Folder, model: ChosenModel, tmp_path: Path) -> None:
     before = folder.fingerprint()
-    options = ("--model", "shipped", "--input", str(folder.path), "--output", "large")
+    options = ("--model", "shipped-9-1-5", "--input", str(folder.path), "--output", "large")
     finished = run_here("upscale", *options, cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout
     lines = finished.stdout.splitlines()

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from srcnn_mlflow.commands.upscale import shipped_model
 from srcnn_mlflow.measuring import metrics
 from srcnn_mlflow.measuring.evaluation import score_colours, score_plane
 from srcnn_mlflow.measuring.ledger import Tally
@@ -31,10 +30,12 @@ Values = dict[str, tuple[float, float | None]]
 # The agreement that is promised, in dB and SSIM.
 SAME_PSNR, SAME_SSIM = 0.005, 0.0005
 
+NETWORKS = Path(__file__).with_name("networks")
 SAMPLES = (ASTRONAUT[:131, 100:271], CHELSEA[:145, 60:261])
 
 # What the programs' own functions gave, averaged as each averages. Originals are `SAMPLES` or Set5,
-# results are `by_pillow` of the samples and `upscale --model shipped` of Set5.
+# results are `by_pillow` of the samples, and of Set5 what `upscale` makes with the networks beside
+# this file, which once shipped.
 # - yjn870/SRCNN-pytorch, commit 064dbaa: the resize of prepare.py `eval`, utils.convert_rgb_to_y
 #   and utils.calc_psnr on levels divided by 255.
 # - Lornatang/SRCNN-PyTorch, commit a0a108e: psnr and ssim of image_quality_assessment.py, with
@@ -144,7 +145,7 @@ BICUBIC: dict[tuple[str, int], Values] = {
     },
 }
 
-# The shipped 9-1-5 in these programs' own loops: on what prepare.py `eval` wrote, and on what
+# These networks in these programs' own loops: on what prepare.py `eval` wrote, and on what
 # test.py of Lornatang makes, clamped and measured by them.
 NETWORK: dict[int, Values] = {
     2: {"yjn870": (36.657, None), "lornatang": (36.73767, 0.95529)},
@@ -165,11 +166,15 @@ def by_pillow(picture: Eight, scale: int) -> Eight:
     return np.asarray(small.resize(image.size, Image.Resampling.BICUBIC))
 
 
-def by_shipped(picture: Eight, scale: int) -> Eight:
+def measured_then(scale: int) -> Upscaler:
+    return Upscaler(NETWORKS / f"srcnn-9-1-5-x{scale}.onnx")
+
+
+def by_network(picture: Eight, scale: int) -> Eight:
     """What `upscale` makes of the colour picture made small."""
     bands = np.moveaxis(cropped(picture, scale), 2, 0)
     small = np.stack([imaging.downscale(band, scale) for band in bands], axis=-1)
-    upscaled: Eight = shipped_model(scale).upscaler.upscale_picture(Picture(small)).pixels  # type: ignore[assignment]
+    upscaled: Eight = measured_then(scale).upscale_picture(Picture(small)).pixels  # type: ignore[assignment]
     return upscaled
 
 
@@ -212,7 +217,7 @@ def test_bicubic_scores_as_each_program_makes_and_scores_it(scale: int) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_on_set5_too(scale: int, set5: list[Eight]) -> None:
     values = FINISHED["set5", scale]
-    benches = [Bench(one, scale, by_shipped(one, scale)) for one in set5]
+    benches = [Bench(one, scale, by_network(one, scale)) for one in set5]
     assert_agrees(tallied(Subject.RESULT, benches, values), values)
     values = BICUBIC["set5", scale]
     assert_agrees(tallied(Subject.BICUBIC, benches, values), values)
@@ -220,11 +225,11 @@ def test_on_set5_too(scale: int, set5: list[Eight]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [2, 3, 4])
-def test_the_ledger_explains_the_shipped_network_in_other_programs_loops(
+def test_the_ledger_explains_a_network_in_other_programs_loops(
     scale: int, set5: list[Eight]
 ) -> None:
     """To 0.01 dB in sum, from `evaluate`'s number to that of the program itself."""
-    upscaler = shipped_model(scale).upscaler
+    upscaler = measured_then(scale)
     values = NETWORK[scale]
     benches = [Bench(one, scale, sharpen=upscaler.sharpen) for one in set5]
     tally = tallied(Subject.NETWORK, benches, values)
@@ -262,7 +267,7 @@ def test_this_projects_protocol_is_evaluate_for_networks_on_colours_too(channels
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_this_projects_protocol_is_evaluate_to_the_last_digit(scale: int) -> None:
-    upscaler = shipped_model(scale).upscaler
+    upscaler = measured_then(scale)
     for original in SAMPLES:
         luma = imaging.luma(Image.fromarray(original))
         score = score_plane("", luma, scale, scale, upscaler.upscale_luma)

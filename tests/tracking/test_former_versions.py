@@ -18,12 +18,11 @@ from PIL import Image
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import ModelError
-from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.judge import JudgedModel
 from tests.conftest import BIN, ROOT, http_server, textured_pixels, write_crops
-from tests.former_store import COMMIT, is_in_history, make_former_store
+from tests.former_store import COMMIT, FORMER_NETWORK, is_in_history, make_former_store
 
 pytestmark = [
     pytest.mark.slow,
@@ -60,10 +59,10 @@ def request_text() -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def is_right(request: str, answer: str) -> bool:
-    """Whether an answer has the pixels that the network gives today."""
+def is_right(store: Path, request: str, answer: str) -> bool:
+    """Whether an answer has the pixels that the code of today makes with that network."""
     given, got = (Image.open(io.BytesIO(base64.b64decode(one))) for one in (request, answer))
-    expected = Upscaler(shipped_network(2)).upscale_image(given)
+    expected = Upscaler(store / FORMER_NETWORK).upscale_image(given)
     return np.array_equal(np.asarray(got), np.asarray(expected))
 
 
@@ -87,7 +86,7 @@ def test_it_loads_where_the_present_package_was_imported(
         check=False,
     )
     assert loaded.returncode == 0, loaded.stderr
-    assert is_right(request_text, loaded.stdout)
+    assert is_right(former_store, request_text, loaded.stdout)
 
 
 @pytest.mark.usefixtures("former_store")
@@ -121,4 +120,4 @@ def test_it_is_served(former_store: Path, request_text: str) -> None:
         )
         with urllib.request.urlopen(request, timeout=60) as answer:
             (prediction,) = json.load(answer)["predictions"]
-    assert is_right(request_text, prediction["image"])
+    assert is_right(former_store, request_text, prediction["image"])

@@ -36,7 +36,7 @@ def store(photo_folder: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def shipped() -> Weights:
-    weights = read_network(shipped_network(2)).weights
+    weights = read_network(shipped_network(2, "shipped-9-1-5")).weights
     return {name: weights[name] for name in Architecture("9-1-5").shapes}
 
 
