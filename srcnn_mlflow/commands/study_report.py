@@ -24,6 +24,7 @@ from srcnn_mlflow.measuring.evaluation import (
 from srcnn_mlflow.measuring.seeds import RULE
 from srcnn_mlflow.measuring.study_results import SeedResult, SettingResult, as_facts, study_table
 from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.colour import each_plane
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
 from srcnn_mlflow.pictures.photos import Photo
@@ -80,7 +81,11 @@ class _Measure:
         self._bench, self._test = bench, test
         self._scale = bench.request.scale
         self.valid = bench.grounds[bench.request.name.settings[0].name].prepared.valid
-        self._bicubic: dict[str, float] = {}
+        settings = bench.request.name.settings
+        trained = [bench.request.training(one, 0).settings for one in settings]
+        # As soon as one works on colours, all are measured on them.
+        self.in_colour = any(network_of(one).channels != "y" for one in trained)
+        self._bicubic: dict[str, Summary] = {}
 
     def setting(self, setting: StudySetting, done: Mapping[str, FrozenTrial]) -> SettingResult:
         """What has come of a setting."""
@@ -109,12 +114,19 @@ class _Measure:
         learned = {photo.identity for photo in train.photos}
         return not any(photo.identity in learned for photo in self.valid.photos)
 
-    def bicubic(self, split: Split) -> float:
-        """PSNR of bicubic interpolation on photographs, in dB."""
+    def bicubic(self, split: Split) -> Summary:
+        """What bicubic interpolation makes of photographs."""
         if split.digest not in self._bicubic:
-            enlarge = partial(upscale_to_eight_bit, scale=self._scale)
-            self._bicubic[split.digest] = self._score(split.photos, enlarge).bicubic_psnr
+            enlarge = partial(each_plane, function=partial(upscale_to_eight_bit, scale=self._scale))
+            self._bicubic[split.digest] = self._score(split.photos, enlarge)
         return self._bicubic[split.digest]
+
+    def bicubic_in_words(self, split: Split) -> str:
+        """Its PSNR on photographs."""
+        found = self.bicubic(split)
+        in_colour = found.bicubic_rgb_psnr
+        more = "" if in_colour is None else f", {in_colour:.3f} dB over red, green and blue"
+        return f"bicubic {found.bicubic_psnr:.3f} dB{more}."
 
     def _seed(self, setting: StudySetting, seed: int, run_id: str) -> SeedResult:
         request = self._bench.request.training(setting, seed)
@@ -126,7 +138,7 @@ class _Measure:
         tested = self._score(self._test.photos, upscale, network.channels) if self._test else None
         run = get_run(run_id)
         seconds = metric_by_step(run_id, "epoch_seconds")
-        own = self.bicubic(self._bench.grounds[setting.name].prepared.valid)
+        own = self.bicubic(self._bench.grounds[setting.name].prepared.valid).bicubic_psnr
         gains = [psnr - own for psnr in metric_by_step(run_id, "val_psnr").values()]
         return SeedResult(
             seed=seed,
@@ -139,10 +151,12 @@ class _Measure:
             steps=int(run.data.tags[STEPS]),
             seconds=sum(seconds.values()),
             curve=tuple(zip(accumulate(seconds.values()), gains, strict=True)),
+            valid_rgb_psnr=valid.srcnn_rgb_psnr if valid else None,
+            test_rgb_psnr=tested.srcnn_rgb_psnr if tested else None,
         )
 
     def _score(self, photos: Sequence[Photo], upscale: Upscale, channels: str = "y") -> Summary:
-        scored = score_photos(photos, self._scale, self._scale, upscale, channels)
+        scored = score_photos(photos, self._scale, self._scale, upscale, channels, self.in_colour)
         return summarize(score for _, score in scored)
 
 
@@ -152,12 +166,13 @@ def _log(results: Sequence[SettingResult], valid: Split, test: Split) -> None:
     for one in results:
         name = plain_name(one.name)
         for seed in one.seeds:
-            for kind, split, psnr, ssim in (
-                ("valid", valid, seed.valid_psnr, seed.valid_ssim),
-                ("test", test, seed.test_psnr, seed.test_ssim),
-            ):
-                if psnr is not None and ssim is not None:
-                    values = {f"{kind}_psnr/{name}": psnr, f"{kind}_ssim/{name}": ssim}
+            for kind, split in (("valid", valid), ("test", test)):
+                measured = {
+                    f"{kind}_{what}/{name}": getattr(seed, f"{kind}_{what}")
+                    for what in ("psnr", "ssim", "rgb_psnr")
+                }
+                values = {name: value for name, value in measured.items() if value is not None}
+                if values:
                     active_run.log_measured(values, split, None, seed.seed)
 
 
@@ -226,8 +241,8 @@ def _sentences(
     yield " ".join(
         [
             f"Validation: {len(valid.photos)} pictures, {valid.label} (digest {valid.digest}), "
-            "which choose the epoch where they are a setting's own; bicubic "
-            f"{measure.bicubic(valid):.3f} dB.",
+            "which choose the epoch where they are a setting's own; "
+            f"{measure.bicubic_in_words(valid)}",
             find_decisions(valid.digest).sentence("This set"),
         ]
     ).strip()
@@ -238,7 +253,7 @@ def _sentences(
         yield " ".join(
             [
                 f"Test: {len(test.photos)} pictures, {test.label} (digest {test.digest}), looked "
-                f"at after all trainings{nothing}; bicubic {measure.bicubic(test):.3f} dB.",
+                f"at after all trainings{nothing}; {measure.bicubic_in_words(test)}",
                 find_decisions(test.digest).sentence("This set"),
             ]
         ).strip()
@@ -246,7 +261,7 @@ def _sentences(
     for source in dict.fromkeys(one.source for one in results if one.source):
         names = ", ".join(one.name for one in results if one.source == source)
         yield f"Published ({names}): {source}."
-    yield f"{describe_protocol(None)} Commit {git_commit()}."
+    yield f"{describe_protocol(None, measure.in_colour)} Commit {git_commit()}."
 
 
 def _others_validation(

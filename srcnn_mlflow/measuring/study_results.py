@@ -28,6 +28,8 @@ class SeedResult:
         seconds: time of its epochs, their validation included.
         curve: seconds since its beginning, and dB over bicubic on its own validation pictures,
             an item an epoch.
+        valid_rgb_psnr: as `valid_psnr`, over red, green and blue; None where that is not measured.
+        test_rgb_psnr: likewise.
     """
 
     seed: int
@@ -40,6 +42,8 @@ class SeedResult:
     steps: int
     seconds: float
     curve: tuple[tuple[float, float], ...]
+    valid_rgb_psnr: float | None = None
+    test_rgb_psnr: float | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,16 @@ class SettingResult:
         """PSNR on the test pictures; None where it was not measured."""
         return _spread([one.test_psnr for one in self.seeds])
 
+    @property
+    def valid_rgb(self) -> Spread | None:
+        """As `valid`, over red, green and blue."""
+        return _spread([one.valid_rgb_psnr for one in self.seeds])
+
+    @property
+    def test_rgb(self) -> Spread | None:
+        """As `test`, over red, green and blue."""
+        return _spread([one.test_rgb_psnr for one in self.seeds])
+
 
 def _spread(values: Sequence[float | None]) -> Spread | None:
     measured = tuple(value for value in values if value is not None)
@@ -100,6 +114,7 @@ def study_table(results: Sequence[SettingResult]) -> str:
     valid = compare_settings([one.valid for one in results])
     tested = compare_settings([one.test for one in results])
     has_published = any(one.published is not None for one in results)
+    in_colour = any(one.valid_rgb or one.test_rgb for one in results)
     return aligned_table(
         [
             {
@@ -109,6 +124,7 @@ def study_table(results: Sequence[SettingResult]) -> str:
                 "Test (dB)": _text(one.test),
                 "Test, to the first": _difference(one, results, of_test),
                 **({"Published": _decibels(one.published)} if has_published else {}),
+                **(_in_colour(one) if in_colour else {}),
                 "Seeds": str(len(one.seeds)),
                 "Weights": f"{one.weights:,}",
                 "Multiply-adds a pixel": f"{one.multiply_adds:,}",
@@ -119,6 +135,13 @@ def study_table(results: Sequence[SettingResult]) -> str:
         ],
         text_columns=1,
     )
+
+
+def _in_colour(one: SettingResult) -> dict[str, str]:
+    return {
+        "Validation, RGB (dB)": _text(one.valid_rgb),
+        "Test, RGB (dB)": _text(one.test_rgb),
+    }
 
 
 def _text(value: object | None) -> str:
@@ -149,6 +172,8 @@ def as_facts(results: Sequence[SettingResult]) -> list[dict[str, Any]]:
             "values": dict(one.values),
             "validation": _facts(one.valid, of_valid),
             "test": _facts(one.test, of_test),
+            "validation_rgb": _facts(one.valid_rgb, None),
+            "test_rgb": _facts(one.test_rgb, None),
             "published": None
             if one.published is None
             else {"psnr": one.published, "source": one.source},

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -26,9 +27,13 @@ from srcnn_mlflow.commands.study_request import StudyRequest
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError, TrainingError
 from srcnn_mlflow.measuring.metrics import psnr
+from srcnn_mlflow.network.architecture import Architecture
+from srcnn_mlflow.network.onnx_export import build_onnx
+from srcnn_mlflow.network.upscaler import Upscaler
+from srcnn_mlflow.pictures.colour import each_plane
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import downscale, mod_crop, upscale
-from srcnn_mlflow.pictures.photos import load_luma
+from srcnn_mlflow.pictures.photos import load_luma, load_pixels
 from srcnn_mlflow.tracking.cells import Cell, SharedTable
 from srcnn_mlflow.training.settings import RECIPE
 from srcnn_mlflow.training.study_tables import Published, StudySetting, StudyTable
@@ -178,6 +183,31 @@ def test_test_pictures_are_measured_as_by_hand() -> None:
         sharp = np.clip(np.round(bicubic + 255 * planes[0]), 0, 255).astype(np.uint8)
         scores.append(psnr(original, sharp, 2))
     assert setting["test"]["psnr"] == pytest.approx(float(np.mean(scores)), abs=0.002)
+
+
+def test_where_one_works_on_colours_all_are_measured_on_them() -> None:
+    on_colours = StudySetting("rgb", {**SMALL.values, "channels": "rgb"})
+    study(request(SMALL, on_colours, seeds=1))
+    (parent,) = runs("study")
+    settings = told(parent)["settings"]
+    for one, run in zip(settings, runs("study-training"), strict=True):
+        network = Architecture("3-1-3:4-4", channels="rgb" if one["setting"] == "rgb" else "y")
+        path = Path(run.info.artifact_uri.removeprefix("file://")) / "checkpoint/best.safetensors"
+        upscaler = Upscaler(build_onnx(load_file(path), network, 2))
+        scores = []
+        for photo in load_dataset("photos").photos("test"):
+            original = each_plane(load_pixels(photo), lambda band: mod_crop(band, 2))
+            result = upscaler.upscale_pixels(each_plane(original, lambda band: downscale(band, 2)))
+            inside = (slice(2, -2), slice(2, -2))
+            error = np.square(original[inside].astype(float) - result[inside]).mean()
+            scores.append(10 * np.log10(255**2 / error))
+        assert one["test_rgb"]["psnr"] == pytest.approx(float(np.mean(scores)), abs=1e-6)
+        name = f"test_rgb_psnr/{one['setting']}"
+        assert parent.data.metrics[name] == one["seeds"][0]["test_rgb_psnr"]
+    table = (artifacts(parent) / "table.md").read_text()
+    assert "Test, RGB (dB)" in table
+    assert "RGB PSNR is that of the squared error averaged" in table
+    assert re.search(r"bicubic \d+\.\d{3} dB, \d+\.\d{3} dB over red, green and blue\.", table)
 
 
 def test_a_study_that_is_started_again_trains_nothing_and_says_the_same(

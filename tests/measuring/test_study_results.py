@@ -37,6 +37,17 @@ def cells(table: str) -> list[dict[str, str]]:
     return [dict(zip(titles, line, strict=True)) for line in lines]
 
 
+def test_colours_have_columns_where_they_were_measured() -> None:
+    plain = setting("plain", 32.0)
+    seeds = (replace(plain.seeds[0], valid_rgb_psnr=29.5, test_rgb_psnr=30.25),)
+    (line,) = cells(study_table([replace(plain, seeds=seeds)]))
+    assert (line["Validation, RGB (dB)"], line["Test, RGB (dB)"]) == ("29.500", "30.250")
+    assert not any("RGB" in title for title in cells(study_table([plain]))[0])
+    facts = as_facts([replace(plain, seeds=seeds)])[0]
+    assert (facts["validation_rgb"]["psnr"], facts["test_rgb"]["psnr"]) == (29.5, 30.25)
+    assert as_facts([plain])[0]["test_rgb"] is None
+
+
 def test_a_line_has_mean_deviation_cost_and_the_difference_to_the_first() -> None:
     first = replace(
         setting("first", 32.0, 32.1, 32.2, cost=8032), published=32.39, source="a paper"
