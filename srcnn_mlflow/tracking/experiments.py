@@ -99,11 +99,20 @@ def experiment_of_next_run(entry_point: str) -> str | None:
 
 def describe_experiment(experiment_id: str) -> None:
     """Let the UI say what one of our experiments is, but for what somebody has said already."""
-    experiment = MlflowClient().get_experiment(experiment_id)
-    kind = _BY_NAME.get(experiment.name)
-    if kind is not None:
-        for key in kind.tags.keys() - experiment.tags.keys():
-            MlflowClient().set_experiment_tag(experiment_id, key, kind.tags[key])
+    client = MlflowClient()
+    experiment = client.get_experiment(experiment_id)
+    tags = _tags_of(experiment.name)
+    for key in tags.keys() - experiment.tags.keys():
+        try:
+            client.set_experiment_tag(experiment_id, key, tags[key])
+        except MlflowException:
+            # Of two processes that set it first, SQLite lets one.
+            if key not in client.get_experiment(experiment_id).tags:
+                raise
+
+
+def _tags_of(name: str) -> dict[str, str]:
+    return _BY_NAME[name].tags if name in _BY_NAME else {}
 
 
 def _found_or_made(name: str) -> Experiment:
@@ -112,13 +121,14 @@ def _found_or_made(name: str) -> Experiment:
     if experiment is not None:
         return experiment
     try:
-        return client.get_experiment(client.create_experiment(name, _artifacts_of(name)))
+        made = client.create_experiment(name, _artifacts_of(name), _tags_of(name))
+        return client.get_experiment(made)
     except MlflowException as error:
         # Another process has made it meanwhile.
-        made = client.get_experiment_by_name(name)
-        if error.error_code != "RESOURCE_ALREADY_EXISTS" or made is None:
+        experiment = client.get_experiment_by_name(name)
+        if error.error_code != "RESOURCE_ALREADY_EXISTS" or experiment is None:
             raise
-        return made
+        return experiment
 
 
 def _artifacts_of(name: str) -> str | None:

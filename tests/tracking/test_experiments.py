@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment
 
 from srcnn_mlflow.machine.errors import TrackingError
-from srcnn_mlflow.tracking.experiments import experiment_of_next_run
+from srcnn_mlflow.tracking.experiments import describe_experiment, experiment_of_next_run
 from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_run
 from srcnn_mlflow.tracking.runs import go_on, track
 from tests.conftest import put_store
@@ -117,15 +117,26 @@ def test_a_deleted_one_is_told_with_what_brings_it_back(monkeypatch: pytest.Monk
     assert begun("train") == ("srcnn", "srcnn")
 
 
-def test_of_many_that_begin_together_one_makes_the_experiment() -> None:
+def test_many_may_begin_together_in_an_experiment_that_none_has_made_or_described() -> None:
     together = Barrier(6)
 
-    def begin(_: int) -> str | None:
+    def begin(_: int) -> str:
         together.wait()
-        return experiment_of_next_run("train")
+        experiment = experiment_of_next_run("train")
+        assert experiment is not None
+        return experiment
+
+    def describe(experiment: str) -> None:
+        together.wait()
+        describe_experiment(experiment)
 
     for _ in range(3):
         with ThreadPoolExecutor(6) as threads:
             (experiment,) = set(threads.map(begin, range(6)))
-        assert experiment is not None
         MlflowClient().rename_experiment(experiment, f"former {experiment}")
+        # As `mlflow run --experiment-name srcnn` makes it.
+        plain = MlflowClient().create_experiment("srcnn")
+        with ThreadPoolExecutor(6) as threads:
+            list(threads.map(describe, 6 * [plain]))
+        assert len(named("srcnn").tags) == 3
+        MlflowClient().rename_experiment(plain, f"former {plain}")
