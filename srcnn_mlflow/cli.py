@@ -7,6 +7,7 @@ import io
 import os
 import signal
 import sys
+import traceback
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -16,7 +17,7 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow import parameters as given
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
-from srcnn_mlflow.machine.messages import told_on_standard_output
+from srcnn_mlflow.machine.messages import no_credentials_shown, told_on_standard_output
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.parameters import (
     COUNT,
@@ -340,6 +341,11 @@ def main() -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may hold what no text can; standard error escapes it already.
         sys.stdout.reconfigure(errors="backslashreplace")
+    with no_credentials_shown():
+        _run()
+
+
+def _run() -> NoReturn:
     try:
         with told_on_standard_output():
             cli(standalone_mode=False)
@@ -352,7 +358,9 @@ def main() -> NoReturn:
     except Exception as error:
         message = explain(error)
         if message is None:
-            raise
+            # A defect; as Python tells it, but for credentials.
+            traceback.print_exc()
+            sys.exit(1)
         _fail(message, 1)
     sys.exit(0)
 

@@ -3,19 +3,7 @@
 import re
 from urllib.parse import urlsplit
 
-_LOGIN = re.compile(r"(?<=://)[^/\s'\"]*@")
-_SECRET = re.compile(
-    r"(?i)\b([\w-]*(?:password|passwd|token|secret|signature|credential)=)[^&\s'\"]+"
-)
-
-
-def without_credentials(text: str) -> str:
-    """Leave out of every address in a text who asks there, and by what right.
-
-    >>> without_credentials("no http://me:pw@host:5000/a, no postgresql://host/db?password=pw")
-    'no http://host:5000/a, no postgresql://host/db?password=***'
-    """
-    return _SECRET.sub(r"\1***", _LOGIN.sub("", text))
+from srcnn_mlflow.machine.credentials import without_credentials
 
 
 def shown_address(uri: str) -> str:

@@ -11,7 +11,8 @@ import ssl
 import tempfile
 from pathlib import Path
 
-from srcnn_mlflow.machine.addresses import shown_address, without_credentials
+from srcnn_mlflow.machine.addresses import shown_address
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.disk import free_bytes, readable_size
 from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
@@ -57,6 +58,7 @@ _PACKAGES = {
     "paramiko": "paramiko",
     "pysftp": "pysftp",
 }
+_IN_EXTRA = ("psycopg[binary]", "boto3")
 # MLflow's own sentences that leave out what to do, or say something else than what is.
 _MLFLOW = {
     r"got unsupported URI '(?P<uri>[^']*)'": "{uri} is no address of a store; set "
@@ -94,10 +96,12 @@ def missing_package(error: ImportError) -> str | None:
     name = (error.name or "").partition(".")[0]
     if name not in _PACKAGES:
         return None
+    package = _PACKAGES[name]
+    extra = " (or the extra srcnn-mlflow[server], which has it)" if package in _IN_EXTRA else ""
     return (
         f"the Python package {name}, which an address of a store asks for, is not installed; "
-        f"pip install '{_PACKAGES[name]}', or write another driver into the address, as in "
-        "postgresql+psycopg2://"
+        f"pip install '{package}'{extra}, or write another driver into the address, as in "
+        "postgresql+psycopg://"
     )
 
 

@@ -6,10 +6,46 @@
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any, TextIO, cast
+
+from srcnn_mlflow.machine.credentials import without_credentials
 
 ROOT = logging.getLogger("srcnn_mlflow")
+
+
+class _WithoutCredentials:
+    """A stream of text that shows no credential, whoever writes to it; else as the stream is."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        self._stream.write(without_credentials(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+
+@contextmanager
+def no_credentials_shown() -> Iterator[None]:
+    """Keep credentials out of both output streams as long as the block runs.
+
+    MLflow, urllib3 and others print and log addresses as they were given, with the password, and
+    so do tracebacks and warnings: all of them write to one of these.
+    """
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (cast(TextIO, _WithoutCredentials(stream)) for stream in before)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
 
 
 class _StandardOutput(logging.Handler):

@@ -16,6 +16,7 @@ from mlflow.data.sources import LocalArtifactDatasetSource  # type: ignore[attr-
 from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.text import as_text, shortened
 from srcnn_mlflow.pictures.datasets import Split
 
@@ -23,6 +24,8 @@ from srcnn_mlflow.pictures.datasets import Split
 DESCRIPTION = "mlflow.note.content"
 # MLflow takes no longer name of a data set.
 LONGEST_DATASET = 500
+# Endings of the artifacts that are read as texts.
+_TEXTS = (".html", ".json", ".md")
 
 
 class _PhotoDataset(MlflowDataset):
@@ -99,6 +102,11 @@ def artifact_folder(artifact_path: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         yield folder
+        for file in folder.glob("**/*"):
+            if file.suffix in _TEXTS:
+                text = file.read_text(encoding="utf-8")
+                if (shown := without_credentials(text)) != text:
+                    file.write_text(shown, encoding="utf-8")
         mlflow.log_artifacts(str(folder), artifact_path)
 
 
@@ -111,7 +119,7 @@ def run_id() -> str:
 
 def set_tags(tags: Mapping[str, Any]) -> None:
     """Set tags, in place of former ones of their names."""
-    mlflow.set_tags(dict(tags))
+    mlflow.set_tags({name: without_credentials(str(value)) for name, value in tags.items()})
 
 
 def log_parameters(parameters: Mapping[str, Any]) -> None:
@@ -119,12 +127,23 @@ def log_parameters(parameters: Mapping[str, Any]) -> None:
     run = mlflow.active_run()
     assert run is not None
     known = mlflow.get_run(run.info.run_id).data.params
-    mlflow.log_params({n: as_text(value) for n, value in parameters.items() if n not in known})
+    mlflow.log_params(
+        {name: shown_parameter(value) for name, value in parameters.items() if name not in known}
+    )
+
+
+def shown_parameter(value: Any) -> str:
+    """A parameter as the command line takes it; an address without credentials.
+
+    Other texts are as they were given, for a run to be found and gone on with by them.
+    """
+    text = as_text(value)
+    return without_credentials(text) if "://" in text else text
 
 
 def describe(text: str) -> None:
     """Let the UI show a text, in Markdown, above everything else of the run."""
-    mlflow.set_tag(DESCRIPTION, text)
+    mlflow.set_tag(DESCRIPTION, without_credentials(text))
 
 
 def log_metrics(values: Mapping[str, float]) -> None:
@@ -158,12 +177,12 @@ def log_table(columns: Mapping[str, Sequence[Any]], artifact_path: str) -> None:
 
 def log_text(text: str, artifact_path: str) -> None:
     """Log a text as a file."""
-    mlflow.log_text(text, artifact_path)
+    mlflow.log_text(without_credentials(text), artifact_path)
 
 
 def log_json(value: Any, artifact_path: str) -> None:
     """Log what JSON can hold as a file that a person can read."""
-    mlflow.log_text(json.dumps(value, indent=2), artifact_path)
+    log_text(json.dumps(value, indent=2), artifact_path)
 
 
 def artifacts_address(artifact_path: str) -> str:

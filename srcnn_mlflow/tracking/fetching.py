@@ -9,7 +9,8 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from srcnn_mlflow.machine.addresses import shown_address, without_credentials
+from srcnn_mlflow.machine.addresses import shown_address
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.errors import (
     DamagedModelError,
     ModelError,

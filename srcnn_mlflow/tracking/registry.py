@@ -14,6 +14,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from srcnn_mlflow.machine.callers_folder import given_source
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import is_number
 from srcnn_mlflow.measuring.evaluation import Summary
@@ -143,7 +144,8 @@ def channels_tag(channels: str) -> dict[str, str]:
 def tag_version(scale: int, version: int, tags: Mapping[str, str]) -> None:
     """Set tags of a registered version."""
     for key, value in tags.items():
-        MlflowClient().set_model_version_tag(model_name(scale), str(version), key, value)
+        shown = without_credentials(value)
+        MlflowClient().set_model_version_tag(model_name(scale), str(version), key, shown)
 
 
 def version_tags(scale: int, version: int) -> dict[str, str] | None:

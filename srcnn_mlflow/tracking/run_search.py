@@ -11,6 +11,7 @@ from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.faults import explain, is_fault_of_disk
 from srcnn_mlflow.machine.processes import ProcessSign
@@ -141,7 +142,7 @@ def mark_failed(run_id: str, reason: str) -> None:
     """End a run for a process that may be gone; does nothing to a run that has ended."""
     client = MlflowClient()
     if client.get_run(run_id).info.status == "RUNNING":
-        client.set_tag(run_id, FAILURE, reason)
+        client.set_tag(run_id, FAILURE, without_credentials(reason))
         client.set_terminated(run_id, "FAILED")
 
 

@@ -12,16 +12,17 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.environment_variables import MLFLOW_RUN_ID
 from mlflow.exceptions import MlflowException
+from mlflow.tracking.context.registry import resolve_tags
 from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
-from srcnn_mlflow.machine.addresses import without_credentials
 from srcnn_mlflow.machine.atomic_write import atomic_write
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processes import ProcessSign
-from srcnn_mlflow.machine.text import as_text
+from srcnn_mlflow.tracking.active_run import shown_parameter
 from srcnn_mlflow.tracking.experiments import describe_experiment, experiment_of_next_run
 from srcnn_mlflow.tracking.run_search import FAILURE, SEQUENCE, TIDIED, next_in_sequence
 from srcnn_mlflow.tracking.store import check_store
@@ -97,11 +98,14 @@ def _tracked(
 ) -> Iterator[Run]:
     place, is_first = next_in_sequence(), mlflow.active_run() is None
     experiment = experiment_of_next_run(entry_point)
-    with _run(experiment_id=experiment, log_system_metrics=system_metrics) as run:
+    # MLflow notes where git fetches from, and `mlflow run` what it was given.
+    own_tags = _corrected(resolve_tags())
+    with _run(experiment_id=experiment, tags=own_tags, log_system_metrics=system_metrics) as run:
         if is_first:
             describe_experiment(run.info.experiment_id)
         mlflow.set_tags(
             {
+                **_corrected(run.data.tags),
                 "mlflow.runName": name,
                 "entry_point": entry_point,
                 "git_commit": git_commit(),
@@ -111,9 +115,19 @@ def _tracked(
             }
         )
         mlflow.log_params(
-            {key: as_text(value) for key, value in parameters.items() if key not in run.data.params}
+            {
+                key: shown_parameter(value)
+                for key, value in parameters.items()
+                if key not in run.data.params
+            }
         )
         yield run
+
+
+def _corrected(tags: Mapping[str, str]) -> dict[str, str]:
+    """Those of some tags that hold a credential, without it."""
+    shown = {name: without_credentials(text) for name, text in tags.items()}
+    return {name: text for name, text in shown.items() if text != tags[name]}
 
 
 @contextmanager
@@ -158,7 +172,7 @@ def _in_words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted"
     told = str(error) if isinstance(error, SrcnnError) else explain(error)
-    return told or without_credentials(f"{type(error).__name__}: {error}")
+    return without_credentials(told or f"{type(error).__name__}: {error}")
 
 
 def log_file(run_id: str, file: Path, artifact_path: str) -> None:

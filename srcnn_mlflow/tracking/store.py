@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from srcnn_mlflow.machine.addresses import shown_address
 from srcnn_mlflow.machine.atomic_write import atomic_write
+from srcnn_mlflow.machine.database_faults import connection_fault
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.locking import one_at_a_time
@@ -54,7 +55,7 @@ def check_store() -> None:
             _create_file(Path(make_url(uri).database or ""))
             _open(uri)
         elif scheme in ("postgresql", "mysql", "mssql"):
-            _connect(make_url(uri))
+            _connect(uri)
             _open(uri)
 
 
@@ -141,9 +142,9 @@ def _environment(values: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _connect(url: URL) -> None:
+def _connect(uri: str) -> None:
     """Connect to a database once, which MLflow does again and again for minutes."""
-    shown = shown_address(url.render_as_string())
+    url = make_url(uri)
     try:
         engine = create_engine(url, connect_args=connect_arguments(url))
         engine.connect().close()
@@ -151,9 +152,10 @@ def _connect(url: URL) -> None:
     except ImportError as error:
         raise TrackingError(explain(error) or first_line(error)) from error
     except SQLAlchemyError as error:
+        variable = "MLFLOW_TRACKING_URI" if uri == tracking_uri() else "MLFLOW_REGISTRY_URI"
         raise TrackingError(
-            f"the database {shown} cannot be connected to: {first_line(error)}; check that it "
-            "runs, and the name and password in MLFLOW_TRACKING_URI"
+            f"the database {shown_address(uri)} cannot be connected to: "
+            f"{connection_fault(str(error), variable)}"
         ) from error
 
 

@@ -15,6 +15,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from srcnn_mlflow.machine.callers_folder import given_source
+from srcnn_mlflow.machine.credentials import without_credentials
+from srcnn_mlflow.machine.database_faults import connection_fault
 from srcnn_mlflow.machine.errors import SweepError
 from srcnn_mlflow.machine.faults import missing_package
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
@@ -102,11 +104,16 @@ class Place:
                 if lacking is None:
                     raise
                 raise SweepError(f"study {self.name} in {self}: {lacking}") from None
-            reason = first_line(error.__cause__ or error)
+            said = error.__cause__ or error
+            reason = (
+                f"{first_line(said)}; check the database"
+                if self.is_sqlite
+                else connection_fault(str(said), "storage")
+            )
             for secret in self._secrets():
                 reason = reason.replace(secret, "***")
             raise SweepError(
-                f"study {self.name} in {self}: {reason}; check the database, then start the same "
+                f"study {self.name} in {self}: {without_credentials(reason)}; then start the same "
                 "command again, and it goes on"
             ) from None
 
@@ -229,7 +236,7 @@ class SharedStudy:
 
     def fail(self, trial: Trial, reason: str) -> None:
         """Let a trial count for nothing."""
-        trial.set_user_attr(FAILURE, reason)
+        trial.set_user_attr(FAILURE, without_credentials(reason))
         self._study.tell(trial, state=TrialState.FAIL)
 
     def describe_running(self) -> list[str]:

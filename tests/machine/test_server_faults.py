@@ -15,7 +15,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
-from srcnn_mlflow.machine.addresses import server_of, shown_address, without_credentials
+from srcnn_mlflow.machine.addresses import server_of, shown_address
+from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.server_faults import server_fault
 from tests.conftest import answered_by, free_port

@@ -58,7 +58,7 @@ def test_a_version_whose_files_are_gone_is_told_with_its_place(local: Path) -> N
         (f"runs:/{'0' * 32}/model", r"there is no model runs:/.* \(Run with id=0* not found\)"),
         ("bset", r"there is no model bset \(No such artifact: 'bset'\); give newest"),
         ("odd://place/model", "there is no model odd://place/model "),
-        ("s3://bucket/model", "model s3://bucket/model cannot be fetched: .* pip install 'boto3'"),
+        ("gs://bucket/model", "model gs://bucket/model cannot be .* 'google-cloud-storage'"),
         ("folder", ".*/folder is not an MLflow model; give models:/"),
         ("http://me:hunter2@127.0.0.1/x", "there is no model http://127.0.0.1/x "),
     ],
