@@ -186,7 +186,7 @@ def _write(
     logger.info(table)
     for sentence in about:
         logger.info(sentence)
-    address = active_run.artifacts_address(ARTIFACTS)
+    address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("table and figure: %s", address)
 
 

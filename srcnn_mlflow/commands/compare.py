@@ -133,7 +133,7 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
             logger.info(decisions.sentence())
         logger.info(timed.footnote())
         logger.info(describe(findings))
-        address = active_run.artifacts_address(ARTIFACTS)
+        address = active_run.place_of_artifacts(ARTIFACTS)
         logger.info("table, figure and pictures: %s", address)
     return compared
 

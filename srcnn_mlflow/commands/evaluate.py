@@ -269,7 +269,7 @@ def _judge(
     if decided:
         logger.info(decided)
     logger.info(describe_bias(evaluation.summary))
-    address = active_run.artifacts_address(ARTIFACTS)
+    address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
     if results is not None:
         held = "luma in grey files" if channels == "y" else "colours, of which luma was taken,"

@@ -2,20 +2,18 @@
 
 import json
 import logging
-import shlex
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from srcnn_mlflow.commands.evaluate import ARTIFACTS
 from srcnn_mlflow.machine.errors import ModelError, TrackingError
-from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.tracking import run_search
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.store import check_store
+from srcnn_mlflow.tracking.where_to_look import how_to_compare, place_of_results
 
 logger = logging.getLogger(__name__)
 
@@ -50,7 +48,7 @@ def show_results() -> None:
         tables.setdefault(pictures_of, []).extend(map(TableRow.from_cells, table["rows"]))
         pictures.append(
             f"x{scale}: {table['model']}, report.html, best.png and worst.png in "
-            f"{local_path(run.info.artifact_uri)}/{ARTIFACTS}"
+            f"{place_of_results(run, ARTIFACTS)}"
         )
     if not tables:
         found = "no evaluation can be shown" if broken else "nothing has been evaluated yet"
@@ -61,10 +59,8 @@ def show_results() -> None:
         decided = find_decisions(digests[pictures_of]).sentence()
         if decided:
             logger.info(decided)
-    for line in pictures:
+    for line in (*pictures, *how_to_compare(experiment)):
         logger.info(line)
-    logger.info("to see and compare the runs: %s ui --port 5000", _mlflow_command())
-    logger.info("then open http://127.0.0.1:5000/#/experiments/%s/runs", experiment)
 
 
 def _table_of(run_id: str) -> dict[str, Any]:
@@ -73,11 +69,3 @@ def _table_of(run_id: str) -> dict[str, Any]:
         path = run_search.download(run_id, f"{ARTIFACTS}/table.json", Path(folder))
         found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _mlflow_command() -> str:
-    """How to call the MLflow of this environment from the present folder."""
-    program = Path(sys.executable).with_name("mlflow")
-    if program.is_relative_to(Path.cwd()):
-        program = program.relative_to(Path.cwd())
-    return shlex.quote(str(program))

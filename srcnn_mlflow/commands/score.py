@@ -86,7 +86,7 @@ def score_for_project(request: ScoreRequest) -> None:
         active_run.describe(protocol_table(card))
         photos = tuple(scan(str(request.originals), card.originals)[0])
         active_run.log_split(Split(str(request.originals), "score", photos, digest(photos)))
-        _tell(card, active_run.artifacts_address(ARTIFACTS))
+        _tell(card, active_run.place_of_artifacts(ARTIFACTS))
 
 
 def score(request: ScoreRequest) -> Scorecard:

@@ -13,7 +13,7 @@ from srcnn_mlflow.commands.study_cells import Bench
 from srcnn_mlflow.commands.train_state import best_weights
 from srcnn_mlflow.commands.trials import STEPS
 from srcnn_mlflow.machine.git import git_commit
-from srcnn_mlflow.machine.text import as_markdown, local_path
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import (
     Summary,
     Upscale,
@@ -215,7 +215,7 @@ def _write(
     logger.info(table)
     for sentence in about:
         logger.info(sentence)
-    address = local_path(active_run.artifacts_address(ARTIFACTS))
+    address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("table and figures: %s", address)
 
 

@@ -14,7 +14,7 @@ from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import BEFORE, TrainRequest
 from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError
-from srcnn_mlflow.machine.text import as_file_name, as_markdown, local_path
+from srcnn_mlflow.machine.text import as_file_name, as_markdown
 from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import open_store
@@ -276,7 +276,7 @@ def _report(study: Search, valid: Split) -> None:
         (folder / "trials.json").write_text(as_json(study.trials()) + "\n", encoding="utf-8")
     logger.info(table(study.ranking()[:SHOWN]))
     logger.info(decided)
-    address = local_path(active_run.artifacts_address(ARTIFACTS))
+    address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("plots and all trials: %s", address)
 
 

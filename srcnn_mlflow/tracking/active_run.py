@@ -19,6 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.text import as_text, shortened
 from srcnn_mlflow.pictures.datasets import Split
+from srcnn_mlflow.tracking.where_to_look import place_of_results
 
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
@@ -185,6 +186,8 @@ def log_json(value: Any, artifact_path: str) -> None:
     log_text(json.dumps(value, indent=2), artifact_path)
 
 
-def artifacts_address(artifact_path: str) -> str:
-    """Where the artifacts below a path are."""
-    return str(mlflow.get_artifact_uri(artifact_path))
+def place_of_artifacts(artifact_path: str) -> str:
+    """Where the artifacts below a path can be looked at, once the run has them."""
+    run = mlflow.active_run()
+    assert run is not None
+    return place_of_results(run, artifact_path)
