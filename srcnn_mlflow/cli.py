@@ -17,7 +17,9 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow import parameters as given
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.locking import used_beside_others
 from srcnn_mlflow.machine.messages import no_credentials_shown, told_on_standard_output
+from srcnn_mlflow.machine.places import anchor_store, lock_of_work
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.parameters import (
     COUNT,
@@ -45,6 +47,8 @@ def cli(context: click.Context) -> None:
             f"torchrun starts several processes, which only train can use; run "
             f"{context.invoked_subcommand} without it"
         )
+    if context.invoked_subcommand != "clean":
+        context.with_resource(used_beside_others(lock_of_work()))
 
 
 @cli.command(cls=OnceCommand, name="main")
@@ -328,6 +332,23 @@ def send() -> None:
 
 
 @cli.command(cls=OnceCommand)
+def where() -> None:
+    """Tell where work and runs are kept, what for, and how large it is."""
+    from srcnn_mlflow.commands import where as command
+
+    command.where()
+
+
+@cli.command(cls=OnceCommand)
+@option("free", TRUE_OR_FALSE, False, "Delete it; without this it is only told.")
+def clean(free: bool) -> None:
+    """Tell what of the work can be made or downloaded again, and delete it where asked."""
+    from srcnn_mlflow.commands import clean as command
+
+    command.clean(free)
+
+
+@cli.command(cls=OnceCommand)
 def tidy() -> None:
     """Mark as FAILED the runs that dead processes of this machine have left RUNNING."""
     from srcnn_mlflow.commands import tidy as command
@@ -348,6 +369,7 @@ def main() -> NoReturn:
 def _run() -> NoReturn:
     try:
         with told_on_standard_output():
+            anchor_store()
             cli(standalone_mode=False)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)

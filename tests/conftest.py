@@ -55,6 +55,7 @@ for _name in (
     "MLFLOW_RUN_ID",
     "MLFLOW_EXPERIMENT_NAME",
     "MLFLOW_EXPERIMENT_ID",
+    "SRCNN_HOME",
 ):
     os.environ.pop(_name, None)
 os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"

@@ -126,6 +126,7 @@ def outage(seconds: int) -> None:
         folder = _folder(temporary, "client")
         port = _free_port()
         os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
+        os.environ["SRCNN_HOME"] = str(folder / "data")
         minutes = ("--max-minutes", str((seconds + 60) / 60))
         with _server(Path(temporary) / "server", port):
             process = _start(("train", *PHOTOS, "--architecture", "9-1-5", *minutes), folder)
@@ -157,6 +158,7 @@ def promotions(number: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, port = Path(temporary) / "client", _free_port()
         os.environ["MLFLOW_TRACKING_URI"] = f"http://127.0.0.1:{port}"
+        os.environ["SRCNN_HOME"] = str(folder / "data")
         (folder / "photos" / "test").mkdir(parents=True)
         for picture in load_dataset("samples").photos("all")[:10]:
             cropped = open_image(picture.path).crop((0, 0, 200, 160))

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 
 from srcnn_mlflow.commands.project import under_project
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.pictures.datasets import describe, load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, luma
 from srcnn_mlflow.pictures.luma_spool import LumaSpool
@@ -28,7 +29,7 @@ def prepare_dataset(name: str, settings: StoreSettings, train_images: int | None
         SrcnnError: with a message for the person who asked.
     """
     in_colour = settings.planes > 1
-    with LumaSpool(STORE_FOLDER) as spool:
+    with LumaSpool(home() / STORE_FOLDER) as spool:
 
         def keep(digest: str, image: Image.Image) -> None:
             spool.keep(digest, np.asarray(image) if in_colour else luma(image))

@@ -7,8 +7,9 @@ from srcnn_mlflow.commands.train import resume
 from srcnn_mlflow.commands.train_state import newest_state
 from srcnn_mlflow.machine.errors import SrcnnError, TrackingError
 from srcnn_mlflow.machine.faults import explain, is_fault_of_disk
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.tracking import run_search
-from srcnn_mlflow.tracking.outbox import OUTBOX_FOLDER, Outbox, server_of, waiting_runs
+from srcnn_mlflow.tracking.outbox import OUTBOX_FOLDER, Outbox, folder_of, server_of, waiting_runs
 from srcnn_mlflow.tracking.store import check_store, tracking_address
 from srcnn_mlflow.training.distributed import alone, choose_device
 
@@ -39,7 +40,7 @@ def send() -> None:
             left += 1
     if left:
         raise TrackingError(
-            f"{left} of {len(waiting)} run(s) in {OUTBOX_FOLDER} could not be sent to "
+            f"{left} of {len(waiting)} run(s) in {home() / OUTBOX_FOLDER} could not be sent to "
             f"{tracking_address()} or finished; the reasons stand above, run by run"
         )
 
@@ -53,7 +54,7 @@ def _send_run(run_id: str) -> None:
     if run.info.lifecycle_stage == "deleted":
         raise TrackingError(
             f"run {run_id} was deleted from {tracking_address()}; mlflow runs restore --run-id "
-            f"{run_id} brings it back, and removing {OUTBOX_FOLDER / run_id} gives it up"
+            f"{run_id} brings it back, and removing {folder_of(run_id)} gives it up"
         )
     process = run_search.process_of(run)
     if process is not None and process.is_alive_here():
@@ -74,7 +75,7 @@ def _send_run(run_id: str) -> None:
 
 
 def _belongs_elsewhere(run_id: str) -> str:
-    kept, here = OUTBOX_FOLDER / run_id, tracking_address()
+    kept, here = folder_of(run_id), tracking_address()
     server = server_of(run_id)
     if server in (None, here):
         return (

@@ -5,7 +5,7 @@ from typing import Any
 
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.text import as_file_name
-from srcnn_mlflow.tracking.study import LONGEST_STUDY, Place
+from srcnn_mlflow.tracking.study import LONGEST_STUDY, STUDIES_FOLDER, Place
 from srcnn_mlflow.training.settings import RECIPE
 from srcnn_mlflow.training.study_tables import StudySetting, StudyTable
 
@@ -40,7 +40,7 @@ class StudyRequest:
     def place(self) -> Place:
         """Where it is kept who trains what."""
         name = as_file_name(f"{self.name.name}-x{self.scale}-{self.dataset}", LONGEST_STUDY)
-        return Place(name, self.storage, "data/studies")
+        return Place(name, self.storage, STUDIES_FOLDER)
 
     @property
     def length(self) -> str:

@@ -3,12 +3,13 @@
 import getpass
 import hashlib
 import logging
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock, ReadWriteLock, Timeout
 
 from srcnn_mlflow.machine.errors import WriteError
 from srcnn_mlflow.machine.faults import reason_of
@@ -56,3 +57,37 @@ def _acquire(lock: FileLock, what: str) -> None:
     except Timeout:
         logger.info("waiting for another process that %s", what)
         lock.acquire()
+
+
+@contextmanager
+def used_beside_others(path: Path) -> Iterator[None]:
+    """Let `nobody_uses` know that something is used while the block runs or until it is killed.
+
+    Args:
+        path: the file that is locked; where it cannot be, nobody is told.
+    """
+    lock = ReadWriteLock(path, is_singleton=False)
+    with ExitStack() as stack:
+        with suppress(OSError, sqlite3.Error, Timeout):
+            stack.enter_context(lock.read_lock(blocking=False))
+        yield
+
+
+@contextmanager
+def nobody_uses(path: Path) -> Iterator[bool]:
+    """Keep others from what `used_beside_others` says, while the block runs.
+
+    Args:
+        path: the file that is locked.
+
+    Returns:
+        False where somebody uses it.
+    """
+    lock = ReadWriteLock(path, is_singleton=False)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(lock.write_lock(blocking=False))
+        except Timeout:
+            yield False
+        else:
+            yield True

@@ -7,6 +7,7 @@ from pathlib import Path
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.faults import obstacle
+from srcnn_mlflow.machine.places import kept
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.div2k import DIV2K_FOLDER, DIV2K_RANGES, div2k_files
 from srcnn_mlflow.pictures.photos import Keep, Photo, scan
@@ -60,7 +61,7 @@ def load_part(name: str, keep: Keep | None, gate_split: bool) -> Part:
         DatasetError: it is unknown, missing or holds no usable picture.
     """
     if name in DIV2K_RANGES:
-        part = _divided(name, div2k_files(name, DIV2K_FOLDER, gate_split), keep)
+        part = _divided(name, div2k_files(name, kept(DIV2K_FOLDER), gate_split), keep)
     elif name == "samples":
         part = _divided(name, sample_files(), keep)
     elif name in named_sets():

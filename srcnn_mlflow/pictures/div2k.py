@@ -10,7 +10,8 @@ from srcnn_mlflow.machine.errors import DatasetError
 if TYPE_CHECKING:
     from srcnn_mlflow.pictures.div2k_download import Archive
 
-DIV2K_FOLDER = Path("data/DIV2K")
+# Below the folder of work.
+DIV2K_FOLDER = "DIV2K"
 # 0801-0900 are the official validation pictures; in `div2k` they test, and never choose anything.
 # The report that this project started from chose its best epoch on them, and reported on them.
 DIV2K_RANGES = {

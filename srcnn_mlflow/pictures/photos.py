@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.machine.text import printable
@@ -22,7 +23,8 @@ from srcnn_mlflow.pictures.picture import Picture
 
 logger = logging.getLogger(__name__)
 
-DIGESTS = Path("data/digests.json")
+# Below the folder of work.
+DIGESTS = Path("digests.json")
 # Takes the digest of a picture that had to be decoded, and the picture, of mode L or RGB.
 Keep = Callable[[str, Image.Image], None]
 
@@ -99,7 +101,7 @@ def examine(
     Returns:
         The photographs, and one sentence for every file that cannot be used.
     """
-    cache = DigestCache(DIGESTS)
+    cache = DigestCache(home() / DIGESTS)
 
     def look_at(path: Path) -> Photo | str:
         return _try_photo(path, cache, keep)

@@ -11,11 +11,13 @@ from pathlib import Path
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.places import kept
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.photos import Keep, Photo, examine
 from srcnn_mlflow.pictures.picture_files import picture_files
 
-SETS_FOLDER = Path("data/sets")
+# Below the folder of work.
+SETS_FOLDER = "sets"
 FOLDER_VARIABLE = "SRCNN_SETS"
 
 
@@ -96,7 +98,7 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
     """Find the pictures of a set by their pixels, and fetch those that are not there.
 
     They are looked for in the folder called like the set, in small letters or not, of the folder
-    that `SRCNN_SETS` names, and in `data/sets`.
+    that `SRCNN_SETS` names, and in `sets` of the folder of work.
 
     Args:
         wanted: which.
@@ -105,7 +107,7 @@ def find_set(wanted: NamedSet, keep: Keep | None = None) -> FoundSet:
     Raises:
         DatasetError: some are missing, and cannot be had.
     """
-    own = SETS_FOLDER / wanted.name
+    own = kept(f"{SETS_FOLDER}/{wanted.name}")
     photos = _look_everywhere(wanted.name, keep)
     found = _match(wanted.pictures, photos)
     if missing := [one for one in wanted.pictures if one not in found]:
@@ -131,7 +133,7 @@ def is_at_hand(wanted: NamedSet) -> bool:
 
 
 def _look_everywhere(name: str, keep: Keep | None) -> list[Photo]:
-    places = [*_given_places(name), SETS_FOLDER / name]
+    places = [*_given_places(name), kept(f"{SETS_FOLDER}/{name}")]
     return [photo for place in places for photo in _look_into(place, name, keep)]
 
 

@@ -11,13 +11,15 @@ from PIL import Image
 
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.places import kept
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Keep, Photo, examine
 
 SHRUNK = "@shrunk"
-SHRUNK_FOLDER = Path("data/shrunk")
+# Below the folder of work.
+SHRUNK_FOLDER = "shrunk"
 FACTORS = (0.9, 0.8, 0.7, 0.6)
 
 
@@ -38,7 +40,7 @@ def shrunk_copies(
     paths: list[Path] = []
     for photo in progress(photos, total=len(photos), label=f"shrinking {name}"):
         # By its pixels, so that another picture of the same name has other copies.
-        folder = SHRUNK_FOLDER / photo.digest[:16]
+        folder = kept(f"{SHRUNK_FOLDER}/{photo.digest[:16]}")
         copies = [folder / f"{photo.path.stem}-{factor}.png" for factor in FACTORS]
         if not all(path.exists() for path in copies):
             image = flatten(open_image(photo.path))
@@ -50,7 +52,7 @@ def shrunk_copies(
     if unread:
         raise DatasetError(
             f"{len(unread)} shrunk copies of data set {name} cannot be read, the first because "
-            f"{unread[0]}; delete {SHRUNK_FOLDER.absolute()}, and they are made again"
+            f"{unread[0]}; delete {kept(SHRUNK_FOLDER)}, and they are made again"
         )
     return tuple(copied)
 

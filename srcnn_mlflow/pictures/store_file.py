@@ -38,7 +38,8 @@ from srcnn_mlflow import __version__
 from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.pictures.datasets import Split
 
-STORE_FOLDER = Path("data/prepared")
+# Below the folder of work.
+STORE_FOLDER = "prepared"
 FORMAT = 2
 STORED_SPLITS = ("train", "valid")
 # The least that HDF5 allows for.

@@ -13,6 +13,7 @@ from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.machine.hdf5_output import Hdf5Output
 from srcnn_mlflow.machine.locking import one_at_a_time
+from srcnn_mlflow.machine.places import kept
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.pictures.datasets import Dataset, Split
 from srcnn_mlflow.pictures.imaging import Plane
@@ -62,7 +63,7 @@ class Prepared:
 def prepare(
     dataset: Dataset,
     settings: StoreSettings,
-    folder: Path = STORE_FOLDER,
+    folder: Path | None = None,
     read_pixels: ReadPixels | None = None,
 ) -> Prepared:
     """Write the file that training reads, or find the one that is already there.
@@ -73,7 +74,7 @@ def prepare(
     Args:
         dataset: its train and valid splits are stored.
         settings: scale and patches.
-        folder: where prepared files lie.
+        folder: where prepared files lie; None for the one below the folder of work.
         read_pixels: gives the luma of a photograph, or its pixels where three planes are asked for;
             None to decode its file.
 
@@ -84,7 +85,8 @@ def prepare(
     """
     train, valid = (dataset.split(name) for name in STORED_SPLITS)
     test = dataset.split("test") if dataset.splits.get("test") else None
-    path = folder.absolute() / file_name(settings, (train, valid))
+    name = file_name(settings, (train, valid))
+    path = folder.absolute() / name if folder else kept(f"{STORE_FOLDER}/{name}")
     prepared = Prepared(path, train, valid, test)
     if not _is_whole(prepared, settings):
         with one_at_a_time(prepared.path.with_suffix(".lock"), f"prepares {prepared.path}"):

@@ -19,13 +19,15 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import SrcnnError, TrackingError, WriteError
 from srcnn_mlflow.machine.faults import explain, reason_of
+from srcnn_mlflow.machine.places import former_home, home, kept
 from srcnn_mlflow.machine.server_faults import server_fault
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.tracking.reachability import is_away
 from srcnn_mlflow.tracking.runs import log_file
 from srcnn_mlflow.tracking.store import tracking_address
 
-OUTBOX_FOLDER = Path("data") / "outbox"
+# Below the folder of work.
+OUTBOX_FOLDER = "outbox"
 logger = logging.getLogger(__name__)
 # A server that answers again is noticed within this time, and MLflow's own waiting.
 SECONDS_BETWEEN_TRIES = 2.0
@@ -58,8 +60,8 @@ class Outbox:
     neither a server that is away nor a killed process loses any.
     """
 
-    def __init__(self, run_id: str, folder: Path = OUTBOX_FOLDER) -> None:
-        self._run_id, self._folder = run_id, folder / run_id
+    def __init__(self, run_id: str) -> None:
+        self._run_id, self._folder = run_id, folder_of(run_id)
         self._changed = threading.Condition()
         # Tries that have begun, and the last that found the server away.
         self._tries, self._failed = 0, 0
@@ -198,19 +200,24 @@ class Outbox:
         )
 
 
-def waiting_runs(folder: Path = OUTBOX_FOLDER) -> list[str]:
+def folder_of(run_id: str) -> Path:
+    """Where a run's parcels lie, or would."""
+    return kept(f"{OUTBOX_FOLDER}/{run_id}")
+
+
+def waiting_runs() -> list[str]:
     """The ids of the runs that have parcels waiting."""
-    if not folder.is_dir():
-        return []
-    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _parcels(path))
+    folders = (home() / OUTBOX_FOLDER, former_home() / OUTBOX_FOLDER)
+    runs = (path for folder in folders for path in folder.glob("*") if path.is_dir())
+    return sorted({path.name for path in runs if _parcels(path)})
 
 
-def server_of(run_id: str, folder: Path = OUTBOX_FOLDER) -> str | None:
+def server_of(run_id: str) -> str | None:
     """The address of the server that a run's parcels were put up for; None where they do not say.
 
     It has no credentials, and the same server may have another address by now.
     """
-    for parcel in _parcels(folder / run_id):
+    for parcel in _parcels(folder_of(run_id)):
         # Whatever a parcel lacks is told when it is sent.
         with suppress(OSError, ValueError):
             facts = json.loads((parcel / _FACTS).read_text(encoding="utf-8"))

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from sqlalchemy import create_engine
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import SQLAlchemyError
@@ -93,8 +94,10 @@ def _create_file(path: Path) -> None:
     with one_at_a_time(path.with_name(f"{path.name}.lock"), f"creates {path}"):
         if not path.exists():
             with atomic_write(path) as partial:
-                partial_uri = URL.create("sqlite", database=str(partial))
-                MlflowClient(partial_uri.render_as_string()).search_experiments(max_results=1)
+                partial_uri = URL.create("sqlite", database=str(partial)).render_as_string()
+                # Artifacts beside it; MLflow would have them below the present folder.
+                artifacts = path.absolute().parent / "mlruns"
+                SqlAlchemyStore(partial_uri, str(artifacts))  # type: ignore[no-untyped-call]
 
 
 def _open(uri: str) -> None:

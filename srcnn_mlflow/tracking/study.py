@@ -21,6 +21,7 @@ from srcnn_mlflow.machine.errors import SweepError
 from srcnn_mlflow.machine.faults import missing_package
 from srcnn_mlflow.machine.locking import one_at_a_time, temporary_lock
 from srcnn_mlflow.machine.messages import undisturbed_logging
+from srcnn_mlflow.machine.places import kept
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.machine.text import differences, first_line
 from srcnn_mlflow.tracking.store import connect_arguments
@@ -28,6 +29,8 @@ from srcnn_mlflow.tracking.store import connect_arguments
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SQLITE_PATIENCE = 120
+# Below the folder of work.
+SWEEPS_FOLDER, STUDIES_FOLDER = "sweeps", "studies"
 # Of a study's name, in bytes: its file's name has an ending, and SQLite's own files another.
 LONGEST_STUDY = 240
 # Attributes of a trial: its MLflow run, and why it failed.
@@ -41,20 +44,21 @@ IsSurplus = Callable[[Trial], bool]
 class Place:
     """Where a study is kept: its name, and the database that holds it."""
 
-    def __init__(self, name: str, storage: str | None, folder: str = "data/sweeps") -> None:
+    def __init__(self, name: str, storage: str | None, folder: str = SWEEPS_FOLDER) -> None:
         """Find the place.
 
         Args:
             name: of the study.
             storage: an SQLAlchemy URL; None for a SQLite file of the study's name.
-            folder: of that file.
+            folder: of that file, below the folder of work.
 
         Raises:
             SweepError: the URL is none, or of a database that keeps nothing.
         """
         self.name = name
         try:
-            self.url: URL = make_url(storage or f"sqlite:///{folder}/{name}.db")
+            own = URL.create("sqlite", database=str(kept(f"{folder}/{name}.db")))
+            self.url: URL = make_url(storage) if storage else own
         except SQLAlchemyError:
             # It may hold a password, so it is not repeated.
             raise SweepError(

@@ -11,6 +11,7 @@ from srcnn_mlflow.commands.benchmark import benchmark, choose_sets
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.measuring.benchmarking import Line
 from srcnn_mlflow.network.shipped import SHIPPED, full_name
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -205,7 +206,7 @@ def test_sets_at_hand_are_those_whose_pictures_are_all_there(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv(FOLDER_VARIABLE, raising=False)
     assert choose_sets("at-hand") == ["set5"]
-    (tmp_path / SETS_FOLDER / "set14").mkdir(parents=True)
+    (home() / SETS_FOLDER / "set14").mkdir(parents=True)
     assert choose_sets("at-hand") == ["set5"]
     assert choose_sets("set14+ set5 +set14") == ["set14", "set5"]
     with pytest.raises(DatasetError, match="set '' is unknown"):

@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch, mlflow_server(folder / "server") as address:
         patch.chdir(folder)
         patch.setenv("MLFLOW_TRACKING_URI", address)
+        patch.setenv("SRCNN_HOME", str(folder / "data"))
         register_all(folder)
         for host in ("a", "b"):
             (folder / host).mkdir()

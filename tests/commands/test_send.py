@@ -18,6 +18,8 @@ pytestmark = pytest.mark.slow
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    # Whichever server it is for.
+    monkeypatch.setenv("SRCNN_HOME", "data")
     return tmp_path
 
 
@@ -69,12 +71,12 @@ def test_each_run_is_sent_or_told_by_itself(folder: Path, monkeypatch: pytest.Mo
         assert told[run_id] == (
             f"left: run {run_id} is not on {here}, but was trained for "
             "http://elsewhere:5000/mlflow; set MLFLOW_TRACKING_URI to that and send again, or, if "
-            f"that is gone, remove data/outbox/{run_id} to give it up"
+            f"that is gone, remove {folder}/data/outbox/{run_id} to give it up"
         )
     assert f"run {unknown} is not on {here}; set MLFLOW_TRACKING_URI to the server" in told[unknown]
     assert f"mlflow runs restore --run-id {deleted} brings it back" in told[deleted]
     assert set(waiting_runs()) == {foreign, unknown, last, deleted}
-    assert "of 7 run(s) in data/outbox could not be sent" in done.stderr
+    assert f"of 7 run(s) in {folder}/data/outbox could not be sent" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
 
     # What the messages say helps.

@@ -123,7 +123,7 @@ def test_a_study_ends_with_its_table_and_figures(workspace: Path, said: list[str
     assert parent.info.status == "FINISHED"
     assert parent.data.params["name"] == "tiny"
     assert parent.data.params["epochs"] == "1"
-    assert parent.data.params["storage"] == "sqlite:///data/studies/tiny-x2-photos.db"
+    assert parent.data.params["storage"] == f"sqlite:///{workspace}/data/studies/tiny-x2-photos.db"
     assert (workspace / "data" / "studies" / "tiny-x2-photos.db").is_file()
     nested = runs("study-training")
     assert [(run.data.tags["setting"], run.data.params["seed"]) for run in nested] == [

@@ -194,7 +194,7 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     (parent,) = runs("sweep").values()
     assert parent.data.params["trials"] == "3"
     assert parent.data.params["study"] == parent.data.tags["study"] == "x2-9-1-5-photos"
-    assert parent.data.params["storage"] == "sqlite:///data/sweeps/x2-9-1-5-photos.db"
+    assert parent.data.params["storage"] == f"sqlite:///{workspace}/data/sweeps/x2-9-1-5-photos.db"
     trials = stored_trials(workspace)
     assert [trial.state.name for trial in trials] == ["COMPLETE", "PRUNED", "COMPLETE"]
     best = max((trials[0], trials[2]), key=lambda trial: trial.values[0])

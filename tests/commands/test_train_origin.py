@@ -25,6 +25,7 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import find_interrupted
 from srcnn_mlflow.machine.errors import DatasetError, TrainingError
 from srcnn_mlflow.machine.git import code_digest
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.pictures.store_file import STORE_FOLDER, seal
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.settings import TrainingSettings
@@ -76,7 +77,7 @@ def broken(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Itera
             train(request, "cpu")
         run_id = find_interrupted(request)
         assert run_id is not None
-        (prepared,) = STORE_FOLDER.glob("*.h5")
+        (prepared,) = (home() / STORE_FOLDER).glob("*.h5")
         yield Broken(run_id, request, prepared)
 
 
@@ -154,7 +155,7 @@ def test_a_data_set_without_validation_pictures_is_refused(broken: Broken) -> No
 
 @pytest.mark.slow
 def test_a_prepared_file_of_other_planes_is_refused(broken: Broken) -> None:
-    with changed(STORE_FOLDER):
+    with changed(home() / STORE_FOLDER):
         path = broken.prepared
         with h5py.File(path, "r+") as file:
             file["valid/hr"][5] ^= 1
@@ -188,7 +189,7 @@ def mistake(path: Path) -> None:
 def test_a_prepared_file_that_is_no_longer_there_is_made_again(
     broken: Broken, change: Callable[[Path], None]
 ) -> None:
-    with changed(STORE_FOLDER):
+    with changed(home() / STORE_FOLDER):
         path = broken.prepared.absolute()
         content = path.read_bytes()
         change(path)

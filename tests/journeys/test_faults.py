@@ -67,7 +67,7 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
     def call(folder: Path, *arguments: str | Path) -> tuple[int, str]:
         monkeypatch.chdir(folder)
         monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/mlflow.db")
-        monkeypatch.setattr("srcnn_mlflow.pictures.photos.DIGESTS", Path("data/digests.json"))
+        monkeypatch.setattr("srcnn_mlflow.pictures.photos.DIGESTS", Path("digests.json"))
         monkeypatch.setattr(sys, "argv", ["srcnn-mlflow", *map(str, arguments)])
         with pytest.raises(SystemExit) as ended:
             cli.main()

@@ -10,7 +10,15 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests.conftest import BIN, ROOT, put_store, runs_of, textured_pixels
+from tests.conftest import (
+    BIN,
+    ROOT,
+    put_store,
+    run_here,
+    runs_of,
+    textured_pixels,
+    write_crops,
+)
 
 Run = subprocess.CompletedProcess[str]
 
@@ -34,7 +42,7 @@ def called_from(tmp_path: Path, empty_store: Path) -> Path:
     return folder
 
 
-def mlflow_run(project: Path, called_from: Path, entry_point: str, **parameters: Any) -> Run:
+def mlflow_run(project: Path | str, called_from: Path, entry_point: str, **parameters: Any) -> Run:
     given = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
     return subprocess.run(
         [BIN / "mlflow", "run", project, "--env-manager", "local", "-e", entry_point, *given],
@@ -89,6 +97,52 @@ def test_a_data_set_is_looked_for_where_the_person_stands_too(
     assert result.returncode == 0, result.stderr
     assert "data set photos+inside:" in result.stdout
     (told,) = (line for line in result.stdout.splitlines() if line.startswith("prepared: "))
-    assert Path(told.removeprefix("prepared: ")).parent == project / "data" / "prepared"
+    assert Path(told.removeprefix("prepared: ")).parent == called_from / "data" / "prepared"
     result = mlflow_run(project, called_from, "prepare", dataset="inside+none")
     assert f"'none' is not a folder that exists ({called_from}/none)" in result.stderr
+
+
+@pytest.fixture
+def address(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The git address of the project, which `mlflow run` clones into a folder of `tmp_path`."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    git = ("git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@example.org")
+    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "all of it")):
+        subprocess.run([*git, *words], check=True)
+    return f"file://{project}"
+
+
+def left_in(folder: Path) -> set[str]:
+    """What a command has left in a folder that had the project and nothing else."""
+    names = ("data", "mlruns", "mlflow.db", "upscaled")
+    return {path.name for name in names for path in folder.glob(f"**/{name}")}
+
+
+def test_work_lies_in_one_place_whatever_a_command_is_started_by(
+    project: Path, address: str, called_from: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_crops(called_from / "photos", 66, train=2, valid=1, test=1)
+    quick = {"dataset": "photos", "architecture": "9-1-5", "epochs": 1}
+    trained = mlflow_run(address, called_from, "train", **quick)
+    assert trained.returncode == 0, trained.stderr
+    assert f"preparing {called_from}/data/prepared/" in trained.stdout
+    # As a person may give it; `mlflow run` passes it on to where it starts the command.
+    with monkeypatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
+        searched = mlflow_run(project, called_from, "sweep", trials=1, **quick)
+    assert searched.returncode == 0, searched.stderr
+    assert f"already prepared: {called_from}/data/prepared/" in searched.stdout
+    assert f"sqlite:///{called_from}/data/sweeps/" in searched.stdout
+    told = run_here("results", cwd=called_from)
+    assert "nothing has been evaluated yet" in told.stderr
+    assert {path.name for path in (called_from / "data").iterdir()} == {
+        *("digests.json", "outbox", "prepared", "sweeps")
+    }
+    assert {path.name for path in called_from.iterdir()} == {
+        *("a.png", "photos", "data", "mlruns", "mlflow.db")
+    }
+    clones = list((called_from.parent / "temporary").glob("tmp*/MLproject"))
+    assert len(clones) == 1
+    for folder in (project, clones[0].parent):
+        assert left_in(folder) == set()

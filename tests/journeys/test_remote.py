@@ -14,6 +14,7 @@ from tests.conftest import mlflow_server, run_here, runs_of
 def tracking_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     with mlflow_server(tmp_path / "server") as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        monkeypatch.setenv("SRCNN_HOME", str(tmp_path / "work"))
         yield address
 
 

@@ -175,7 +175,7 @@ def test_div2k_has_a_fixed_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     ranges = {"train": range(1, 3), "valid": range(3, 4), "test": range(4, 7)}
     monkeypatch.setitem(div2k.DIV2K_RANGES, "div2k", ranges)
     for number in range(1, 7):
-        save(tmp_path / div2k.DIV2K_FOLDER / f"{number:04}.png", number)
+        save(tmp_path / "data" / div2k.DIV2K_FOLDER / f"{number:04}.png", number)
     cut = load_dataset("div2k", gate_split=True)
     assert names(cut, "gate") == {"0005.png", "0006.png"}
     assert names(cut, "test") == {"0004.png"}

@@ -21,6 +21,7 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.pictures import download, sets
 from srcnn_mlflow.pictures.datasets import SPLITS, load_dataset
 from srcnn_mlflow.pictures.photos import digest, examine
@@ -134,7 +135,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
 
 
 def own(small: NamedSet) -> Path:
-    return SETS_FOLDER / small.name
+    return home() / SETS_FOLDER / small.name
 
 
 def names(folder: Path) -> set[str]:
@@ -377,7 +378,7 @@ def test_grey_pixels_stored_as_colour_are_another_picture(
     Path("sets/small").mkdir(parents=True)
     Image.fromarray(grey).convert("RGB").save("sets/small/grey.png")
     monkeypatch.setenv(FOLDER_VARIABLE, "sets")
-    assert find_set(wanted).photos[0].path == SETS_FOLDER / "small" / "grey.png"
+    assert find_set(wanted).photos[0].path == home() / SETS_FOLDER / "small" / "grey.png"
 
 
 # The real ones.
@@ -415,4 +416,4 @@ def test_each_real_set_is_refused_with_one_byte_changed(name: str, real: Server)
     real.files[one.file] = changed
     with pytest.raises(DatasetError, match=f"{one.file} is not the expected file"):
         load_dataset(name)
-    assert one.name not in names(SETS_FOLDER / name)
+    assert one.name not in names(home() / SETS_FOLDER / name)

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import load_luma
 from srcnn_mlflow.pictures.shrunk import FACTORS, SHRUNK_FOLDER
@@ -63,7 +64,7 @@ def test_another_picture_of_the_same_name_has_other_copies(photos: Path) -> None
 @pytest.mark.usefixtures("photos")
 def test_a_copy_that_cannot_be_read_is_said() -> None:
     load_dataset("photos@shrunk")
-    next(SHRUNK_FOLDER.glob("*/*.png")).write_bytes(b"damaged")
+    next((home() / SHRUNK_FOLDER).glob("*/*.png")).write_bytes(b"damaged")
     with pytest.raises(DatasetError, match=r"1 shrunk copies of data set photos.*delete .*shrunk"):
         load_dataset("photos@shrunk")
 

@@ -153,7 +153,8 @@ def test_a_picture_that_is_not_taken_keeps_its_epoch(run_id: str, tmp_path: Path
 def test_an_epoch_that_cannot_be_kept_is_told_as_that(run_id: str, tmp_path: Path) -> None:
     Path("data").mkdir()
     Path("data/outbox").write_text("a file where a folder has to be")
-    with pytest.raises(WriteError, match=f"cannot write epoch 1 to data/outbox/{run_id}, where it"):
+    told = f"cannot write epoch 1 to {tmp_path}/data/outbox/{run_id}, where it"
+    with pytest.raises(WriteError, match=told):
         Outbox(run_id).put(parcel(1, tmp_path))
 
 
@@ -174,6 +175,7 @@ def test_whoever_interrupts_the_waiting_does_not_wait_for_the_server(tmp_path: P
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "SRCNN_HOME": "data",
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "300",
         }
         ended = subprocess.run(
@@ -253,6 +255,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
     with mlflow_server(tmp_path / "server") as server, gate_to(server) as gate:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", gate)
+        monkeypatch.setenv("SRCNN_HOME", "data")
         yield gate
 
 
@@ -310,6 +313,7 @@ def start_training(folder: Path, epochs: int, address: str) -> subprocess.Popen[
             **os.environ,
             "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": address,
+            "SRCNN_HOME": "data",
             "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
         },
@@ -368,6 +372,7 @@ def test_a_training_outlives_its_server(tmp_path: Path, monkeypatch: pytest.Monk
     last = output.strip().splitlines()[-1]
     assert re.match(r"error: http://\S+ does not answer .* epoch\(s\) of run \w+ are kept", last)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv("SRCNN_HOME", "data")
     with mlflow_server(tmp_path / "server", port):
         sent = run_here("send", cwd=tmp_path)
         assert sent.returncode == 0, sent.stderr
