@@ -15,8 +15,10 @@ import click
 
 from srcnn_mlflow import __version__
 from srcnn_mlflow import parameters as given
+from srcnn_mlflow.help_pages import Commands
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.inventory import inventory
 from srcnn_mlflow.machine.locking import used_beside_others
 from srcnn_mlflow.machine.messages import no_credentials_shown, told_on_standard_output
 from srcnn_mlflow.machine.places import anchor_store, lock_of_work
@@ -37,11 +39,35 @@ from srcnn_mlflow.training.settings import RECIPE, REPORT, TrainingSettings
 from srcnn_mlflow.training.study_tables import study_names
 
 
-@click.group(context_settings={"max_content_width": 100})
-@click.version_option(__version__)
+def _show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """What whoever reports a fault is asked for."""
+    if wanted:
+        click.echo("\n".join([f"srcnn-mlflow {__version__}", *inventory()]))
+        context.exit()
+
+
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"max_content_width": 100, "help_option_names": ["-h", "--help"]},
+)
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Versions, processor and threads, for a report of a fault.",
+)
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Train, compare, register and serve SRCNN image upscaling with MLflow."""
+    """Train, compare, register and serve SRCNN image upscaling with MLflow.
+
+    Each command has a page of its own: srcnn-mlflow train -h.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+        return
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand != "train":
         raise click.UsageError(
             f"torchrun starts several processes, which only train can use; run "

@@ -5,11 +5,13 @@ Nothing heavy is imported here.
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from srcnn_mlflow.help_pages import HelpfulCommand
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.architecture import (
@@ -139,7 +141,7 @@ class FilePath(Text):
         return self._found(super().convert(value, param, ctx))
 
 
-class OnceCommand(click.Command):
+class OnceCommand(HelpfulCommand):
     """A command that takes every option once, where click would heed only the last."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -164,6 +166,19 @@ class _TrueOrFalse(click.types.BoolParamType):
         if not str(value).strip():
             self.fail(f"{value!r} is not a valid boolean; give true or false.", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class OneOf(click.Choice[str]):
+    """One of some words."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Take one of the words; of another, name the nearest beside all."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as error:
+            near = get_close_matches(str(value), [str(one) for one in self.choices], 1)
+            guess = f" Did you mean {near[0]!r}?" if near else ""
+            return self.fail(f"{error.message}{guess}", param, ctx)
 
 
 class _Scale(click.Choice[str]):
@@ -228,10 +243,10 @@ patches = options(
 train_images = option(
     "train-images", OrWord(COUNT, "all"), "all", "Use only so many training pictures."
 )
-split = option("split", click.Choice(SPLITS), "test", "Which pictures of the data set.")
+split = option("split", OneOf(SPLITS), "test", "Which pictures of the data set.")
 inference_precision = option(
     "precision",
-    click.Choice(INFERENCE_PRECISIONS),
+    OneOf(INFERENCE_PRECISIONS),
     "float32",
     "bfloat16 needs OpenVINO, and a processor that multiplies it.",
 )
@@ -255,12 +270,12 @@ architecture = option(
 )
 channels = option(
     "channels",
-    click.Choice(CHANNELS),
+    OneOf(CHANNELS),
     "y",
     "What the network works on: luma, luma and chroma, or red, green and blue.",
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
-device = option("device", click.Choice(DEVICES), "auto", "Where to train.")
+device = option("device", OneOf(DEVICES), "auto", "Where to train.")
 storage = option(
     "storage",
     OrWord(TEXT, "auto"),
@@ -297,20 +312,20 @@ def hyper_parameters(recipe: TrainingSettings) -> Callable[[Command], Command]:
         of_recipe("batch-size", PIXELS, "Patches a step."),
         of_recipe("lr", POSITIVE, "Highest learning rate."),
         of_recipe("last-layer-lr-factor", POSITIVE, "The last layer's share of the rate."),
-        of_recipe("optimizer", click.Choice(OPTIMIZERS), "How weights follow gradients."),
-        of_recipe("schedule", click.Choice(SCHEDULES), "How the rate changes."),
+        of_recipe("optimizer", OneOf(OPTIMIZERS), "How weights follow gradients."),
+        of_recipe("schedule", OneOf(SCHEDULES), "How the rate changes."),
         option(
             "gradient-clip", OrWord(POSITIVE, "none"), "none", "Longest gradient a step may follow."
         ),
         of_recipe("residual", TRUE_OR_FALSE, "Learn the difference from bicubic."),
-        of_recipe("padding", click.Choice(PADDINGS), "What lies outside a patch."),
-        of_recipe("initialization", click.Choice(INITIALIZATIONS), "Of the first weights."),
+        of_recipe("padding", OneOf(PADDINGS), "What lies outside a patch."),
+        of_recipe("initialization", OneOf(INITIALIZATIONS), "Of the first weights."),
         of_recipe("precondition", TRUE_OR_FALSE, "Train the first layer on whitened planes."),
-        of_recipe("sampling", click.Choice(SAMPLINGS), "Each patch once a pass, or by its error."),
-        of_recipe("loss", click.Choice(LOSSES), "Squared errors alike, or weighed as PSNR does."),
+        of_recipe("sampling", OneOf(SAMPLINGS), "Each patch once a pass, or by its error."),
+        of_recipe("loss", OneOf(LOSSES), "Squared errors alike, or weighed as PSNR does."),
         of_recipe("augment", TRUE_OR_FALSE, "Turn and mirror the patches."),
         option("ema-decay", OrWord(SHARE, "none"), "none", "Keep a moving average of the weights."),
-        of_recipe("precision", click.Choice(PRECISIONS), "What the convolutions compute in."),
+        of_recipe("precision", OneOf(PRECISIONS), "What the convolutions compute in."),
         patches,
         max_minutes,
         train_images,
