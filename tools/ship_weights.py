@@ -30,6 +30,8 @@ from srcnn_mlflow.tracking import registry
 
 SETS = ("set5", "set14", "bsd100", "urban100")
 CARD = FOLDER / "README.md"
+# So many digits tell a commit.
+COMMIT = 12
 # Of a training's parameters, those that say where it was and not what it did.
 ELSEWHERE = ("dataset", "device", "resume")
 
@@ -44,11 +46,13 @@ def main() -> None:
         trained[record["architecture"], record["scale"]].append(record)
     abouts = {key: _ship(*key, records) for key, records in sorted(trained.items())}
     for name in SETS:
-        photos = load_dataset(name).photos("test")
-        for (architecture, scale), about in abouts.items():
+        unknown = {key: about for key, about in abouts.items() if name not in about}
+        photos = load_dataset(name).photos("test") if unknown else ()
+        for (architecture, scale), about in unknown.items():
             upscaler = Upscaler(shipped_network(scale, f"shipped-{architecture}"))
             scored = score_photos(photos, scale, scale, upscaler.upscale_luma)
             about[name] = asdict(summarize(score for _, score in scored))
+            about["measured_at"] = git_commit()[:COMMIT]
     for (architecture, scale), about in abouts.items():
         path = shipped_network(scale, f"shipped-{architecture}").with_suffix(".json")
         path.write_text(f"{json.dumps(about, indent=2)}\n", encoding="utf-8")
@@ -133,9 +137,13 @@ def _card(abouts: Mapping[tuple[str, int], Json]) -> str:
         usual=SHIPPED_ARCHITECTURES[0],
         table=aligned_table(rows, 2),
         protocol=describe_protocol(None),
-        commits=", ".join(sorted({about["git_commit"][:12] for about in abouts.values()})),
-        measured=git_commit()[:12],
+        commits=_commits(abouts, "git_commit"),
+        measured=_commits(abouts, "measured_at"),
     )
+
+
+def _commits(abouts: Mapping[tuple[str, int], Json], what: str) -> str:
+    return ", ".join(sorted({about[what][:COMMIT] for about in abouts.values()}))
 
 
 def _cell(psnr: float, ssim: float | None) -> str:
