@@ -357,6 +357,16 @@ def send() -> None:
     command.send()
 
 
+@cli.command(cls=OnceCommand, name="move-models")
+@click.option("--to", type=TEXT, required=True, help="Address of the other tracking store.")
+@option("scale", OrWord(given.SCALE, "all"), "all", "Upscaling factor of the models; or all.")
+def move_models(to: str, scale: int | None) -> None:
+    """Copy registered versions to another tracking store, with aliases, tags and their runs."""
+    from srcnn_mlflow.commands import move_models as command
+
+    command.move_models(to, scale)
+
+
 @cli.command(cls=OnceCommand)
 def where() -> None:
     """Tell where work and runs are kept, what for, and how large it is."""

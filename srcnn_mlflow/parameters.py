@@ -218,9 +218,12 @@ def options(*decorators: Callable[[Any], Any]) -> Callable[[Command], Command]:
     return decorate
 
 
+SCALE = _Scale([str(one) for one in SCALES])
+
+
 def scale_option(usual: str) -> Callable[[Command], Command]:
     """The option `--scale`, with its default."""
-    return option("scale", _Scale([str(one) for one in SCALES]), usual, "Upscaling factor.")
+    return option("scale", SCALE, usual, "Upscaling factor.")
 
 
 def dataset_option(usual: str) -> Callable[[Command], Command]:

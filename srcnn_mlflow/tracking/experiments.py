@@ -15,7 +15,7 @@ from mlflow.utils.mlflow_tags import (
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.text import as_file_name
 from srcnn_mlflow.tracking.active_run import DESCRIPTION
-from srcnn_mlflow.tracking.store import is_server, tracking_uri
+from srcnn_mlflow.tracking.store import is_server
 
 # Of a folder's name, in bytes.
 LONGEST_FOLDER = 240
@@ -87,7 +87,21 @@ def experiment_of_next_run(entry_point: str) -> str | None:
     if os.environ.get("MLFLOW_RUN_ID") or os.environ.get("MLFLOW_EXPERIMENT_ID"):
         return None
     named = os.environ.get("MLFLOW_EXPERIMENT_NAME")
-    experiment = _found_or_made(named or _KINDS.get(entry_point, _USUAL).name)
+    return experiment_named(named or _KINDS.get(entry_point, _USUAL).name, MlflowClient())
+
+
+def usual_experiment(store: MlflowClient) -> str:
+    """The id of the experiment of all that is neither a sweep nor a study."""
+    return experiment_named(_USUAL.name, store)
+
+
+def experiment_named(name: str, store: MlflowClient) -> str:
+    """The id of an experiment of a store, which is made where it is missing.
+
+    Raises:
+        TrackingError: it was deleted.
+    """
+    experiment = _found_or_made(name, store)
     if experiment.lifecycle_stage == "deleted":
         raise TrackingError(
             f"the experiment {experiment.name} was deleted; mlflow experiments restore "
@@ -115,13 +129,12 @@ def _tags_of(name: str) -> dict[str, str]:
     return _BY_NAME[name].tags if name in _BY_NAME else {}
 
 
-def _found_or_made(name: str) -> Experiment:
-    client = MlflowClient()
+def _found_or_made(name: str, client: MlflowClient) -> Experiment:
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         return experiment
     try:
-        made = client.create_experiment(name, _artifacts_of(name), _tags_of(name))
+        made = client.create_experiment(name, _artifacts_of(name, client), _tags_of(name))
         return client.get_experiment(made)
     except MlflowException as error:
         # Another process has made it meanwhile.
@@ -131,7 +144,7 @@ def _found_or_made(name: str) -> Experiment:
         return experiment
 
 
-def _artifacts_of(name: str) -> str | None:
+def _artifacts_of(name: str, store: MlflowClient) -> str | None:
     """Beside those of the store's first experiment, wherever a command is started.
 
     MLflow would put them below the present folder, where it opens the database itself.
@@ -139,10 +152,10 @@ def _artifacts_of(name: str) -> str | None:
     Returns:
         The address; None where a server decides, or the first experiment is gone.
     """
-    if is_server(tracking_uri()):
+    if is_server(store.tracking_uri):
         return None
     try:
-        first = MlflowClient().get_experiment("0").artifact_location
+        first = store.get_experiment("0").artifact_location
     except MlflowException:
         return None
     return f"{first.rpartition('/')[0]}/{as_file_name(name, LONGEST_FOLDER)}"

@@ -48,16 +48,21 @@ def check_store() -> None:
         WriteError: it is a new file, which cannot be written.
     """
     for uri in dict.fromkeys((tracking_uri(), str(mlflow.get_registry_uri()))):
-        scheme = urlsplit(uri).scheme.partition("+")[0]
-        if is_server(uri):
-            with _environment(_in_a_hurry()):
-                _wait_for_server(uri)
-        elif scheme == "sqlite":
-            _create_file(Path(make_url(uri).database or ""))
-            _open(uri)
-        elif scheme in ("postgresql", "mysql", "mssql"):
-            _connect(uri)
-            _open(uri)
+        check_store_at(uri)
+
+
+def check_store_at(uri: str) -> None:
+    """The same for one store by its address."""
+    scheme = urlsplit(uri).scheme.partition("+")[0]
+    if is_server(uri):
+        with environment(_in_a_hurry()):
+            _wait_for_server(uri)
+    elif scheme == "sqlite":
+        _create_file(Path(make_url(uri).database or ""))
+        _open(uri)
+    elif scheme in ("postgresql", "mysql", "mssql"):
+        _connect(uri)
+        _open(uri)
 
 
 def tracking_uri() -> str:
@@ -132,7 +137,8 @@ def _in_a_hurry() -> dict[str, str]:
 
 
 @contextmanager
-def _environment(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Let variables have other values while a block runs."""
     former = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
