@@ -28,7 +28,7 @@ from psycopg import sql
 from srcnn_mlflow.machine.messages import undisturbed_logging
 from tests.conftest import free_port, without
 
-USER, PASSWORD = "mlflow", "the-password-of-tests"
+USER, PASSWORD = "tester", "the-password-of-tests"
 # What keeps data through a loss of power, and what other programs might find.
 _QUICK = {
     "fsync": "off",
