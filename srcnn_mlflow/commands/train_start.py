@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.errors import ModelError, SrcnnError
+from srcnn_mlflow.network.architecture import PADDINGS
 from srcnn_mlflow.network.onnx_export import Weights, WrittenNetwork, read_network
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES, full_name
 from srcnn_mlflow.tracking import registry
@@ -80,6 +81,7 @@ def find_start(request: TrainRequest) -> tuple[TrainRequest, Start | None]:
         )
     place = full_name(reference) if reference in SHIPPED_NAMES else found.uri
     _tell(found, fresh, written, network)
+    _tell_padding(found.name, written, request.settings.padding)
     seen = find_seen(found)
     known = seen is not None and all_is_known(found)
     start = Start(f"{place}#{digest}", weights, seen or (), known, registry.logged_id(found))
@@ -151,6 +153,17 @@ def _tell(
         logger.warning(
             "these layers of %s do not fit %s, and begin anew: %s (architecture=%s would keep all)",
             *(found.name, network.name, ", ".join(fresh), _architecture(written)),
+        )
+
+
+def _tell_padding(name: str, written: WrittenNetwork, padding: str) -> None:
+    """Say where the weights have met other edges than they are going to meet."""
+    former = written.about.get("padding", padding)
+    if former != padding and former in PADDINGS:
+        logger.warning(
+            "%s was trained with padding=%s, and this training has %s, so that its weights meet "
+            "edges that they do not know; padding=%s would keep what they know",
+            *(name, former, padding, former),
         )
 
 

@@ -91,6 +91,7 @@ def test_x3_begins_with_x2_and_main_with_what_ships(folder: Path) -> None:
     told = "these layers of srcnn-x2 version 1 do not fit 9-5-5, and begin anew: conv2"
     assert told in out
     assert run.data.params["init_from"].startswith("models:/srcnn-x2/1#")
+    assert "was trained with padding" not in out
     done = run_here(
         "main",
         "--dataset",
@@ -107,6 +108,18 @@ def test_x3_begins_with_x2_and_main_with_what_ships(folder: Path) -> None:
     assert re.fullmatch(f"{full_name(SHIPPED)}#[0-9a-f]{{32}}", newest().data.params["init_from"])
     # Of the weights that ship it is not known what they have seen.
     assert "which pictures srcnn-x2/2 was trained on is not known" in done.stdout
+
+
+def test_other_edges_than_those_it_was_trained_with_are_told(folder: Path, said: list[str]) -> None:
+    assert folder
+    for padding, told in (("zero", True), ("none", False)):
+        said.clear()
+        settings = TrainingSettings("9-1-5", padding=padding)
+        find_start(TrainRequest(2, "photos", 33, 60, None, settings, "srcnn-x2/1"))
+        begins = (
+            f"srcnn-x2 version 1 was trained with padding=none, and this training has {padding}"
+        )
+        assert any(line.startswith(begins) for line in said) == told
 
 
 def test_what_a_start_has_seen_its_successor_has_seen(folder: Path) -> None:
