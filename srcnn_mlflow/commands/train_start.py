@@ -161,7 +161,7 @@ def _tell_padding(name: str, written: WrittenNetwork, padding: str) -> None:
     former = written.about.get("padding", padding)
     if former != padding and former in PADDINGS:
         logger.warning(
-            "%s was trained with padding=%s, and this training has %s, so that its weights meet "
+            "%s was trained with padding=%s, and this one has %s, so that its weights meet "
             "edges that they do not know; padding=%s would keep what they know",
             *(name, former, padding, former),
         )
