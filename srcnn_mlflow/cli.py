@@ -385,11 +385,15 @@ def clean(free: bool) -> None:
 
 
 @cli.command(cls=OnceCommand)
-def tidy() -> None:
-    """Mark as FAILED the runs that dead processes of this machine have left RUNNING."""
+@option("free", TRUE_OR_FALSE, False, "Delete what is not needed; else it is only told.")
+def tidy(free: bool) -> None:
+    """Mark as FAILED what dead processes have left RUNNING, and tell what is needed no more.
+
+    These are the states of finished trainings, and the checkpoints of those that are registered.
+    """
     from srcnn_mlflow.commands import tidy as command
 
-    command.tidy()
+    command.tidy(free)
 
 
 def main() -> NoReturn:

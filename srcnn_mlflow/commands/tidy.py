@@ -1,7 +1,8 @@
-"""`tidy`: mark the runs that a dead process of this machine has left behind."""
+"""`tidy`: what dead processes and finished trainings have left behind."""
 
 import logging
 
+from srcnn_mlflow.commands.tidy_artifacts import tidy_artifacts
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.tracking import run_search
 from srcnn_mlflow.tracking.store import check_store
@@ -9,8 +10,11 @@ from srcnn_mlflow.tracking.store import check_store
 logger = logging.getLogger(__name__)
 
 
-def tidy() -> list[str]:
+def tidy(free: bool = False) -> list[str]:
     """Mark as FAILED what is RUNNING by processes of this host that are dead, and nothing else.
+
+    Args:
+        free: delete what finished trainings keep that nothing needs any more; else it is told.
 
     Returns:
         The ids of the runs that were marked.
@@ -35,4 +39,5 @@ def tidy() -> list[str]:
         logger.info(
             "%d running run(s) do not say which process they belong to, and are left alone", unknown
         )
+    tidy_artifacts(free)
     return marked

@@ -59,6 +59,14 @@ def running_runs() -> list[Run]:
     return _search_runs("attributes.status = 'RUNNING'")
 
 
+def finished_runs(entry_point: str) -> list[Run]:
+    """All runs of an entry point that have ended well, in any experiment."""
+    return _search_runs(
+        f"tags.entry_point = '{entry_point}' and attributes.status = 'FINISHED'",
+        order_by=_NEWEST_FIRST,
+    )
+
+
 def find_run(run_id: str | None) -> Run | None:
     """A run of the present tracking store; None where it has no such run, or none is asked for.
 

@@ -104,13 +104,19 @@ def test_a_data_set_is_looked_for_where_the_person_stands_too(
 
 @pytest.fixture
 def address(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The git address of the project, which `mlflow run` clones into a folder of `tmp_path`."""
+    """A git address of the project, which `mlflow run` clones into a folder of `tmp_path`.
+
+    Git is told that the address stands for the folder; by `file://`, MLflow would not clone.
+    """
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     git = ("git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@example.org")
     for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "all of it")):
         subprocess.run([*git, *words], check=True)
-    return f"file://{project}"
+    monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
+    monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{project}.insteadOf")
+    monkeypatch.setenv("GIT_CONFIG_VALUE_0", "https://git.example.org/project")
+    return "https://git.example.org/project"
 
 
 def left_in(folder: Path) -> set[str]:
@@ -130,7 +136,7 @@ def test_work_lies_in_one_place_whatever_a_command_is_started_by(
     # As a person may give it; `mlflow run` passes it on to where it starts the command.
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
-        searched = mlflow_run(project, called_from, "sweep", trials=1, **quick)
+        searched = mlflow_run(f"file://{project}", called_from, "sweep", trials=1, **quick)
     assert searched.returncode == 0, searched.stderr
     assert f"already prepared: {called_from}/data/prepared/" in searched.stdout
     assert f"sqlite:///{called_from}/data/sweeps/" in searched.stdout

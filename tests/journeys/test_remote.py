@@ -41,5 +41,8 @@ def test_main_works_against_a_server_with_proxied_artifacts(
         file = mlflow.artifacts.download_artifacts(run_id=run_id, artifact_path=path)
         assert Path(file).stat().st_size > 0
     assert client.get_model_version_by_alias("srcnn-x2", "challenger").version == "1"
+    tidied = run_here("tidy", "--free", "true", cwd=client_folder)
+    assert "deleted: states and checkpoints of 1 finished training(s)" in tidied.stdout
+    assert client.list_artifacts(runs["train"].info.run_id, "checkpoint") == []
     # Nothing of MLflow's stays with the client.
     assert {path.name for path in client_folder.iterdir()} <= {"data"}
