@@ -343,7 +343,7 @@ def export(scale: int, model: str, output: Path) -> None:
 
 @cli.command(cls=OnceCommand)
 def results() -> None:
-    """Print the newest evaluation of every scale, and where its pictures are."""
+    """Print the newest evaluation of every scale on each data set, and where its pictures are."""
     from srcnn_mlflow.commands.results import show_results
 
     show_results()

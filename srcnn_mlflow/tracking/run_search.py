@@ -1,6 +1,7 @@
 """Runs that were begun before: found, looked into, and marked from outside."""
 
-from collections.abc import Collection, Iterator
+import shlex
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ TIDIED = "tidied"
 # The tag of a run that is one more than that of every run which its store had when it began (after
 # Lamport, "Time, Clocks, and the Ordering of Events", 1978): clocks go back, and machines' differ.
 SEQUENCE = "sequence"
+# Runs that are looked through for the newest of each kind.
+_MOST_RUNS = 200
 _NEWEST_FIRST = [f"tags.{SEQUENCE} DESC", "attributes.start_time DESC"]
 # The tag of the run that holds the best trial of a study.
 BEST_TRIAL = "best_trial"
@@ -183,15 +186,35 @@ def mark_best_trial(run_id: str, of: Collection[str]) -> None:
     client.set_tag(run_id, BEST_TRIAL, "true")
 
 
-def newest_run(entry_point: str, scale: int) -> Run | None:
-    """The latest finished run of an entry point at a scale, in any experiment."""
+def newest_by(parameters: Sequence[str], entry_point: str, scale: int) -> list[Run]:
+    """The latest finished run of an entry point at a scale for all that parameters were given.
+
+    Args:
+        parameters: names; of runs that have the same of them, only the latest is wanted.
+        entry_point: of the runs, which may be in any experiment.
+        scale: of the runs.
+
+    Returns:
+        The newest first, among so many as a person might look through.
+    """
     runs = _search_runs(
         f"tags.entry_point = '{entry_point}' and tags.scale = '{scale}' "
         "and attributes.status = 'FINISHED'",
         order_by=_NEWEST_FIRST,
-        max_results=1,
+        max_results=_MOST_RUNS,
     )
-    return runs[0] if runs else None
+    newest: dict[tuple[str | None, ...], Run] = {}
+    for run in runs:
+        newest.setdefault(tuple(_unquoted(run.data.params.get(one)) for one in parameters), run)
+    return list(newest.values())
+
+
+def _unquoted(value: str | None) -> str | None:
+    """A parameter as its command took it: `mlflow run` logs it as a word of a shell."""
+    try:
+        return value and " ".join(shlex.split(value))
+    except ValueError:
+        return value
 
 
 def next_in_sequence() -> str:

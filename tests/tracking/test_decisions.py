@@ -181,10 +181,17 @@ def test_every_table_says_what_its_set_has_chosen(said: list[str]) -> None:
     assert json.loads(artifact(run, "comparison/decisions.json")) == numbers
     assert said.count(told) == 2
 
-    # As it is now, not as it was when it was evaluated.
+    # As it is now, not as it was when it was evaluated; and of each set the newest.
     promote(2, str(WEAK), "photos")
+    evaluate(2, str(GOOD), "few", "test", None)
+    evaluate(2, str(WEAK), "few", "test", None)
+    said.clear()
     show_results()
     assert "This set has decided 2 promotions, and chose the epoch of 1 training." in said
+    titles = [line for line in said if line.startswith("on ")]
+    assert [title.split(" of ")[1] for title in titles] == ["few test:", "photos test:"]
+    judged = [line.split(", ")[0] for line in said if line.startswith("x2: ")]
+    assert judged == [f"x2: srcnn-x2/{WEAK}", f"x2: srcnn-x2/{GOOD} (champion)"]
 
 
 @pytest.mark.slow

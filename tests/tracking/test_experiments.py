@@ -11,7 +11,7 @@ from mlflow.entities import Experiment
 
 from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.tracking.experiments import describe_experiment, experiment_of_next_run
-from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_run
+from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_by
 from srcnn_mlflow.tracking.runs import go_on, track
 from tests.conftest import put_store
 
@@ -91,8 +91,7 @@ def test_what_is_in_other_experiments_is_found_and_gone_on_with(
         with pytest.raises(KeyError), track("train", 2, {}, "former") as training:
             raise KeyError
     begun("sweep")
-    newest = newest_run("evaluate", 2)
-    assert newest is not None
+    (newest,) = newest_by((), "evaluate", 2)
     assert newest.info.run_id == evaluation.info.run_id
     (found,) = interrupted_runs("train", 2)
     assert found.info.run_id == training.info.run_id

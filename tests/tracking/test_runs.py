@@ -10,7 +10,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_run, next_in_sequence
+from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_by, next_in_sequence
 from srcnn_mlflow.tracking.runs import track
 from tests.conftest import ROOT, put_store
 
@@ -48,7 +48,7 @@ def test_processes_that_start_together_create_one_store(
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
-def test_the_newest_run_is_the_one_that_was_begun_last_whatever_clocks_say(
+def test_the_newest_by_is_the_one_that_was_begun_last_whatever_clocks_say(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -61,13 +61,25 @@ def test_the_newest_run_is_the_one_that_was_begun_last_whatever_clocks_say(
                 begun.append(run.info.run_id)
             with suppress(KeyError), track("train", 2, {}, "broken off"):
                 raise KeyError
-    newest = newest_run("evaluate", 2)
-    assert newest is not None
+    (newest,) = newest_by((), "evaluate", 2)
     assert newest.info.run_id == begun[-1]
     assert newest.info.start_time < mlflow.get_run(begun[0]).info.start_time
     interrupted = interrupted_runs("train", 2)
     places = [run.data.tags["sequence"] for run in interrupted]
     assert places == [f"{place:012d}" for place in (8, 6, 4, 2)]
+
+
+def test_of_each_kind_the_newest_run_is_found_however_its_parameters_are_quoted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    begun = {}
+    for name, dataset in enumerate(("set5", "my photos", "'my photos'", "it's", "set5")):
+        with track("evaluate", 2, {"dataset": dataset, "border": name}, "one") as run:
+            begun[name] = run.info.run_id
+    found = [run.info.run_id for run in newest_by(("dataset",), "evaluate", 2)]
+    assert found == [begun[4], begun[3], begun[2]]
 
 
 def test_a_run_of_before_or_with_a_spoilt_place_comes_last(
@@ -80,8 +92,7 @@ def test_a_run_of_before_or_with_a_spoilt_place_comes_last(
     assert next_in_sequence() == "000000000001"
     with track("evaluate", 2, {}, "present") as present:
         pass
-    newest = newest_run("evaluate", 2)
-    assert newest is not None
+    (newest,) = newest_by((), "evaluate", 2)
     assert newest.info.run_id == present.info.run_id
     mlflow.MlflowClient().set_tag(run.info.run_id, "sequence", "no number")
     assert next_in_sequence() == "000000000001"
