@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.commands.train_data import log_origin, make_ready
-from srcnn_mlflow.commands.train_epochs import record_epochs, tell_epoch
+from srcnn_mlflow.commands.train_epochs import Watch, record_epochs, tell_epoch
 from srcnn_mlflow.commands.train_followers import brief_followers, follow
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_result import Trained, register
@@ -18,6 +18,8 @@ from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.store import check_store
 from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
+from srcnn_mlflow.training.fit import EpochResult
+from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.planned_fit import plan_fit
 
 logger = logging.getLogger(__name__)
@@ -134,8 +136,35 @@ def _lead(
         fit = state.fit if state else None
         planned = plan_fit(store, request.settings, world, fit, weights)
         logger.info("training %s %s", registry.model_name(request.scale), planned.describe())
-        best = record_epochs(run_id, planned, facts, tell_epoch)
+        with _told_how_to_go_on(run_id, planned.progress.epoch) as watch:
+            best = record_epochs(run_id, planned, facts, watch)
     return register(run_id, request, prepared, len(store.patches), best)
+
+
+@contextmanager
+def _told_how_to_go_on(run_id: str, kept: int) -> Iterator[Watch]:
+    """Tell every epoch, and whoever interrupts the training how it goes on.
+
+    Args:
+        run_id: of the training.
+        kept: how many of its epochs are done.
+    """
+
+    def watch(plan: Plan, result: EpochResult) -> bool:
+        nonlocal kept
+        kept = result.epoch
+        return tell_epoch(plan, result)
+
+    try:
+        yield watch
+    except KeyboardInterrupt:
+        if kept:
+            logger.info(
+                "to go on after epoch %d: srcnn-mlflow train --resume %s, or mlflow run . -e train "
+                "-P resume=%s",
+                *(kept, run_id, run_id),
+            )
+        raise
 
 
 @contextmanager

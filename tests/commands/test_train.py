@@ -149,6 +149,10 @@ def test_starting_again_ends_as_if_never_interrupted(
         train(request, "cpu")
     run_id = find_interrupted(request)
     assert run_id is not None
+    assert said[-1] == (
+        f"to go on after epoch 3: srcnn-mlflow train --resume {run_id}, or mlflow run . -e train "
+        f"-P resume={run_id}"
+    )
     file = {
         "nothing": "state-even.safetensors",
         "the newest state": "state-odd.safetensors",
