@@ -79,7 +79,9 @@ class Team:
     def environment(self) -> dict[str, str]:
         """What a user's shell has before it begins with the page."""
         return _shell() | {
-            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.folder / "ssl/tracking.crt")
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.folder / "ssl/tracking.crt"),
+            # It would lie in the checkout.
+            "SRCNN_HOME": str(self.folder / "work"),
         }
 
     def written(self, block: str) -> str:
