@@ -21,7 +21,7 @@ from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.inventory import inventory
 from srcnn_mlflow.machine.locking import used_beside_others
 from srcnn_mlflow.machine.messages import no_credentials_shown, told_on_standard_output
-from srcnn_mlflow.machine.places import anchor_store, lock_of_work
+from srcnn_mlflow.machine.places import anchor_store, former_home, home, lock_of
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.parameters import (
     COUNT,
@@ -74,7 +74,8 @@ def cli(context: click.Context) -> None:
             f"{context.invoked_subcommand} without it"
         )
     if context.invoked_subcommand != "clean":
-        context.with_resource(used_beside_others(lock_of_work()))
+        for folder in {home().resolve(), former_home().resolve()}:
+            context.with_resource(used_beside_others(lock_of(folder)))
 
 
 @cli.command(cls=OnceCommand, name="main")

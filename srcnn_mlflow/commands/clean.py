@@ -7,7 +7,7 @@ from srcnn_mlflow.machine.disk import readable_size
 from srcnn_mlflow.machine.errors import WriteError
 from srcnn_mlflow.machine.faults import reason_of
 from srcnn_mlflow.machine.locking import nobody_uses
-from srcnn_mlflow.machine.places import home, lock_of_work
+from srcnn_mlflow.machine.places import home, lock_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ def clean(free: bool) -> None:
 
 
 def _delete(found: list[Renewable]) -> None:
-    with nobody_uses(lock_of_work()) as alone:
+    with nobody_uses(lock_of(home())) as alone:
         if not alone:
             raise WriteError(
                 f"another command of this machine uses {home()}; nothing is deleted before it has "

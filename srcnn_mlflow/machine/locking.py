@@ -3,6 +3,7 @@
 import getpass
 import hashlib
 import logging
+import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -48,7 +49,15 @@ def temporary_lock(purpose: str, what: str) -> Path:
         what: is locked, such as an address with a name; only its digest is shown.
     """
     digest = hashlib.sha256(what.encode()).hexdigest()[:16]
-    return Path(tempfile.gettempdir()) / f"srcnn-{purpose}-{getpass.getuser()}-{digest}.lock"
+    return Path(tempfile.gettempdir()) / f"srcnn-{purpose}-{_user()}-{digest}.lock"
+
+
+def _user() -> str:
+    """Who asks; containers often have a number that has no name."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return str(os.getuid())
 
 
 def _acquire(lock: FileLock, what: str) -> None:

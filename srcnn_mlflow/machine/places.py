@@ -71,9 +71,9 @@ def local_store() -> Path | None:
     return None if ":" in uri or uri == "databricks" else callers_folder() / uri
 
 
-def lock_of_work() -> Path:
-    """What processes lock that use the folder of work."""
-    return temporary_lock("work", str(home().resolve()))
+def lock_of(folder: Path) -> Path:
+    """What processes lock that use a folder of work."""
+    return temporary_lock("work", str(folder.resolve()))
 
 
 def anchor_store() -> None:

@@ -9,14 +9,14 @@ from PIL import Image
 
 from srcnn_mlflow.commands.work import PURPOSES
 from srcnn_mlflow.machine.locking import nobody_uses
-from srcnn_mlflow.machine.places import lock_of_work
+from srcnn_mlflow.machine.places import lock_of
 from srcnn_mlflow.pictures.sets import named_sets
 from tests.conftest import ROOT, put_store, run_here, textured_pixels
 
 USES = (
     "from srcnn_mlflow.machine.locking import used_beside_others\n"
-    "from srcnn_mlflow.machine.places import lock_of_work\n"
-    "with used_beside_others(lock_of_work()):\n"
+    "from srcnn_mlflow.machine.places import home, lock_of\n"
+    "with used_beside_others(lock_of(home())):\n"
     "    print('used', flush=True)\n"
     "    input()\n"
 )
@@ -110,13 +110,16 @@ def test_every_other_command_uses_the_folder(here: Path, monkeypatch: pytest.Mon
     seen = []
 
     def look() -> None:
-        with nobody_uses(lock_of_work()) as alone:
+        with nobody_uses(lock_of(here)) as alone:
             seen.append(alone)
 
     monkeypatch.setattr("srcnn_mlflow.commands.where.where", look)
     assert run_here("where", cwd=here.parent).returncode == 0
+    # One that finds it as the old place uses it too.
+    monkeypatch.setenv("SRCNN_HOME", str(here.parent / "new"))
+    assert run_here("where", cwd=here.parent).returncode == 0
     look()
-    assert seen == [False, True]
+    assert seen == [False, False, True]
 
 
 def test_what_was_deleted_is_made_again(
