@@ -86,7 +86,8 @@ def explain(error: BaseException) -> str | None:
         return str(fault)
     if isinstance(error, ImportError):
         return missing_package(error)
-    if isinstance(error, OSError):
+    # Some of its errors are of the system's kind too.
+    if isinstance(error, OSError) and _library(error) != "botocore":
         return _explain_system(error)
     return _explain_store(error)
 
@@ -106,7 +107,7 @@ def missing_package(error: ImportError) -> str | None:
 
 
 def _explain_store(error: BaseException) -> str | None:
-    text, library = str(error), type(error).__module__.partition(".")[0]
+    text, library = str(error), _library(error)
     if "sqlite3." in text or library == "sqlite3":
         for said, reason in _SQLITE.items():
             if said in text:
@@ -124,6 +125,10 @@ def _explain_store(error: BaseException) -> str | None:
                 return without_credentials(told.format(tracking=_tracking(), **found.groupdict()))
         return _in_one_line(text)
     return None
+
+
+def _library(error: BaseException) -> str:
+    return type(error).__module__.partition(".")[0]
 
 
 def _in_one_line(text: str) -> str:

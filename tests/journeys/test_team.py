@@ -1,18 +1,23 @@
-"""The page "A tracking server for a team", run as it stands there."""
+"""The page "A tracking server for a team", run as it stands there, and what must not be told."""
 
 import base64
 import importlib.metadata
 import json
+import os
+import subprocess
+import sys
 import tomllib
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 import pytest
+from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, free_port, run_here
 from tests.postgres import Postgres
 from tests.team import INSTALLATION, PROMOTION, SERVING, WORK, Team, bash, started, team
 
@@ -98,3 +103,174 @@ def test_the_champion_is_served_from_it(yours: Team, tmp_path: Path) -> None:
         with urllib.request.urlopen(request) as answer:
             (made,) = json.loads(answer.read())["predictions"]
     assert base64.b64decode(made["image"]).startswith(b"\x89PNG")
+
+
+# A secret for each place where one can be; all have what needs care in an address.
+PLACES = {
+    place: f"{place}@s3cret/of:its own+1%".replace("_", "-")
+    for place in (
+        *("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"),
+        *("MLFLOW_REGISTRY_URI", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("MLFLOW_S3_ENDPOINT_URL", "PGPASSWORD", "storage", "storage_query", "model"),
+        *("SRCNN_SETS_ADDRESS", "SRCNN_DIV2K_ADDRESS", "presigned", "HTTP_PROXY", "HTTPS_PROXY"),
+    )
+}
+IN_ADDRESS = {place: quote(secret, safe="") for place, secret in PLACES.items()}
+
+
+def forms(secret: str) -> set[str]:
+    """How a secret may be written."""
+    encoded = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
+    login = base64.b64encode(f"anna:{secret}".encode()).decode()
+    return {secret, *encoded, *(one.lower() for one in encoded), json.dumps(secret)[1:-1], login}
+
+
+def found(text: str) -> set[str]:
+    """The places whose secrets stand in a text."""
+    return {place for place, secret in PLACES.items() if any(one in text for one in forms(secret))}
+
+
+def contents(folder: Path) -> Iterator[str]:
+    """All files below a folder, as texts."""
+    for file in folder.glob("**/*"):
+        if file.is_file():
+            yield file.read_bytes().decode(errors="replace")
+
+
+def kept(yours: Team, postgres: Postgres) -> Iterator[str]:
+    """All that the team's servers keep: the database, the artifacts, and the logs."""
+    command = [str(postgres.programs / "pg_dump"), "--dbname", yours.database]
+    yield subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    yield from (text.decode(errors="replace") for text in yours.objects().values())
+    yield from contents(yours.folder)
+
+
+@pytest.fixture
+def secretive(yours: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An environment full of secrets; the address of a server that refuses large artifacts."""
+    nobody = f"127.0.0.1:{free_port()}"
+    proxy = f"http://me:{IN_ADDRESS['HTTP_PROXY']}@{nobody}"
+    for name, text in {
+        **{name: secret for name, secret in PLACES.items() if name.isupper()},
+        "SRCNN_SETS_ADDRESS": f"http://me:{IN_ADDRESS['SRCNN_SETS_ADDRESS']}@{nobody}/sets",
+        "SRCNN_DIV2K_ADDRESS": f"http://{IN_ADDRESS['SRCNN_DIV2K_ADDRESS']}@{nobody}/x"
+        f"?X-Amz-Signature={IN_ADDRESS['presigned']}",
+        "HTTP_PROXY": proxy,
+        "HTTPS_PROXY": proxy.replace(IN_ADDRESS["HTTP_PROXY"], IN_ADDRESS["HTTPS_PROXY"]),
+        "MLFLOW_S3_ENDPOINT_URL": f"http://me:{IN_ADDRESS['MLFLOW_S3_ENDPOINT_URL']}@{nobody}",
+        "SRCNN_HOME": str(tmp_path / "data"),
+        "NO_PROXY": "127.0.0.1,localhost",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    }.items():
+        monkeypatch.setenv(name, text)
+    address = f"http://anna:{IN_ADDRESS['MLFLOW_TRACKING_URI']}@{yours.narrow}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    monkeypatch.setenv(
+        "MLFLOW_REGISTRY_URI",
+        address.replace(IN_ADDRESS["MLFLOW_TRACKING_URI"], IN_ADDRESS["MLFLOW_REGISTRY_URI"]),
+    )
+    return address
+
+
+COMMANDS = {
+    # Each with the number that it ends with, and a word of what it says.
+    "a report that is refused": (1, "413", ("evaluate", "--model", "shipped")),
+    "an outbox that is refused": (1, "is kept in", ("train", "--epochs", "1")),
+    "a mirror that is away": (1, "set5", ("evaluate", "--model", "shipped", "--dataset", "set5")),
+    "an archive that is away": (1, "DIV2K", ("train", "--dataset", "div2k")),
+    "a model that is none": (
+        1,
+        "no model",
+        ("evaluate", "--model", f"http://me:{IN_ADDRESS['model']}@127.0.0.1/x"),
+    ),
+    "a storage that is refused": (
+        1,
+        "password authentication failed",
+        ("sweep", "--storage", f"postgresql://me:{IN_ADDRESS['storage']}@POSTGRES/x"),
+    ),
+    "another storage that is refused": (
+        1,
+        "password authentication failed",
+        (
+            "sweep",
+            "--storage",
+            f"postgresql://POSTGRES/x?user=me&password={IN_ADDRESS['storage_query']}",
+        ),
+    ),
+}
+
+
+def test_nothing_tells_a_secret(
+    secretive: str, yours: Team, postgres: Postgres, photo_folder: Path, tmp_path: Path
+) -> None:
+    assert len(PLACES) >= 12
+    said = ""
+    for what, (code, word, command) in COMMANDS.items():
+        given = [one.replace("POSTGRES", f"127.0.0.1:{postgres.port}") for one in command]
+        photos = [] if "--dataset" in given else ["--dataset", str(photo_folder)]
+        done = run_here(*given, *photos, cwd=tmp_path)
+        assert done.returncode == code, what + done.stdout + done.stderr
+        assert word in done.stderr, what + done.stderr
+        said += done.stdout + done.stderr
+    said += proxied(tmp_path) + direct(yours, photo_folder, tmp_path)
+    assert "View run evaluate" in said
+    assert any((tmp_path / "data" / "outbox").iterdir())
+    failures = [
+        run.data.tags["failure"]
+        for run in MlflowClient(secretive).search_runs(["0", "1", "2", "3"])
+        if "failure" in run.data.tags
+    ]
+    assert len(failures) >= 2
+    assert found(said) == set()
+    for text in (*kept(yours, postgres), *contents(tmp_path)):
+        assert found(text) == set()
+
+
+def proxied(folder: Path) -> str:
+    """What a command says whose server is behind a proxy that is away."""
+    said = ""
+    for scheme in ("http", "https"):
+        with pytest.MonkeyPatch.context() as patch:
+            address = f"{scheme}://anna:{IN_ADDRESS['MLFLOW_TRACKING_URI']}@tracking.example.org"
+            patch.setenv("MLFLOW_TRACKING_URI", address)
+            patch.setenv("NO_PROXY", "")
+            done = run_here("results", cwd=folder)
+            assert "proxy" in done.stderr, done.stderr
+            said += done.stdout + done.stderr
+    return said
+
+
+def direct(yours: Team, photos: Path, folder: Path) -> str:
+    """What a command says that writes to the stores itself, of which one is away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", yours.database)
+        patch.setenv("MLFLOW_REGISTRY_URI", yours.database)
+        patch.setenv("MLFLOW_EXPERIMENT_NAME", "direct")
+        patch.setenv("AWS_MAX_ATTEMPTS", "1")
+        MlflowClient(yours.database).create_experiment("direct", "s3://experiments/direct")
+        done = run_here("evaluate", "--model", "shipped", "--dataset", str(photos), cwd=folder)
+    assert done.returncode == 1, done.stderr
+    assert "cannot use the store of the artifacts" in done.stderr
+    return done.stdout + done.stderr
+
+
+def test_without_the_masking_a_secret_is_told(
+    secretive: str, photo_folder: Path, tmp_path: Path
+) -> None:
+    leaking = (
+        "import sys; from srcnn_mlflow.machine import credentials; "
+        "credentials.without_credentials = lambda text: text; "
+        "from srcnn_mlflow.cli import main; main()"
+    )
+    command = ("evaluate", "--model", "shipped", "--dataset", str(photo_folder))
+    done = subprocess.run(
+        [sys.executable, "-c", leaking, *command],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "MLFLOW_TRACKING_URI" in found(done.stdout)
+    runs = MlflowClient(secretive).search_runs(["0", "1"], order_by=["start_time DESC"])
+    assert "MLFLOW_TRACKING_URI" in found(runs[0].data.tags["failure"])
