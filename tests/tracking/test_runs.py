@@ -1,5 +1,6 @@
 """Runs in a store that several processes use at once."""
 
+import json
 import os
 import subprocess
 import sys
@@ -96,3 +97,25 @@ def test_a_run_of_before_or_with_a_spoilt_place_comes_last(
     assert newest.info.run_id == present.info.run_id
     mlflow.MlflowClient().set_tag(run.info.run_id, "sequence", "no number")
     assert next_in_sequence() == "000000000001"
+
+
+def test_what_mlflow_notes_of_the_source_has_no_credentials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
+    source = {"mlflow.source.git.repoURL": "https://me:hunter2@host/x.git"}
+    monkeypatch.setenv("MLFLOW_RUN_CONTEXT", json.dumps(source))
+    with track("train", 2, {"init_from": "https://me:hunter2@host/model"}, "one") as run:
+        begun = mlflow.get_run(run.info.run_id).data
+    assert begun.tags["mlflow.source.git.repoURL"] == "https://host/x.git"
+    assert begun.params["init_from"] == "https://host/model"
+    assert b"hunter2" not in (tmp_path / "mlflow.db").read_bytes()
+    # As `mlflow run` opens one, and has noted it already.
+    opened = mlflow.MlflowClient().create_run("0", tags=source)
+    monkeypatch.setenv("MLFLOW_RUN_ID", opened.info.run_id)
+    with track("train", 2, {}, "two") as run:
+        assert run.info.run_id == opened.info.run_id
+    assert mlflow.get_run(opened.info.run_id).data.tags["mlflow.source.git.repoURL"] == (
+        "https://host/x.git"
+    )
