@@ -159,9 +159,11 @@ def started(
 
 
 def nginx() -> str:
-    """The program; skips the test where it is not installed."""
-    found = shutil.which("nginx", path=_shell()["PATH"])
-    return found or without("needs nginx", "SERVERS")
+    """The program; skips the test where it, or openssl for its certificate, is not installed."""
+    found = [shutil.which(name, path=_shell()["PATH"]) for name in ("nginx", "openssl")]
+    if None in found:
+        without("needs nginx and openssl", "SERVERS")
+    return str(found[0])
 
 
 @contextmanager
