@@ -351,6 +351,16 @@ def results() -> None:
 
 
 @cli.command(cls=OnceCommand)
+@options(given.scale, given.dataset, given.split, given.gate_split)
+@given.ranked_by
+def leaderboard(scale: int, dataset: str, split: str, gate_split: bool, metric: str) -> None:
+    """Rank all models of a scale by what they were measured to have on one set of pictures."""
+    from srcnn_mlflow.commands.leaderboard import show_leaderboard
+
+    show_leaderboard(scale, dataset, split, metric, gate_split)
+
+
+@cli.command(cls=OnceCommand)
 def send() -> None:
     """Send what trainings kept while their tracking server was away, and register the finished."""
     from srcnn_mlflow.commands import send as command

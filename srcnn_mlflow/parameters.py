@@ -34,6 +34,11 @@ from srcnn_mlflow.training.settings import (
 
 DEVICES = ("auto", "cpu", "cuda")
 SPLITS = ("train", "valid", "test", "all", "gate")
+# By each of them, higher is better.
+RANKED_BY = (
+    *("srcnn_psnr", "psnr_gain", "srcnn_ssim", "ssim_gain", "srcnn_rgb_psnr", "val_psnr"),
+    *("mse_reduction_percent", "ensemble_psnr", "ensemble_ssim"),
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -259,6 +264,7 @@ gate_split = option(
     False,
     "Cut a part `gate`, for promotions alone, out of the test pictures.",
 )
+ranked_by = option("metric", click.Choice(RANKED_BY), "srcnn_psnr", "Rank by this, highest first.")
 border = option(
     "border",
     OrWord(Number(0, 65_536, whole=True), "scale"),

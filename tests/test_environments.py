@@ -100,7 +100,7 @@ def test_entry_points_are_the_commands_with_the_same_defaults(entry_point: str) 
 
 
 def test_every_command_is_an_entry_point_but_those_that_look_after_things() -> None:
-    of_experiments = {"export", "import-weights", "results", "send"}
+    of_experiments = {"export", "import-weights", "leaderboard", "results", "send"}
     only_commands = {*of_experiments, "move-models", "tidy", "where", "clean"}
     assert set(cli.commands) == set(ENTRY_POINTS) | only_commands
 

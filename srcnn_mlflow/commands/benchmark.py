@@ -66,9 +66,16 @@ def benchmark(models: str, sets: str, precision: str = "float32") -> list[Line]:
                 "mlflow.runName": f"benchmark {names}",
             }
         )
-        for split in splits:
-            active_run.log_split(split)
-        measured = [one for version in versions for one in _measure(version, splits, precision)]
+        # A model's page shows what it gives as it is served by default.
+        model_ids = [
+            logged_id(version.found) if precision == "float32" else None for version in versions
+        ]
+        active_run.log_inputs(splits, model_ids)
+        measured = [
+            one
+            for version, model_id in zip(versions, model_ids, strict=True)
+            for one in _measure(version, splits, precision, model_id)
+        ]
         lines = benchmark_lines(sorted(measured, key=lambda one: _place(one, splits)))
         _write(lines, measured, splits, _exposures(versions, splits))
     return lines
@@ -105,13 +112,12 @@ def _place(one: Measured, splits: Sequence[Split]) -> tuple[int, int]:
     return [split.dataset for split in splits].index(one.dataset), one.scale
 
 
-def _measure(version: Version, splits: Sequence[Split], precision: str) -> Iterator[Measured]:
+def _measure(
+    version: Version, splits: Sequence[Split], precision: str, model_id: str | None
+) -> Iterator[Measured]:
     """Score a model on every set, and log each number with its model and its set."""
     found, scale, channels = version.found, version.scale, version.channels
-    plain = precision == "float32"
-    # A model's page shows what it gives as it is served by default.
-    model_id = logged_id(found) if plain else None
-    label = found.label if plain else f"{found.label}, {precision}"
+    label = found.label if precision == "float32" else f"{found.label}, {precision}"
     with JudgedModel(found.folder, found.name, precision) as judged:
         for split in splits:
             logger.info("%s on %s", label, split.dataset)
@@ -124,19 +130,19 @@ def _measure(version: Version, splits: Sequence[Split], precision: str) -> Itera
 
 def _log(measured: Measured, split: Split, model_id: str | None) -> None:
     summary = measured.summary
-    values = {
+    by_set = {
         "psnr": summary.srcnn_psnr,
         "ssim": summary.srcnn_ssim,
         "bicubic_psnr": summary.bicubic_psnr,
         "bicubic_ssim": summary.bicubic_ssim,
     }
+    # A model has the same number by the same name from whatever command measured it.
+    values = {
+        **{f"{split.dataset}_{name}": value for name, value in by_set.items()},
+        **(summary.metrics() if model_id else {}),
+    }
     # A run's own number is that of its last step; those of each scale stay side by side.
-    active_run.log_measured(
-        {f"{split.dataset}_{name}": value for name, value in values.items()},
-        split,
-        model_id,
-        measured.scale,
-    )
+    active_run.log_measured(active_run.Measured(values, split, model_id, measured.scale))
 
 
 def _exposures(versions: Sequence[Version], splits: Sequence[Split]) -> list[Facts]:

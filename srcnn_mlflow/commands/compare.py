@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from PIL import Image
 
@@ -38,8 +38,10 @@ from srcnn_mlflow.pictures.imaging import flatten
 from srcnn_mlflow.pictures.photos import Photo, digest, load_luma
 from srcnn_mlflow.showing.comparison_figure import draw_comparison, in_words
 from srcnn_mlflow.tracking import active_run, runs
+from srcnn_mlflow.tracking.active_run import Measured
 from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
+from srcnn_mlflow.tracking.registry import logged_id
 from srcnn_mlflow.tracking.versions import Version, find_versions
 
 ARTIFACTS = "comparison"
@@ -107,7 +109,8 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         pictures,
     ):
         active_run.set_tags({"model_uri": "+".join(version.found.uri for version in versions)})
-        active_run.log_split(pictures)
+        model_ids = [logged_id(version.found) for version in versions]
+        active_run.log_inputs([pictures], model_ids)
         for version in versions:
             tell_seen(version.found, pictures)
         with ExitStack() as stack:
@@ -123,10 +126,11 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
             _measured(*measures) for measures in zip(versions, scores, seconds, strict=True)
         ]
         findings = _rank_pictures(compared, scores, shared)
-        _log_metrics(compared)
+        judged_on = replace(pictures, photos=shared, digest=digest(shared))
+        _log_metrics(compared, judged_on, model_ids)
         measured_on = f"{len(shared)} pictures of {pictures.label}"
         decisions = find_decisions(pictures.digest)
-        _write(compared, findings, timed, measured_on, digest(shared), decisions)
+        _write(compared, findings, timed, measured_on, judged_on.digest, decisions)
         logger.info("on %s:", measured_on)
         logger.info(models_table(compared))
         if decisions.sentence():
@@ -219,8 +223,20 @@ def _rank_pictures(
     return find_extremes({scale: model.label for scale, model in best.items()}, pictures)
 
 
-def _log_metrics(compared: Sequence[ComparedModel]) -> None:
-    """Log what is compared by model, as `psnr_gain/srcnn-x2.3`: the UI draws a chart of each."""
+def _log_metrics(
+    compared: Sequence[ComparedModel], pictures: Split, model_ids: Sequence[str | None]
+) -> None:
+    """Log what is compared by model, as `psnr_gain/srcnn-x2.3`: the UI draws a chart of each.
+
+    A model's page has the same by the names that `evaluate` gives, with the scale as its step.
+    """
+    active_run.log_measured(
+        *(
+            Measured(model.summary.metrics(), pictures, model_id, model.scale)
+            for model, model_id in zip(compared, model_ids, strict=True)
+            if model_id is not None
+        )
+    )
     active_run.log_metrics(
         {
             f"{name}/{model.label.replace('/', '.')}": model.values()[name]

@@ -33,6 +33,7 @@ from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
 from srcnn_mlflow.showing.figures import draw_exhibits
 from srcnn_mlflow.showing.report import About, render_report
 from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.active_run import Measured
 from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
@@ -59,11 +60,13 @@ class Evaluation:
         model: what was judged.
         scores: picture by picture.
         digest: of the pictures, together.
+        model_id: of its logged model; None for one that this store does not have.
     """
 
     model: FoundModel
     scores: tuple[ImageScore, ...]
     digest: str
+    model_id: str | None
 
     @property
     def summary(self) -> Summary:
@@ -125,11 +128,12 @@ def evaluate(
         active_run.set_tags(
             {"model_uri": found.uri, "mlflow.runName": f"evaluate {found.label} on {dataset}"}
         )
-        active_run.log_split(photographs)
+        model_id = registry.logged_id(found)
+        active_run.log_split(photographs, models=[model_id])
         tell_seen(found, photographs)
-        evaluation = _judge(found, photographs, scale, width, results)
+        evaluation = _judge(found, model_id, photographs, scale, width, results)
         if ensemble:
-            _judge_ensemble(found, photographs.photos, scale, width)
+            _judge_ensemble(evaluation, photographs, scale, width)
         return evaluation
 
 
@@ -242,13 +246,18 @@ def _scored(
 
 
 def _judge(
-    found: FoundModel, split: Split, scale: int, border: int, results: Path | None
+    found: FoundModel,
+    model_id: str | None,
+    split: Split,
+    scale: int,
+    border: int,
+    results: Path | None,
 ) -> Evaluation:
     channels = found.channels
     with JudgedModel(found.folder, found.name) as judged:
         scored = list(_scored(judged, channels, split, scale, border, results))
         extremes = choose_exhibits(scored, scale, judged, channels)
-    evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest)
+    evaluation = Evaluation(found, tuple(score for _, score in scored), split.digest, model_id)
     about: About = {
         "model": found.label,
         "dataset": split.dataset,
@@ -259,6 +268,7 @@ def _judge(
         "commit": git_commit(),
     }
     decisions = find_decisions(split.digest)
+    _log_measured(evaluation.summary.metrics(), evaluation, split, scale, border)
     _log(evaluation, extremes, scale, about, decisions)
     heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
@@ -277,10 +287,17 @@ def _judge(
     return evaluation
 
 
+def _log_measured(
+    values: dict[str, float], evaluation: Evaluation, split: Split, scale: int, border: int
+) -> None:
+    """Log numbers, tied to the model unless they are of another border than every other number."""
+    model_id = evaluation.model_id if border == scale else None
+    active_run.log_measured(Measured(values, split, model_id))
+
+
 def _log(
     evaluation: Evaluation, extremes: Extremes, scale: int, about: About, decisions: Decisions
 ) -> None:
-    active_run.log_metrics(evaluation.summary.metrics())
     in_colour = evaluation.summary.rgb_psnr_gain is not None
     keys = (*PER_IMAGE, *(PER_IMAGE_IN_COLOUR if in_colour else ()))
     columns = {key: [getattr(score, key) for score in evaluation.scores] for key in keys}
@@ -294,14 +311,14 @@ def _log(
         (folder / "report.html").write_text(report, encoding="utf-8")
 
 
-def _judge_ensemble(found: FoundModel, photos: Sequence[Photo], scale: int, border: int) -> None:
+def _judge_ensemble(evaluation: Evaluation, split: Split, scale: int, border: int) -> None:
+    found = evaluation.model
     with JudgedModel(found.folder, found.name) as judged:
         enlarge = self_ensemble(judged.upscale_pixels)
-        scored = score_photos(photos, scale, border, enlarge, found.channels)
+        scored = score_photos(split.photos, scale, border, enlarge, found.channels)
         summary = summarize(score for _, score in scored)
-    active_run.log_metrics(
-        {"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim}
-    )
+    values = {"ensemble_psnr": summary.srcnn_psnr, "ensemble_ssim": summary.srcnn_ssim}
+    _log_measured(values, evaluation, split, scale, border)
     logger.info(
         "self-ensemble of %s, eight times the work: %.2f dB, SSIM %.4f",
         found.label,

@@ -59,6 +59,7 @@ def run_main(request: TrainRequest, device: str) -> None:
         else:
             verdict = promote(scale, version, dataset, known=evaluation.scores)
         active_run.log_metrics(evaluation.summary.metrics())
+        active_run.log_inputs([], [evaluation.model_id])
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
         )

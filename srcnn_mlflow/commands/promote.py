@@ -21,11 +21,15 @@ from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, describe, judge
 from srcnn_mlflow.pictures.datasets import GATE, Split
 from srcnn_mlflow.tracking import active_run, champions, registry, runs
+from srcnn_mlflow.tracking.active_run import Measured
 from srcnn_mlflow.tracking.champions import Champions
 from srcnn_mlflow.tracking.decisions import find_decisions, record_decision
 from srcnn_mlflow.tracking.judge import check_model
 from srcnn_mlflow.tracking.registry import CHALLENGER, FoundModel, model_name
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
+
+# Both have numbers of the same names. A run's own are those of the last step: the challenger's.
+CHAMPIONS_STEP, CHALLENGERS_STEP = 0, 1
 
 logger = logging.getLogger(__name__)
 
@@ -134,14 +138,17 @@ def _judge(
     if known.present == found.version:
         return _refuse_champion(scale, found)
     _warn_of_roll_back(scale, found.version)
-    active_run.log_split(split)
+    model_id = registry.logged_id(found)
+    active_run.log_split(split, models=[model_id])
     tell_seen(found, split)
     try:
         scores = scores or _score(found, split, scale)
     except DamagedModelError as error:
         reason = f"it cannot be run: {reason_of(scale, found.version, error)}"
         return _refuse(scale, found.version, known.present, (reason,))
-    _record_scores(scale, found.version, scores, split.label)
+    summary = summarize(scores)
+    active_run.log_measured(Measured(summary.metrics(), split, model_id, CHALLENGERS_STEP))
+    registry.tag_version(scale, found.version, registry.score_tags(summary, split.label))
     decided = _describe_decisions(split)
     while known.present != found.version:
         opponent = _find_opponent(known, found.version, split, scale)
@@ -190,12 +197,13 @@ def _score(found: FoundModel, split: Split, scale: int) -> tuple[ImageScore, ...
         raise ModelError(str(error)) from error
 
 
-def _record_scores(
-    scale: int, version: int, scores: Sequence[ImageScore], measured_on: str
-) -> None:
-    summary = summarize(scores)
-    active_run.log_metrics(summary.metrics())
-    registry.tag_version(scale, version, registry.score_tags(summary, measured_on))
+def _log_champion(found: FoundModel, scores: Sequence[ImageScore], split: Split) -> None:
+    summary, model_id = summarize(scores), registry.logged_id(found)
+    values = {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
+    if model_id is not None:
+        active_run.log_inputs([], [model_id])
+        values |= summary.metrics()
+    active_run.log_measured(Measured(values, split, model_id, CHAMPIONS_STEP))
 
 
 def _find_opponent(known: Champions, challenger: int, split: Split, scale: int) -> _Opponent:
@@ -204,7 +212,9 @@ def _find_opponent(known: Champions, challenger: int, split: Split, scale: int) 
 
     def judged(found: FoundModel) -> tuple[ImageScore, ...]:
         tell_seen(found, split)
-        return _score(found, split, scale)
+        scores = _score(found, split, scale)
+        _log_champion(found, scores, split)
+        return scores
 
     # A challenger that was champion before is not held against itself.
     line, scores, broken = newest_that_runs(scale, known.line, judged, beside=challenger)
@@ -224,11 +234,6 @@ def _judge_against(
     on_more: str,
     decided: str,
 ) -> Judgement:
-    if opponent.scores is not None:
-        summary = summarize(opponent.scores)
-        active_run.log_metrics(
-            {"champion_psnr": summary.srcnn_psnr, "champion_ssim": summary.srcnn_ssim}
-        )
     judgement = judge(challenger_scores, opponent.scores, opponent.name, on_more)
     table = f"{describe(judgement)}\n{decided}\n"
     if opponent.broken:

@@ -118,6 +118,7 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
                 version = str(train(replace(request, scale=scale), device).version)
             test = evaluate(scale, version, request.dataset, "test", None)
             found.append(Reproduction(scale, validation.summary, test.summary))
+            active_run.log_inputs([], [validation.model_id, test.model_id])
             active_run.log_metrics({f"optimism_x{scale}": found[-1].optimism})
         # The pictures are the same at every scale, and have chosen by now what they are to choose.
         chosen = Chosen(*(find_decisions(one.digest) for one in (validation, test)))

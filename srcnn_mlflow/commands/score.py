@@ -75,17 +75,24 @@ def score_for_project(request: ScoreRequest) -> None:
     # Imported here, because MLflow takes seconds and scoring needs none of it.
     from srcnn_mlflow.pictures.datasets import Split
     from srcnn_mlflow.pictures.photos import digest, scan
-    from srcnn_mlflow.tracking import active_run, runs
+    from srcnn_mlflow.tracking import active_run, registry, runs
 
     title = f"score x{request.scale} {request.results.name}"
     with runs.track("score", request.scale, {}, title):
-        card = score(request)
+        network = _network(request)
+        card = _score(request, network)
         with active_run.artifact_folder(ARTIFACTS) as folder:
             _write(card, folder)
-        active_run.log_metrics(_metrics(card))
         active_run.describe(protocol_table(card))
         photos = tuple(scan(str(request.originals), card.originals)[0])
-        active_run.log_split(Split(str(request.originals), "score", photos, digest(photos)))
+        split = Split(str(request.originals), "score", photos, digest(photos))
+        model_id = registry.logged_id(network.found) if network and network.found else None
+        active_run.log_split(split, models=[model_id])
+        results = {**_metrics(card, Subject.RESULT), "images": len(card.originals)}
+        active_run.log_measured(
+            active_run.Measured(results, split, None),
+            active_run.Measured(_metrics(card, Subject.NETWORK, "model_"), split, model_id),
+        )
         _tell(card, active_run.place_of_artifacts(ARTIFACTS))
 
 
@@ -96,11 +103,14 @@ def score(request: ScoreRequest) -> Scorecard:
         ImageError: nothing can be compared.
         ModelError: there is no such model.
     """
+    return _score(request, _network(request))
+
+
+def _score(request: ScoreRequest, network: "ChosenModel | None") -> Scorecard:
     if request.protocol not in (ALL, *NAMED):
         raise SrcnnError(
             f"protocol {request.protocol!r} is unknown; give {ALL}, or one of {', '.join(NAMED)}"
         )
-    network = _network(request)
     sharpen = network.upscaler.sharpen if network else None
     on_colours = network is not None and network.upscaler.channels != "y"
     matched = match_results(request.results, request.originals)
@@ -167,17 +177,19 @@ def _write(card: Scorecard, folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def _metrics(card: Scorecard) -> dict[str, float]:
-    """`<protocol>_psnr` and `<protocol>_ssim` of the results, where they can be measured."""
-    tally = card.tallies[Subject.RESULT]
+def _metrics(card: Scorecard, subject: Subject, start: str = "") -> dict[str, float]:
+    """`<protocol>_psnr` and `<protocol>_ssim`, where they can be measured, behind some start."""
+    if subject not in card.tallies:
+        return {}
+    tally = card.tallies[subject]
     found = {name: tally.average(NAMED[name]) for name in card.names}
     return {
-        f"{name}_{what}": value
+        f"{start}{name}_{what}": value
         for name, one in found.items()
         if one is not None
         for what, value in (("psnr", one.psnr), ("ssim", one.ssim))
         if value is not None
-    } | {"images": len(card.originals)}
+    }
 
 
 def _tell(card: Scorecard, place: str) -> None:

@@ -30,6 +30,7 @@ from srcnn_mlflow.pictures.imaging import upscale_to_eight_bit
 from srcnn_mlflow.pictures.photos import Photo
 from srcnn_mlflow.showing import curves_figure, frontier_figure
 from srcnn_mlflow.tracking import active_run
+from srcnn_mlflow.tracking.active_run import Measured
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import adopt, get_run, metric_by_step
 from srcnn_mlflow.tracking.seen_pictures import recognize, seen_by_run
@@ -173,7 +174,7 @@ def _log(results: Sequence[SettingResult], valid: Split, test: Split) -> None:
                 }
                 values = {name: value for name, value in measured.items() if value is not None}
                 if values:
-                    active_run.log_measured(values, split, None, seed.seed)
+                    active_run.log_measured(Measured(values, split, None, seed.seed))
 
 
 def _write(

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from srcnn_mlflow import __version__
 from srcnn_mlflow.commands.project import under_project
@@ -25,6 +26,9 @@ from srcnn_mlflow.pictures.metadata import enlarged
 from srcnn_mlflow.pictures.photos import digest, scan
 from srcnn_mlflow.pictures.picture import Picture
 
+if TYPE_CHECKING:
+    from srcnn_mlflow.tracking.registry import FoundModel
+
 logger = logging.getLogger(__name__)
 
 # zlib's own default.
@@ -33,10 +37,17 @@ PNG_LEVEL = 6
 
 @dataclass(frozen=True)
 class ChosenModel:
-    """A network to upscale with, and what to call it in messages."""
+    """A network to upscale with, what to call it in messages, and whence it is.
+
+    Attributes:
+        upscaler: runs it.
+        label: what it is called.
+        found: the model that holds it; None for weights that ship with the package.
+    """
 
     upscaler: Upscaler
     label: str
+    found: "FoundModel | None" = None
 
 
 @dataclass(frozen=True)
@@ -106,7 +117,7 @@ def choose_model(reference: str, scale: int, precision: str = "float32") -> Chos
         )
         return shipped_model(scale, precision=precision)
     found = registry.find_model(reference, scale)
-    return ChosenModel(Upscaler(found.network, precision), found.label)
+    return ChosenModel(Upscaler(found.network, precision), found.label, found)
 
 
 def _registry_in_sight() -> bool:

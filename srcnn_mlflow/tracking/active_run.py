@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlflow
 from mlflow import MlflowClient
@@ -23,8 +23,8 @@ from srcnn_mlflow.tracking.where_to_look import place_of_results
 
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
-# MLflow takes no longer name of a data set.
-LONGEST_DATASET = 500
+# MLflow takes no longer name of a data set, and no more numbers at once.
+LONGEST_DATASET, MOST_METRICS = 500, 1000
 # Endings of the artifacts that are read as texts.
 _TEXTS = (".html", ".json", ".md")
 
@@ -152,23 +152,32 @@ def log_metrics(values: Mapping[str, float]) -> None:
     mlflow.log_metrics(dict(values))
 
 
-def log_measured(
-    values: Mapping[str, float], split: Split, model_id: str | None, step: int = 0
-) -> None:
-    """Log what was measured of a model on photographs, linked to both, which are its inputs.
+class Measured(NamedTuple):
+    """What was measured of a model on photographs.
 
-    Args:
+    Attributes:
         values: by name.
         split: the photographs.
         model_id: of the logged model; None for one that this store does not have.
         step: tells apart what has the same name in one run.
     """
-    now, name = int(time.time() * 1000), dataset_name(split)
+
+    values: Mapping[str, float]
+    split: Split
+    model_id: str | None
+    step: int = 0
+
+
+def log_measured(*measured: Measured) -> None:
+    """Log what was measured, each number tied to its model and its photographs."""
+    now = int(time.time() * 1000)
     metrics = [
-        Metric(key, value, now, step, model_id, name, split.digest, run_id())
-        for key, value in values.items()
+        Metric(key, value, now, one.step, one.model_id, dataset_name(one.split), one.split.digest)
+        for one in measured
+        for key, value in one.values.items()
     ]
-    MlflowClient().log_batch(run_id(), metrics=metrics)
+    for first in range(0, len(metrics), MOST_METRICS):
+        MlflowClient().log_batch(run_id(), metrics=metrics[first : first + MOST_METRICS])
 
 
 def log_table(columns: Mapping[str, Sequence[Any]], artifact_path: str) -> None:

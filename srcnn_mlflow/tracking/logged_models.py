@@ -31,7 +31,7 @@ class BestEpoch:
     pictures: Split
 
 
-def log_model(network: Path, epoch: BestEpoch | None = None) -> tuple[str, bool]:
+def log_model(network: Path, scale: int, epoch: BestEpoch | None = None) -> tuple[str, bool]:
     """Log a network as a model of the active run, with the run's parameters.
 
     A training has one model: what a process has left that ended before its registration is gone on
@@ -39,6 +39,7 @@ def log_model(network: Path, epoch: BestEpoch | None = None) -> tuple[str, bool]
 
     Args:
         network: an ONNX file.
+        scale: that it enlarges by, which is a parameter whatever the run is.
         epoch: what it is of a training; None for a network that was not trained in this run.
 
     Returns:
@@ -50,7 +51,7 @@ def log_model(network: Path, epoch: BestEpoch | None = None) -> tuple[str, bool]
     model = begun or mlflow.initialize_logged_model(
         _NAME,
         source_run_id=run.info.run_id,
-        params=dict(run.data.params),
+        params={**run.data.params, "scale": str(scale)},
         experiment_id=run.info.experiment_id,
     )
     outputs = run.outputs.model_outputs if run.outputs else []

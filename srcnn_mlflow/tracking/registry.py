@@ -114,7 +114,7 @@ def register(
         The number of the version.
     """
     name = model_name(scale)
-    model_id, begun = logged_models.log_model(network, epoch)
+    model_id, begun = logged_models.log_model(network, scale, epoch)
     number = int(logged_models.register_model(model_id, name, dict(tags), begun).version)
     if alias is not None:
         with alone_in_registry(name):

@@ -20,6 +20,7 @@ from srcnn_mlflow.network import shipped
 from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.versions import find_versions
 from tests.conftest import put_store, run_here
@@ -136,6 +137,20 @@ def _check_run(run: Run) -> None:
         label = row["label"].replace("/", ".")
         for name in ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds"):
             assert run.data.metrics[f"{name}/{label}"] == pytest.approx(row[name])
+    # A model's page has them by the names that `evaluate` gives, and the pictures that count.
+    shared = [photo for photo in load_dataset("photos").photos("test") if photo.name != "small.png"]
+    for row in rows:
+        number, scale = row["label"].rpartition("/")[2], int(row["label"][7])
+        model_id = registry.logged_id(registry.find_model(number, scale))
+        assert run.inputs is not None
+        assert model_id in {one.model_id for one in run.inputs.model_inputs}
+        own = {
+            one.key: one
+            for one in MlflowClient().get_logged_model(str(model_id)).metrics or []
+            if one.run_id == run.info.run_id
+        }
+        assert own["srcnn_psnr"].value == pytest.approx(row["srcnn_psnr"])
+        assert own["srcnn_psnr"].dataset_digest == digest(shared)
     assert "| srcnn-x4/1 (challenger, champion) | x4 " in artifact(run, "table.md")
     assert "Seconds are this machine's" in artifact(run, "table.md")
     images = json.loads(artifact(run, "images.json"))

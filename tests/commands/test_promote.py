@@ -7,6 +7,7 @@ from pathlib import Path
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 from PIL import Image
 
 from srcnn_mlflow.commands.evaluate import load_split
@@ -72,6 +73,26 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
     )
     files = {file.path for file in MlflowClient().list_artifacts(run.info.run_id, "promotion")}
     assert files == {"promotion/verdict.md", "promotion/verdict.json"}
+    # Of both who were judged, the page of each has its numbers from this run and these pictures.
+    models = {
+        version: registry.logged_id(registry.find_model(str(version), 2))
+        for version in (GOOD, WEAK)
+    }
+    assert run.inputs is not None
+    assert {one.model_id for one in run.inputs.model_inputs} == set(models.values())
+    scores = {version: _scores(model_id, run) for version, model_id in models.items()}
+    assert scores[GOOD]["srcnn_psnr"] == run.data.metrics["srcnn_psnr"]
+    assert scores[WEAK]["srcnn_psnr"] == run.data.metrics["champion_psnr"]
+    assert scores[GOOD]["bicubic_psnr"] == scores[WEAK]["bicubic_psnr"]
+
+
+def _scores(model_id: str | None, run: Run) -> dict[str, float]:
+    """What a model has of a run, all of it on the test pictures."""
+    assert model_id is not None
+    found = MlflowClient().get_logged_model(model_id).metrics or []
+    own = [one for one in found if one.run_id == run.info.run_id]
+    assert {one.dataset_digest for one in own} == {load_dataset("photos").split("test").digest}
+    return {one.key: one.value for one in own}
 
 
 @pytest.mark.usefixtures("start_with")

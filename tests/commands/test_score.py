@@ -6,12 +6,15 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
 from srcnn_mlflow.measuring.protocols import NAMED
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking import registry
 from tests.conftest import BIN, ROOT, put_store, run_here, runs_of
 from tests.measuring.test_protocols import FINISHED, SAMPLES, by_pillow
 
@@ -232,7 +235,11 @@ def test_results_of_evaluate_never_lie_among_the_pictures(folders: Path, empty_s
 @pytest.mark.slow
 def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Path) -> None:
     store = put_store(empty_store, folders)
-    given = ["results=results", "originals=originals", "protocol=yjn870"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", store)
+        with mlflow.start_run():
+            registry.register(2, shipped_network(2), {})
+    given = ["results=results", "originals=originals", "protocol=yjn870", "model=1"]
     command = [f"{BIN}/mlflow", "run", f"{ROOT}", "--env-manager", "local", "-e", "score"]
     for one in given:
         command += ["-P", one]
@@ -256,4 +263,13 @@ def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Pa
     assert run.inputs is not None
     (dataset,) = run.inputs.dataset_inputs
     assert len(dataset.dataset.digest) == 32
+    # What the model itself has is on the page of the model, too.
+    (model,) = run.inputs.model_inputs
+    (measured,) = [
+        one
+        for one in client.get_logged_model(model.model_id).metrics or []
+        if one.key == "model_yjn870_psnr"
+    ]
+    assert measured.dataset_digest == dataset.dataset.digest
+    assert measured.value == run.data.metrics["model_yjn870_psnr"]
     assert not (folders / "results" / "score").exists()
