@@ -264,7 +264,14 @@ gate_split = option(
     False,
     "Cut a part `gate`, for promotions alone, out of the test pictures.",
 )
-ranked_by = option("metric", click.Choice(RANKED_BY), "srcnn_psnr", "Rank by this, highest first.")
+ranked_by = click.option(
+    "--metric",
+    type=click.Choice(RANKED_BY),
+    metavar="METRIC",
+    default="srcnn_psnr",
+    show_default=True,
+    help=f"Rank by this, highest first: {', '.join(RANKED_BY)}.",
+)
 border = option(
     "border",
     OrWord(Number(0, 65_536, whole=True), "scale"),
