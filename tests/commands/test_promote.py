@@ -3,18 +3,20 @@
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 from PIL import Image
 
 from srcnn_mlflow.commands.evaluate import load_split
 from srcnn_mlflow.commands.promote import _command_on_more, promote
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.tracking import champions, registry
+from srcnn_mlflow.tracking import champions, logged_models, registry
 from srcnn_mlflow.tracking.seen_pictures import seen_by_run
 from tests.conftest import listener
 from tests.versions import (
@@ -144,14 +146,15 @@ def test_a_champion_who_changes_meanwhile_is_judged_against(said: list[str]) -> 
 def test_of_two_trainings_that_end_at_once_the_newer_version_is_challenger(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tag, newer = registry.tag_version, []
+    register_model, newer = logged_models.register_model, []
 
-    def slow(scale: int, version: int, tags: dict[str, str]) -> None:
-        monkeypatch.setattr(registry, "tag_version", tag)
+    def slow(*given: Any) -> ModelVersion:
+        version = register_model(*given)
+        monkeypatch.setattr(logged_models, "register_model", register_model)
         newer.append(registry.register(2, network(2, 0.5, store), {}))
-        tag(scale, version, tags)
+        return version
 
-    monkeypatch.setattr(registry, "tag_version", slow)
+    monkeypatch.setattr(logged_models, "register_model", slow)
     with mlflow.start_run():
         older = registry.register(2, network(2, 0.5, store), {})
     assert newer == [older + 1]
