@@ -142,8 +142,10 @@ def _check_run(run: Run) -> None:
     for row in rows:
         number, scale = row["label"].rpartition("/")[2], int(row["label"][7])
         model_id = registry.logged_id(registry.find_model(number, scale))
-        assert run.inputs is not None
-        assert model_id in {one.model_id for one in run.inputs.model_inputs}
+        # A search does not give the models of a run.
+        inputs = mlflow.get_run(run.info.run_id).inputs
+        assert inputs is not None
+        assert model_id in {one.model_id for one in inputs.model_inputs}
         own = {
             one.key: one
             for one in MlflowClient().get_logged_model(str(model_id)).metrics or []

@@ -238,7 +238,9 @@ def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", store)
         with mlflow.start_run():
-            registry.register(2, shipped_network(2), {})
+            network = folders / registry.NETWORK_FILE
+            network.write_bytes(shipped_network(2).read_bytes())
+            registry.register(2, network, {})
     given = ["results=results", "originals=originals", "protocol=yjn870", "model=1"]
     command = [f"{BIN}/mlflow", "run", f"{ROOT}", "--env-manager", "local", "-e", "score"]
     for one in given:
@@ -264,7 +266,9 @@ def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Pa
     (dataset,) = run.inputs.dataset_inputs
     assert len(dataset.dataset.digest) == 32
     # What the model itself has is on the page of the model, too.
-    (model,) = run.inputs.model_inputs
+    inputs = client.get_run(run.info.run_id).inputs
+    assert inputs is not None
+    (model,) = inputs.model_inputs
     (measured,) = [
         one
         for one in client.get_logged_model(model.model_id).metrics or []
