@@ -1,21 +1,15 @@
 """Models on named sets beside what papers state: the lines of a table, and what proves them."""
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from scipy.special import stdtrit
-
 from srcnn_mlflow.measuring.evaluation import ImageScore, Summary, summarize
+from srcnn_mlflow.measuring.intervals import Interval, mean_interval
 from srcnn_mlflow.measuring.published import BICUBIC, published_bicubic, published_methods
 from srcnn_mlflow.measuring.tables import aligned_table
 
-CONFIDENCE = 0.95
 # How far bicubic may be from what is published, by the rounding and the kernels of other programs.
 SAME_PSNR, SAME_SSIM = 0.02, 0.001
-
-Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -107,26 +101,6 @@ def benchmark_lines(measured: Sequence[Measured]) -> list[Line]:
 def benchmark_table(lines: Sequence[Line]) -> str:
     """The lines as a Markdown table that also reads well as plain text."""
     return aligned_table([line.cells() for line in lines], text_columns=3)
-
-
-def mean_interval(values: Sequence[float]) -> Interval | None:
-    """The interval of Student's t for a mean over pictures, at 95 %.
-
-    It is about pictures of this kind: how far the mean would move with others, not how well it was
-    measured.
-
-    Args:
-        values: one a picture.
-
-    Returns:
-        Its two ends; None for less than two values.
-    """
-    if len(values) < 2:
-        return None
-    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values))
-    half = float(stdtrit(len(values) - 1, (1 + CONFIDENCE) / 2)) * spread
-    mean = float(np.mean(values))
-    return mean - half, mean + half
 
 
 def describe_distance(lines: Iterable[Line]) -> str:

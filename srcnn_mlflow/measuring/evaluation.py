@@ -10,6 +10,7 @@ import numpy as np
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError, ModelError
 from srcnn_mlflow.machine.progress import progress
+from srcnn_mlflow.measuring.intervals import mean_interval
 from srcnn_mlflow.measuring.metrics import SSIM_WINDOW, compare, mse, psnr
 from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.imaging import Plane
@@ -66,7 +67,9 @@ class ImageScore:
 class Summary:
     """Averages over pictures; the fields are the names of an evaluation run's metrics.
 
-    `srcnn_largest_bias` is that of the picture whose grey SRCNN shifts most, with its sign.
+    `srcnn_largest_bias` is that of the picture whose grey SRCNN shifts most, with its sign. Between
+    `psnr_gain_low` and `psnr_gain_high` lies the mean gain over such pictures, 95 % of the time;
+    None for one picture.
     """
 
     bicubic_psnr: float
@@ -82,6 +85,8 @@ class Summary:
     srcnn_largest_bias: float = math.nan
     bicubic_rgb_psnr: float | None = None
     srcnn_rgb_psnr: float | None = None
+    psnr_gain_low: float | None = None
+    psnr_gain_high: float | None = None
 
     @property
     def rgb_psnr_gain(self) -> float | None:
@@ -297,6 +302,7 @@ def summarize(images: Iterable[ImageScore]) -> Summary:
     def mean(field: str) -> float:
         return float(np.mean([getattr(score, field) for score in scores]))
 
+    low, high = mean_interval([score.psnr_gain for score in scores]) or (None, None)
     in_colour = all(score.rgb_psnr_gain is not None for score in scores)
     means = {
         name: mean(name) for name in ("bicubic_psnr", "srcnn_psnr", "bicubic_ssim", "srcnn_ssim")
@@ -312,6 +318,8 @@ def summarize(images: Iterable[ImageScore]) -> Summary:
         srcnn_largest_bias=max((score.srcnn_bias for score in scores), key=abs),
         bicubic_rgb_psnr=mean("bicubic_rgb_psnr") if in_colour else None,
         srcnn_rgb_psnr=mean("srcnn_rgb_psnr") if in_colour else None,
+        psnr_gain_low=low,
+        psnr_gain_high=high,
     )
 
 

@@ -75,6 +75,18 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
     )
     files = {file.path for file in MlflowClient().list_artifacts(run.info.run_id, "promotion")}
     assert files == {"promotion/verdict.md", "promotion/verdict.json"}
+    card = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/card.md")
+    client = MlflowClient()
+    assert client.get_model_version("srcnn-x2", str(GOOD)).description == card
+    assert card.startswith(f"# srcnn-x2 version {GOOD}\n")
+    assert f"| {run.data.metrics['psnr_gain']:+.2f} |" in card
+    assert f"{run.data.metrics['psnr_gain_low']:+.2f} to" in card
+    assert "promoted: better than bicubic and version 1" in card
+    # What a person has written is kept.
+    client.update_model_version("srcnn-x2", str(GOOD), "mine")
+    make_champion(WEAK)
+    promote(2, str(GOOD), "photos")
+    assert client.get_model_version("srcnn-x2", str(GOOD)).description == "mine"
     # Of both who were judged, the page of each has its numbers from this run and these pictures.
     models = {
         version: registry.logged_id(registry.find_model(str(version), 2))

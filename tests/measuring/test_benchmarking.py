@@ -12,10 +12,10 @@ from srcnn_mlflow.measuring.benchmarking import (
     benchmark_lines,
     benchmark_table,
     describe_distance,
-    mean_interval,
     sources,
 )
 from srcnn_mlflow.measuring.evaluation import ImageScore
+from srcnn_mlflow.measuring.intervals import mean_interval
 
 
 def score(bicubic: float, srcnn: float, ssim: float = 0.9299) -> ImageScore:
