@@ -15,6 +15,8 @@ import click
 
 from srcnn_mlflow import __version__
 from srcnn_mlflow import parameters as given
+from srcnn_mlflow.cli_judging import JUDGING_COMMANDS
+from srcnn_mlflow.cli_store import STORE_COMMANDS
 from srcnn_mlflow.help_pages import Commands
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.machine.faults import explain
@@ -151,77 +153,6 @@ def train(
 
 
 @cli.command(cls=OnceCommand)
-@options(given.scale)
-@option("model", TEXT, "newest", "newest, an alias, a version number, shipped, or a model URI.")
-@options(given.dataset)
-@options(given.split, given.gate_split)
-@given.border
-@option("self-ensemble", TRUE_OR_FALSE, False, "Measure the average over eight turns too, apart.")
-@option("results", OrWord(FILE, "none"), "none", "Folder for what was measured, as score takes it.")
-def evaluate(
-    scale: int,
-    model: str,
-    dataset: str,
-    split: str,
-    gate_split: bool,
-    border: int | None,
-    self_ensemble: bool,
-    results: Path | None,
-) -> None:
-    """Judge a registered model against bicubic: a table, and the best and worst pictures."""
-    from srcnn_mlflow.commands import evaluate as command
-
-    command.evaluate(
-        scale,
-        model,
-        dataset,
-        split,
-        border,
-        ensemble=self_ensemble,
-        gate_split=gate_split,
-        results=results,
-    )
-
-
-@cli.command(cls=OnceCommand)
-@option(
-    "models",
-    TEXT,
-    "all",
-    "Versions joined by +, such as srcnn-x2@champion+srcnn-x4/3+shipped; or all.",
-)
-@options(given.dataset, given.split, given.gate_split)
-def compare(models: str, dataset: str, split: str, gate_split: bool) -> None:
-    """Judge several versions on the same pictures: one table, one figure, what they share."""
-    from srcnn_mlflow.commands import compare as command
-
-    command.compare(models, dataset, split, gate_split)
-
-
-@cli.command(cls=OnceCommand)
-@option("models", TEXT, "champions", "champions, or versions joined by + as compare takes them.")
-@option("sets", TEXT, "at-hand", "Names such as set5+set14+bsd100+urban100; or at-hand.")
-@options(given.inference_precision)
-def benchmark(models: str, sets: str, precision: str) -> None:
-    """Judge models on sets by name, beside what papers state, and say what has seen them."""
-    from srcnn_mlflow.commands import benchmark as command
-
-    command.benchmark(models, sets, precision)
-
-
-@cli.command(cls=OnceCommand)
-@options(given.scale)
-@option("version", TEXT, "challenger", "challenger, a number, or previous to roll back.")
-@options(given.dataset, given.split, given.gate_split)
-def promote(scale: int, version: str, dataset: str, split: str, gate_split: bool) -> None:
-    """Make a version the champion if it beats bicubic and the present champion."""
-    from srcnn_mlflow.commands import promote as command
-
-    if not command.promote(scale, version, dataset, split, gate_split).promoted:
-        sys.exit(1)
-
-
-@cli.command(cls=OnceCommand)
 @option(
     "dataset", TEXT, "div2k", "samples, div2k, a set by name, a folder, or several joined by +."
 )
@@ -305,19 +236,6 @@ def upscale(
     upscale_for_project(model, scale, inputs, output, compare, precision)
 
 
-@cli.command(cls=OnceCommand)
-@click.option("--results", type=SOURCE, required=True, help="Folder of a program's results.")
-@click.option("--originals", type=SOURCE, required=True, help="Folder of their originals.")
-@options(given.scale)
-@option("protocol", TEXT, "all", "all, or one by name, such as yjn870; each beside this project's.")
-@option("model", OrWord(TEXT, "none"), "none", "Whose results they are, to be run anew.")
-def score(results: Path, originals: Path, scale: int, protocol: str, model: str | None) -> None:
-    """Score any program's results under several protocols, and tell what each choice is worth."""
-    from srcnn_mlflow.commands import score as command
-
-    command.score_for_project(command.ScoreRequest(results, originals, scale, protocol, model))
-
-
 @cli.command(cls=OnceCommand, name="import-weights")
 @options(given.scale)
 @click.option("--file", type=SOURCE, required=True, help="A .pth PyTorch state dict.")
@@ -342,69 +260,8 @@ def export(scale: int, model: str, output: Path) -> None:
     command.export(scale, model, output)
 
 
-@cli.command(cls=OnceCommand)
-def results() -> None:
-    """Print the newest evaluation of every scale on each data set, and where its pictures are."""
-    from srcnn_mlflow.commands.results import show_results
-
-    show_results()
-
-
-@cli.command(cls=OnceCommand)
-@options(given.scale, given.dataset, given.split, given.gate_split)
-@given.ranked_by
-def leaderboard(scale: int, dataset: str, split: str, gate_split: bool, metric: str) -> None:
-    """Rank all models of a scale by what they were measured to have on one set of pictures."""
-    from srcnn_mlflow.commands.leaderboard import show_leaderboard
-
-    show_leaderboard(scale, dataset, split, metric, gate_split)
-
-
-@cli.command(cls=OnceCommand)
-def send() -> None:
-    """Send what trainings kept while their tracking server was away, and register the finished."""
-    from srcnn_mlflow.commands import send as command
-
-    command.send()
-
-
-@cli.command(cls=OnceCommand, name="move-models")
-@click.option("--to", type=TEXT, required=True, help="Address of the other tracking store.")
-@option("scale", OrWord(given.SCALE, "all"), "all", "Upscaling factor of the models; or all.")
-def move_models(to: str, scale: int | None) -> None:
-    """Copy registered versions to another tracking store, with aliases, tags and their runs."""
-    from srcnn_mlflow.commands import move_models as command
-
-    command.move_models(to, scale)
-
-
-@cli.command(cls=OnceCommand)
-def where() -> None:
-    """Tell where work and runs are kept, what for, and how large it is."""
-    from srcnn_mlflow.commands import where as command
-
-    command.where()
-
-
-@cli.command(cls=OnceCommand)
-@option("free", TRUE_OR_FALSE, False, "Delete it; without this it is only told.")
-def clean(free: bool) -> None:
-    """Tell what of the work can be made or downloaded again, and delete it where asked."""
-    from srcnn_mlflow.commands import clean as command
-
-    command.clean(free)
-
-
-@cli.command(cls=OnceCommand)
-@option("free", TRUE_OR_FALSE, False, "Delete what is not needed; else it is only told.")
-def tidy(free: bool) -> None:
-    """Mark as FAILED what dead processes have left RUNNING, and tell what is needed no more.
-
-    These are the states of finished trainings, and the checkpoints of those that are registered.
-    """
-    from srcnn_mlflow.commands import tidy as command
-
-    command.tidy(free)
+for _one in (*JUDGING_COMMANDS, *STORE_COMMANDS):
+    cli.add_command(_one)
 
 
 def main() -> NoReturn:
