@@ -192,7 +192,7 @@ def team(folder: Path, postgres: Postgres) -> Iterator[Team]:
             "/etc/": f"{folder}/",
             # What takes minutes on the page takes seconds here.
             "--workers 2": "--workers 1",
-            "--epochs 8": "--architecture 9-1-5 --init-from shipped --max-minutes 0.05",
+            "--epochs 8": "--architecture 9-1-5 --init-from shipped-9-1-5 --max-minutes 0.05",
         }
         for words in table:
             assert words in PAGE, f"the page has {words} no more"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).with_name("weights")
 # What `shipped` stands for comes first.
-SHIPPED_ARCHITECTURES = ("9-1-5",)
+SHIPPED_ARCHITECTURES = ("9-5-5", "9-1-5")
 SHIPPED = "shipped"
 SHIPPED_NAMES = (SHIPPED, *(f"{SHIPPED}-{name}" for name in SHIPPED_ARCHITECTURES))
 

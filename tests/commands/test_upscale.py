@@ -20,7 +20,7 @@ from tests.conftest import ROOT, textured_pixels
 
 @pytest.fixture(scope="module")
 def model() -> ChosenModel:
-    return shipped_model(2)
+    return shipped_model(2, "shipped-9-1-5")
 
 
 def test_a_folder_is_upscaled_whole(model: ChosenModel, tmp_path: Path, said: list[str]) -> None:

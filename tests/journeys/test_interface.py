@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 SLOW = 60_000  # milliseconds, on a busy machine
+# The assistant, which opens by itself, covers a quarter of the page.
+NO_ASSISTANT = (
+    "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
+    "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
+)
 
 
 @dataclass(frozen=True)
@@ -79,11 +84,7 @@ def show(browser: "Browser", interface: Interface) -> Iterator[Show]:
     def open_page(path: str, text: str, width: int = 1440, height: int = 900) -> "Page":
         page = browser.new_page(viewport={"width": width, "height": height})
         page.set_default_timeout(SLOW)
-        # The assistant, which opens by itself, covers a quarter of the page.
-        page.add_init_script(
-            "localStorage.setItem('mlflow.assistant.panelOpen_v1', 'false');"
-            "localStorage.setItem('mlflow.assistant.fab.autoOpenedOnFirstLoad_v1', 'true');"
-        )
+        page.add_init_script(NO_ASSISTANT)
         page.goto(f"{interface.address}/{path}")
         page.get_by_text(text).first.wait_for()
         opened.append(page)

@@ -220,7 +220,7 @@ def test_a_sharpened_plane_stays_within_its_range() -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_files_of_networks_on_luma_are_to_the_byte_as_they_were(scale: int) -> None:
     """The files that ship were written before there were channels."""
-    path = shipped_network(scale)
+    path = shipped_network(scale, "shipped-9-1-5")
     constants = onnx.load(path).graph.initializer
     weights = {one.name: numpy_helper.to_array(one) for one in constants if "conv" in one.name}
     assert build_onnx(weights, Architecture("9-1-5"), scale) == path.read_bytes()
