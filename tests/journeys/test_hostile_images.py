@@ -428,7 +428,10 @@ def assert_each_is_named(kinds: dict[Path, Kind], stdout: str) -> None:
             assert is_refused_for_its_reason(kind, lines), kind.file
 
 
-def test_prepare_among_all_kinds(good_store: Store, tmp_path: Path) -> None:
+def test_prepare_among_all_kinds(
+    good_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SRCNN_HOME", str(tmp_path / "data"))
     kinds = write_corpus(tmp_path / "set" / "train", KINDS.values())
     write_good(tmp_path / "set" / "train")
     (tmp_path / "set" / "valid").mkdir()

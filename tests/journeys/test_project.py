@@ -156,6 +156,8 @@ def test_the_evaluation_holds_table_and_pictures(workspace: Workspace) -> None:
         "bicubic_bias",
         "srcnn_bias",
         "srcnn_largest_bias",
+        "psnr_gain_low",
+        "psnr_gain_high",
     }
     assert abs(metrics["srcnn_bias"]) <= abs(metrics["srcnn_largest_bias"]) < 5
     assert metrics["psnr_gain"] == pytest.approx(metrics["srcnn_psnr"] - metrics["bicubic_psnr"])
@@ -199,6 +201,7 @@ def test_the_registry_has_version_alias_and_tags(workspace: Workspace) -> None:
         "git_commit",
         "judged_by",
         "verdict",
+        "described",
     }
     assert version.tags["judged_by"] == workspace.runs("promote")[-1].info.run_id
     assert version.tags["measured_on"] == "photographs test"
