@@ -5,6 +5,8 @@ With SRCNN_SCREENSHOTS set to a folder, the README's picture is written there.
 
 import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.runs import track
-from tests.conftest import BIN, http_server, put_store, run_here, write_crops
+from tests.conftest import BIN, ROOT, http_server, put_store, run_here, write_crops
 from tests.journeys.test_interface import NO_ASSISTANT, SLOW, keep
 from tests.versions import network
 
@@ -123,4 +125,21 @@ def test_the_leaderboard_has_the_order_of_the_evaluations(store: Judged) -> None
             )
             for version in (1, 2)
         }
-        assert listed == sorted(scores, key=lambda version: -scores[version])
+        best_first = sorted(scores, key=lambda version: -scores[version])
+        assert listed == best_first
+        found = by_the_recipe_of_the_readme(digest, store)
+        assert [line.split()[0] for line in found] == [
+            store.model(one).model_id for one in best_first
+        ]
+        assert f"'srcnn_psnr': {scores[best_first[0]]}" in found[0]
+
+
+def by_the_recipe_of_the_readme(digest: str, store: Judged) -> list[str]:
+    """What its code prints, of these pictures and this scale."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    (code,) = (block for block in blocks if "search_logged_models" in block)
+    code = re.sub(r"[0-9a-f]{32}", digest, code).replace("scale = '4'", "scale = '2'")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=store.folder, capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()
