@@ -116,9 +116,7 @@ def test_other_edges_than_those_it_was_trained_with_are_told(folder: Path, said:
         said.clear()
         settings = TrainingSettings("9-1-5", padding=padding)
         find_start(TrainRequest(2, "photos", 33, 60, None, settings, "srcnn-x2/1"))
-        begins = (
-            f"srcnn-x2 version 1 was trained with padding=none, and this training has {padding}"
-        )
+        begins = f"srcnn-x2 version 1 was trained with padding=none, and this one has {padding}"
         assert any(line.startswith(begins) for line in said) == told
 
 
