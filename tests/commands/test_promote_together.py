@@ -90,6 +90,7 @@ def test_what_was_judged_against_is_what_is_replaced_on_two_machines(folder: Pat
     assert nobody_waits()
 
 
+@pytest.mark.exhaustive
 def test_of_many_promotions_two_at_a_time_the_best_is_champion_in_the_end(folder: Path) -> None:
     begin_with()
     orders = {"a": [WEAK, EQUAL, GOOD], "b": [MIDDLE, GOOD, WEAK]}

@@ -85,7 +85,7 @@ def test_an_unknown_protocol_is_named_with_those_there_are(folders: Path) -> Non
 
 @pytest.mark.slow
 def test_a_model_is_run_anew(folders: Path) -> None:
-    done = score(folders, "--protocol", "paper", "--model", "shipped")
+    done = score(folders, "--protocol", "paper", "--model", "shipped-9-1-5")
     assert done.returncode == 0, done.stderr
     table = json.loads((folders / "results" / "score" / "table.json").read_text())
     anew = table["scores"]["network"]["srcnn-mlflow"]["psnr"]
@@ -201,13 +201,13 @@ def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
     tmp_path: Path, empty_store: Path, shared: Callable[[str], Path]
 ) -> None:
     store, set5 = put_store(empty_store, tmp_path), str(shared("Set5"))
-    given = ("--dataset", set5, "--split", "all", "--model", "shipped", "--results", "made")
+    given = ("--dataset", set5, "--split", "all", "--model", "shipped-9-1-5", "--results", "made")
     done = run_here("evaluate", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = runs_of(MlflowClient(store))
     done = run_here(
         *("score", "--results", "made", "--originals", set5, "--protocol", "yjn870"),
-        *("--model", "shipped"),
+        *("--model", "shipped-9-1-5"),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -223,7 +223,7 @@ def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
 def test_results_of_evaluate_never_lie_among_the_pictures(folders: Path, empty_store: Path) -> None:
     put_store(empty_store, folders)
     done = run_here(
-        *("evaluate", "--dataset", "originals", "--split", "all", "--model", "shipped"),
+        *("evaluate", "--dataset", "originals", "--split", "all", "--model", "shipped-9-1-5"),
         *("--results", "originals"),
         cwd=folders,
     )

@@ -537,6 +537,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
     assert without_times(killed) == without_times(undisturbed)
 
 
+@pytest.mark.exhaustive
 def test_two_processes_share_a_study(workspace: Path) -> None:
     (workspace / "tiny.toml").write_text(FILE)
     both = [start(workspace, seeds=2, epochs=3) for _ in range(2)]

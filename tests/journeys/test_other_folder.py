@@ -84,6 +84,7 @@ def test_what_is_not_there_is_told_by_its_whole_path(project: Path, called_from:
     assert [run.info.status for run in runs] == ["FAILED"] * 2
 
 
+@pytest.mark.exhaustive
 def test_a_data_set_is_looked_for_where_the_person_stands_too(
     project: Path, called_from: Path
 ) -> None:
