@@ -276,7 +276,6 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
         judged.upscale_luma(np.zeros((4, 4), np.uint8))
 
 
-@pytest.mark.exhaustive
 def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) -> None:
     result = workspace.project("main", dataset="photographs", architecture="9-1-5", epochs=4)
     assert result.returncode == 0, result.stderr
