@@ -1,7 +1,7 @@
 # make demo   the whole experiment at x2 and x4, on photographs that need no download
 # make check  style, types, import contracts and unit tests: at most two minutes
 # make test   the same, and all other tests but for
-# make exhaustive   further cases of what they show (about four minutes)
+# make exhaustive   further cases of what they show
 # make weights   train the weights that ship with the package anew (about six hours; it goes on where it was stopped)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
