@@ -18,9 +18,6 @@ from pathlib import Path
 from threading import Thread
 from typing import IO, Any
 
-# Of a process whose end is not known yet.
-_RUNNING = None
-
 
 class Nursery:
     """The process that waits, from its first order on."""
@@ -67,7 +64,7 @@ class Forked:
         self.stdin, self.stdout = os.fdopen(own_input, "w"), os.fdopen(own_output)
         self._end = os.fdopen(own_end)
         self.pid = int(self._end.readline())
-        self.returncode: int | None = _RUNNING
+        self.returncode: int | None = None
 
     def kill(self) -> None:
         """End it, unless it has ended."""
@@ -75,13 +72,13 @@ class Forked:
 
     def send_signal(self, number: int) -> None:
         """Send a signal, unless it has ended."""
-        if self.returncode is _RUNNING:
+        if self.returncode is None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
     def wait(self) -> int:
         """Wait for its end; gives its exit code, or the signal that ended it below zero."""
-        if self.returncode is _RUNNING:
+        if self.returncode is None:
             self.returncode = int(self._end.readline())
             self._end.close()
         return self.returncode

@@ -182,7 +182,8 @@ has a name for it.
   trainings: {commits}.
 - The JSON files have the settings that were really used: weights of an earlier recipe stay until
   `records.py` has made new ones of their network and scale.
-- The test sets below were looked at once, at commit {measured}, when everything had been chosen.
+- The test sets below chose nothing: each network was measured on them when it had been chosen, at
+  commit {measured}.
 
 ## What they reach
 
