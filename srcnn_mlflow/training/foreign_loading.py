@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import srcnn_mlflow
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.network.foreign import Origin
@@ -80,7 +81,7 @@ def examined(origin: Origin) -> dict[str, Any]:
         stderr=subprocess.PIPE,
         text=True,
         errors="replace",
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(_import_path())},
         start_new_session=True,
     )
     try:
@@ -107,6 +108,16 @@ def examined(origin: Origin) -> dict[str, Any]:
     if "refused" in found:
         raise ModelError(found["refused"])
     return found
+
+
+def _import_path() -> list[str]:
+    """Where this process imports from, but for what other versions of this package lie in.
+
+    A model that was loaded has left the code that was logged with it there.
+    """
+    own = Path(srcnn_mlflow.__file__).parent
+    inside = {entry: Path(entry, own.name) for entry in sys.path}
+    return [entry for entry, one in inside.items() if not one.is_dir() or one.samefile(own)]
 
 
 def offered(origin: Origin) -> tuple[Any, dict[str, str], str]:

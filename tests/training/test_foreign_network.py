@@ -198,6 +198,19 @@ def test_a_package_offers_a_network_by_name(
     assert TrainingSettings(architecture="tiny").padding == "own"
 
 
+def test_the_code_of_a_model_that_was_loaded_is_not_in_the_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # `mlflow.pyfunc.load_model` leaves the folder of the model's code there.
+    logged = tmp_path / "model" / "code"
+    (logged / "srcnn_mlflow" / "network").mkdir(parents=True)
+    for package in (logged / "srcnn_mlflow", logged / "srcnn_mlflow" / "network"):
+        (package / "__init__.py").touch()
+    monkeypatch.syspath_prepend(str(logged))
+    monkeypatch.chdir(tmp_path)
+    assert examine(origin(PLAIN, tmp_path))["halo"] == 4
+
+
 def test_names_of_chains_stay_those_of_chains() -> None:
     assert [origin_of(name) for name in ("9-5-5", "vdsr", "9-5-5:128-64", "nothing")] == [None] * 4
     assert short_name("9-5-5") == "9-5-5"
