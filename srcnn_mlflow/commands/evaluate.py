@@ -304,8 +304,9 @@ def _log(
     active_run.log_table(columns, f"{ARTIFACTS}/per_image.json")
     with active_run.artifact_folder(ARTIFACTS) as folder:
         _write_tables(folder, scale, evaluation.summary, about, decisions)
+        title = f"{about['model']} at x{scale}: {about['dataset']}, split {about['split']}"
         for kind, heading, exhibits in extremes.titled(scale):
-            draw_exhibits(exhibits, f"{evaluation.model.label}: {heading}", folder / f"{kind}.png")
+            draw_exhibits(exhibits, title, heading, folder / f"{kind}.png")
         decided = decisions.sentence()
         report = render_report(scale, evaluation.scores, extremes, about, decided)
         (folder / "report.html").write_text(report, encoding="utf-8")

@@ -31,6 +31,35 @@ class Comparison:
     bias: float
 
 
+@dataclass(frozen=True)
+class Moved:
+    """Shares of a plane's pixels, in 0..1; what is left is as far from the original as before.
+
+    Attributes:
+        nearer: got nearer to the original.
+        farther: got farther from it.
+    """
+
+    nearer: float
+    farther: float
+
+
+def moved(target: Plane, before: Plane, after: Plane) -> Moved:
+    """Which share of pixels got nearer to an original, and which farther from it.
+
+    Args:
+        target: uint8 of any shape.
+        before: the same shape.
+        after: the same shape.
+
+    >>> target, before, after = np.array([[9, 9, 9, 9], [5, 9, 8, 7], [6, 8, 10, 9]], np.uint8)
+    >>> moved(target, before, after)
+    Moved(nearer=0.5, farther=0.25)
+    """
+    former, latter = (np.abs(plane.astype(np.int16) - target) for plane in (before, after))
+    return Moved(float(np.mean(latter < former)), float(np.mean(latter > former)))
+
+
 def mse(target: Plane, prediction: Plane, border: int = 0) -> float:
     """Mean squared error between two planes, in squared grey levels; over all bands alike.
 

@@ -7,6 +7,7 @@ from typing import Protocol
 from PIL import Image
 
 from srcnn_mlflow.measuring.evaluation import ImageScore
+from srcnn_mlflow.measuring.metrics import Moved, moved
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import (
     Plane,
@@ -57,6 +58,16 @@ class Exhibit:
     bicubic_luma: Plane
     srcnn_luma: Plane
 
+    @property
+    def original_luma(self) -> Plane:
+        """What both were measured against, uint8 (height, width)."""
+        return luma(self.original)
+
+    @property
+    def moved(self) -> Moved:
+        """Which share of the luma's pixels SRCNN brought nearer to the original than bicubic."""
+        return moved(self.original_luma, self.bicubic_luma, self.srcnn_luma)
+
 
 @dataclass(frozen=True)
 class Extremes:
@@ -70,12 +81,22 @@ class Extremes:
 
     def titled(self, scale: int) -> Iterator[tuple[str, str, tuple[Exhibit, ...]]]:
         """Give `best` and `worst`, each with its heading and its exhibits."""
-        for kind, extreme, exhibits in (
-            ("best", "highest", self.best),
-            ("worst", "lowest", self.worst),
+        for kind, extreme, exhibits, other in (
+            ("best", "highest", self.best, "worst"),
+            ("worst", "lowest", self.worst, "best"),
         ):
             count = "picture" if len(exhibits) == 1 else f"{len(exhibits)} pictures"
-            yield kind, f"the {count} with the {extreme} PSNR at x{scale}", exhibits
+            heading = f"The {count} with the {extreme} PSNR at x{scale}"
+            yield kind, f"{heading}{self._also(len(exhibits), other)}", exhibits
+
+    def _also(self, count: int, other: str) -> str:
+        """Of so many pictures, how many stand on the other side too; empty for none."""
+        both = len({*self.best} & {*self.worst})
+        if not both:
+            return ""
+        if both < count:
+            return f"; {both} of them {'is' if both == 1 else 'are'} among the {other} too"
+        return f"; {'it is' if count == 1 else 'they are'} the {other} too, for there are no others"
 
 
 def choose_exhibits(

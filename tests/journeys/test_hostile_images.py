@@ -514,7 +514,7 @@ def test_names_in_figures(tmp_path: Path) -> None:
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        draw_exhibits(exhibits, "names", tmp_path / "names.png")
+        draw_exhibits(exhibits, "names", "of pictures", tmp_path / "names.png")
     assert (tmp_path / "names.png").exists()
 
 

@@ -31,9 +31,6 @@ from srcnn_mlflow.pictures.imaging import (
     upscale_to_eight_bit,
 )
 from srcnn_mlflow.pictures.pairs import make_small
-from srcnn_mlflow.pictures.photos import load_luma
-from srcnn_mlflow.showing.exhibits import Exhibit
-from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference, draw_exhibits
 from tests.conftest import textured_pixels
 from tests.photographs import ASTRONAUT
 
@@ -180,45 +177,6 @@ def test_why_no_picture_can_be_compared_is_told_by_its_cause(
     assert ("give larger" in text) == ("small" in kinds)
     assert ("smaller border" in text) == (border > 2)
     assert ("detail" in text) == ("plain" in kinds)
-
-
-def test_the_difference_is_fifteen_fold_from_black_over_red_to_yellow() -> None:
-    bicubic_plane = np.array([[100, 100, 100, 100]], np.uint8)
-    srcnn_plane = np.array([[100, 101, 91, 200]], np.uint8)
-    assert difference(srcnn_plane, bicubic_plane).tolist() == [[0, 15 / 255, 135 / 255, 1]]
-    assert BLACK_RED_YELLOW(0.0)[:3] == (0, 0, 0)
-    assert BLACK_RED_YELLOW(1.0)[:3] == (1, 1, 0)
-    red, green, blue = BLACK_RED_YELLOW(0.5)[:3]
-    assert red > 0.98
-    assert green < 0.02
-    assert blue == 0
-
-
-def test_the_busiest_square_is_found() -> None:
-    change = np.zeros((30, 40))
-    change[12:17, 21:26] = 1
-    assert busiest_square(change, 5) == (12, 21, 5)
-    assert busiest_square(change, 100) == (0, busiest_square(change, 100)[1], 30)
-
-
-def test_exhibits_are_drawn_as_wide_rows(photo_folder: Path, tmp_path: Path) -> None:
-    photo = load_dataset(str(photo_folder)).photos("test")[0]
-    original = Image.open(photo.path)
-    plane = load_luma(photo)
-    exhibit = Exhibit(
-        ImageScore(r"$\frac$.png", 1.0, 2.0, 0.1, 0.2, 1.0, 0.7),
-        original,
-        original.resize((40, 33)),
-        original,
-        original,
-        plane,
-        np.minimum(plane, 250),
-    )
-    for rows in (1, 5):
-        draw_exhibits([exhibit] * rows, "title", tmp_path / f"{rows}.png")
-    sizes = [Image.open(tmp_path / f"{rows}.png").size for rows in (1, 5)]
-    assert sizes[0][0] == sizes[1][0] > 1000
-    assert sizes[1][1] > 3 * sizes[0][1]
 
 
 def tinted(pixels: Plane) -> Plane:

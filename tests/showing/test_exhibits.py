@@ -50,9 +50,12 @@ def test_the_extremes_by_psnr_are_chosen_and_a_picture_in_both_is_made_once(
     assert names(extremes.worst) == order[::-1][:5]
     assert {*extremes.best[2:]} == {*extremes.worst[2:]}
     assert [heading for _, heading, _ in extremes.titled(2)] == [
-        "the 5 pictures with the highest PSNR at x2",
-        "the 5 pictures with the lowest PSNR at x2",
+        "The 5 pictures with the highest PSNR at x2; 3 of them are among the worst too",
+        "The 5 pictures with the lowest PSNR at x2; 3 of them are among the best too",
     ]
+    few = choose_exhibits(pairs[:2], 2, Bicubic())
+    for (_, heading, _), other in zip(few.titled(2), ("worst", "best"), strict=True):
+        assert heading.endswith(f"; they are the {other} too, for there are no others")
 
 
 def test_an_exhibit_holds_what_was_measured(photo_folder: Path) -> None:

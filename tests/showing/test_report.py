@@ -90,7 +90,7 @@ def test_the_page_holds_the_table_and_what_it_was_measured_on() -> None:
     assert "1 of 7 below bicubic: g.png ( −0.100 dB )" in text
     assert "d.png +0.20 30.00 30.20 0.8500 0.8625" in text
     assert "The picture" in text
-    assert "the 5 pictures with the lowest PSNR at x2" in text
+    assert "The 5 pictures with the lowest PSNR at x2" in text
 
 
 def test_colours_stand_in_the_page_where_they_were_measured() -> None:
