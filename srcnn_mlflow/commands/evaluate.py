@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
@@ -308,7 +309,12 @@ def _log(
         for kind, heading, exhibits in extremes.titled(scale):
             draw_exhibits(exhibits, title, heading, folder / f"{kind}.png")
         decided = decisions.sentence()
-        report = render_report(scale, evaluation.scores, extremes, about, decided)
+        found_at: About = {
+            "run": active_run.run_id(),
+            "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
+            "address": active_run.place_of_artifacts(ARTIFACTS),
+        }
+        report = render_report(scale, evaluation.scores, extremes, {**about, **found_at}, decided)
         (folder / "report.html").write_text(report, encoding="utf-8")
 
 

@@ -7,28 +7,32 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 from PIL import Image
 
 from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, summarize
+from srcnn_mlflow.measuring.metrics import Moved
 from srcnn_mlflow.measuring.tables import describe_bias, table_rows
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
 from srcnn_mlflow.showing.figures import (
     BLACK_RED_YELLOW,
+    COLUMNS,
     CROP,
     DIFFERENCE_GAIN,
-    Pixels,
     busiest_square,
     difference,
 )
+from srcnn_mlflow.showing.viewer import Layer, View, render
 
 # What was judged, on what, how: by the names that stand in table.json.
 About = Mapping[str, str | int]
 
-# Ten exhibits of this many pixels, four pictures each, stay below 15 MB even where they are noise:
-# three in colour and one with a palette are 10 bytes a pixel, which base64 makes a third more.
-SHOWN_WIDTH, SHOWN_HEIGHT = 384, 288
+# Ten exhibits of this many pixels, six pictures each, stay below 15 MB even where they are noise:
+# three in colour and three with few colours are 11 bytes a pixel, which base64 makes a third more.
+SHOWN_WIDTH, SHOWN_HEIGHT = 360, 270
+# Errors are larger than what SRCNN changes of them.
+ERROR_GAIN = 5
 THUMBNAIL = 240
 
 # The chart is about this high, if the names of pictures or thin bars need not more.
@@ -81,22 +85,26 @@ class _Crop:
 
 @dataclass(frozen=True)
 class _Card:
-    """An exhibit as the page shows it; pictures are `data:` addresses.
+    """An exhibit as the page shows it.
 
     Attributes:
         number: on the page, from 1.
         score: of the whole picture.
         size: of the whole picture: width and height.
         crop: what is shown of it.
-        pictures: by kind: bicubic, srcnn, original, difference.
-        thumbnail: the whole picture; None where all of it is shown.
+        layers: bicubic, SRCNN, original, what SRCNN changed, and what either has wrong.
+        views: which of them are shown at once.
+        moved: which share of its pixels got nearer to the original, and which farther.
+        thumbnail: the whole picture, as a `data:` address; None where all of it is shown.
     """
 
     number: int
     score: ImageScore
     size: tuple[int, int]
     crop: _Crop
-    pictures: dict[str, str]
+    layers: tuple[Layer, ...]
+    views: tuple[View, ...]
+    moved: Moved
     thumbnail: str | None
 
 
@@ -109,23 +117,17 @@ def render_report(
         scale: 2, 3 or 4.
         scores: picture by picture, at least one.
         extremes: the pictures to show.
-        about: model, dataset, split, digest, images, border and commit.
+        about: model, dataset, split, digest, images, border and commit; and run, date and address.
         decided: what the pictures have chosen, in a sentence; empty for nothing.
 
     Returns:
         The page, below 15 MB for pictures of any size.
     """
-    environment = Environment(
-        loader=PackageLoader("srcnn_mlflow.showing"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["signed"] = _signed
     summary = summarize(scores)
     in_colour = summary.rgb_psnr_gain is not None
-    return environment.get_template("report.html.j2").render(
+    cards = _cards(extremes)
+    return render(
+        "report.html.j2",
         scale=scale,
         about=about,
         summary=summary,
@@ -140,16 +142,14 @@ def render_report(
         chart=_chart(scores),
         extremes=extremes,
         sections=list(extremes.titled(scale)),
-        cards=_cards(extremes),
-        full_difference=255 // DIFFERENCE_GAIN,
-        difference_gain=DIFFERENCE_GAIN,
+        cards=cards,
+        typical=_typical(cards, summary.psnr_gain),
     )
 
 
-def _signed(value: float, layout: str) -> str:
-    """Write a number with its sign, but a plain 0 without."""
-    text = f"{value:+{layout}}"
-    return "0" if text in ("+0", "-0") else text.replace("-", "\N{MINUS SIGN}")
+def _typical(cards: Mapping[Exhibit, _Card], gain: float) -> Exhibit:
+    """The exhibit that gained most nearly as much as pictures do on average."""
+    return min(cards, key=lambda exhibit: abs(exhibit.score.psnr_gain - gain))
 
 
 def _chart(scores: Sequence[ImageScore]) -> _Chart:
@@ -180,22 +180,44 @@ def _cards(extremes: Extremes) -> dict[Exhibit, _Card]:
 def _card(number: int, exhibit: Exhibit) -> _Card:
     change = difference(exhibit.srcnn_luma, exhibit.bicubic_luma)
     crop = _choose_crop(exhibit.original.size, busiest_square(change, CROP))
-    changed = BLACK_RED_YELLOW(change[crop.slices], bytes=True)[..., :3]
-    pictures = {
-        kind: _lossless(np.asarray(picture)[crop.slices])
-        for kind, picture in (
-            ("bicubic", exhibit.bicubic),
-            ("srcnn", exhibit.srcnn),
-            ("original", exhibit.original),
+    bicubic, srcnn, original = layers = (
+        Layer("bicubic", "bicubic", "Bicubic", _shown(exhibit.bicubic, crop)),
+        Layer("srcnn", "SRCNN", "SRCNN", _shown(exhibit.srcnn, crop)),
+        Layer("original", "the original", "Original", _shown(exhibit.original, crop)),
+    )
+    of_bicubic, of_srcnn = (
+        Layer(
+            f"error-of-{one.kind}",
+            f"the error of {one.name}",
+            f"|{one.name} \N{MINUS SIGN} original| \N{MULTIPLICATION SIGN} {ERROR_GAIN}",
+            _coloured(difference(plane, exhibit.original_luma, ERROR_GAIN)[crop.slices]),
         )
-    }
+        for one, plane in ((bicubic, exhibit.bicubic_luma), (srcnn, exhibit.srcnn_luma))
+    )
+    changed = Layer("difference", "what SRCNN changed", COLUMNS[-1], _coloured(change[crop.slices]))
     whole = (crop.width, crop.height) == exhibit.original.size
     return _Card(
         number=number,
         score=exhibit.score,
         size=exhibit.original.size,
         crop=crop,
-        pictures={**pictures, "difference": _lossless(changed)},
+        layers=(*layers, changed, of_bicubic, of_srcnn),
+        views=(
+            View("Bicubic | SRCNN", bicubic, srcnn),
+            View("SRCNN | Original", srcnn, original),
+            View(
+                f"Errors \N{MULTIPLICATION SIGN}{ERROR_GAIN}",
+                of_bicubic,
+                of_srcnn,
+                levels=255 // ERROR_GAIN,
+            ),
+            View(
+                f"Difference \N{MULTIPLICATION SIGN}{DIFFERENCE_GAIN}",
+                changed,
+                levels=255 // DIFFERENCE_GAIN,
+            ),
+        ),
+        moved=exhibit.moved,
         thumbnail=None if whole else _thumbnail(exhibit.original),
     )
 
@@ -215,7 +237,12 @@ def _choose_crop(size: tuple[int, int], square: tuple[int, int, int]) -> _Crop:
     )
 
 
-def _lossless(pixels: Pixels) -> str:
+def _shown(picture: Image.Image, crop: _Crop) -> str:
+    return _data_address(Image.fromarray(np.asarray(picture)[crop.slices]), lossless=True)
+
+
+def _coloured(change: NDArray[np.float64]) -> str:
+    pixels = BLACK_RED_YELLOW(change, bytes=True)[..., :3]
     return _data_address(Image.fromarray(pixels), lossless=True)
 
 

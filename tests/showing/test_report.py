@@ -15,6 +15,7 @@ from PIL import Image
 
 from srcnn_mlflow.measuring.evaluation import ImageScore
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
+from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW
 from srcnn_mlflow.showing.report import About, render_report
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ ABOUT: About = {
     "images": 7,
     "border": 2,
     "commit": "fedcba9876543210fedcba9876543210fedcba98",
+    "run": "0a1b2c3d4e5f60718293a4b5c6d7e8f9",
+    "date": "2026-11-26 15:50 UTC",
+    "address": "/work of mine/mlruns/1/0a1b2c3d4e5f60718293a4b5c6d7e8f9/artifacts/evaluation",
 }
 
 
@@ -76,7 +80,7 @@ def seven() -> tuple[list[ImageScore], Extremes]:
 
 def pictures(page: str, kind: str) -> list[np.ndarray]:
     """The pictures of a kind that a page holds."""
-    found = re.findall(rf'<img class="{kind}"[^>]*base64,([^"]*)"', page)
+    found = re.findall(rf'<img data-kind="{kind}"[^>]*base64,([^"]*)"', page)
     return [np.asarray(Image.open(io.BytesIO(base64.b64decode(code)))) for code in found]
 
 
@@ -89,7 +93,9 @@ def test_the_page_holds_the_table_and_what_it_was_measured_on() -> None:
         assert str(value) in text
     assert "1 of 7 below bicubic: g.png ( −0.100 dB )" in text
     assert "d.png +0.20 30.00 30.20 0.8500 0.8625" in text
-    assert "The picture" in text
+    # What one looks at stands first, and how it was measured last.
+    assert page.index("<figure") < page.index('id="gains"') < page.index('id="about"')
+    assert page.index(str(ABOUT["digest"])) > page.rindex("<figure")
     assert "The 5 pictures with the lowest PSNR at x2" in text
 
 
@@ -144,7 +150,8 @@ def test_a_picture_among_best_and_worst_is_held_once() -> None:
     page = render_report(2, *seven(), ABOUT)
     assert len(pictures(page, "srcnn")) == len(pictures(page, "original")) == 7
     assert page.count("Among the best and among the worst") == 3
-    assert page.count("shown above") == 3
+    # Those three, and the typical one, which stands at the top.
+    assert page.count("shown above") == 4
     for target in re.findall(r'href="#(exhibit-\d)"', page):
         assert f'id="{target}"' in page
 
@@ -157,10 +164,10 @@ def test_pictures_are_lossless_and_of_a_large_one_the_changed_part_is_shown() ->
     page = render_report(2, [one.score], Extremes((one,), (one,)), ABOUT)
     (shown,) = pictures(page, "original")
     # Around (530, 560), but not beyond the lower edge.
-    np.testing.assert_array_equal(shown, pixels[312:600, 368:752])
+    np.testing.assert_array_equal(shown, pixels[330:600, 380:740])
     place = re.findall(r'<i style="left: ([\d.]+)%; top: ([\d.]+)%', page)[-1]
-    assert [float(value) for value in place] == pytest.approx([100 * 368 / 900, 52])
-    assert "384&times;288 of 900&times;600 pixels" in page
+    assert [float(value) for value in place] == pytest.approx([100 * 380 / 900, 55])
+    assert "360&times;270 of 900&times;600 pixels" in page
 
 
 def test_a_colour_profile_stays_out() -> None:
@@ -308,16 +315,60 @@ def test_the_divider_follows_the_keyboard(open_page: OpenPage) -> None:
     assert slider.get_attribute("aria-valuetext") == "60 % bicubic"
 
 
-def test_buttons_show_original_and_difference(open_page: OpenPage) -> None:
+def test_buttons_show_original_errors_and_difference(open_page: OpenPage) -> None:
     page = open_page()
-    page.get_by_role("radio", name="Original").first.check()
-    assert colours(page, (0.2, 0.8)) == [GREEN, GREEN]
-    assert page.locator("input[type=range]").first.is_hidden()
+    slider = page.locator("input[type=range]").first
+    page.get_by_role("radio", name="SRCNN | Original").first.check()
+    assert colours(page, (0.2, 0.8)) == [BLUE, GREEN]
+    assert slider.get_attribute("aria-valuetext") == "50 % SRCNN"
     # Arrow keys walk through a group of radio buttons.
     page.keyboard.press("ArrowRight")
+    assert colours(page, (0.2, 0.8)) == [YELLOW, YELLOW]
+    slider.focus()
+    page.keyboard.press("Home")
+    # Of SRCNN's luma of 100 in the left half, against the original's of 107.
+    slight = BLACK_RED_YELLOW(7 * 5 / 255, bytes=True)[:3]
+    assert colours(page, (0.2, 0.8)) == [slight, YELLOW]
+    assert page.locator(".scale-bar").first.is_visible()
+    assert "between the error of bicubic and the error of SRCNN" in str(
+        slider.get_attribute("aria-label")
+    )
+    page.get_by_role("radio", name="Difference ×15").first.check()
     assert colours(page, (0.2, 0.8)) == [YELLOW, BLACK]
+    assert slider.is_hidden()
+    assert page.locator(".badge").nth(1).is_hidden()
     page.get_by_role("radio", name="Bicubic | SRCNN").first.check()
-    assert colours(page, (0.2, 0.8)) == [RED, BLUE]
+    page.keyboard.press("Tab")
+    assert colours(page, (0.2, 0.8)) == [BLUE, BLUE]
+    assert page.locator(".scale-bar").first.is_hidden()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 1000), (390, 844)])
+def test_a_slider_is_in_sight_at_once(open_page: OpenPage, width: int, height: int) -> None:
+    page = open_page(width)
+    page.set_viewport_size({"width": width, "height": height})
+    slider = page.locator("input[type=range]").first.bounding_box()
+    assert slider is not None
+    assert slider["y"] + slider["height"] <= height
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_paper_all_pictures_stand_beside_each_other(open_page: OpenPage, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    page.emulate_media(media="print")
+    background = "element => getComputedStyle(element).backgroundColor"
+    assert page.locator("body").evaluate(background) == "rgb(255, 255, 255)"
+    for hidden in (".badge", ".divider", ".toolbar", "input[type=range]"):
+        assert page.locator(hidden).first.is_hidden(), hidden
+    shown = [one.bounding_box() for one in page.locator(".exhibit").first.locator("img").all()]
+    corners = {(one["x"], one["y"]) for one in shown if one}
+    assert len(corners) == 6
+    assert all(one and one["width"] > 200 and one["height"] > 150 for one in shown)
+    printed = "element => getComputedStyle(element).printColorAdjust"
+    assert page.locator(".bar i").first.evaluate(printed) == "exact"
+    whole = "element => getComputedStyle(element).breakInside"
+    assert page.locator(".exhibit").first.evaluate(whole) == "avoid"
+    assert page.pdf().count(b"/Type /Page\n") < 12
 
 
 def test_zoom_shows_pixels_at_the_same_place_in_every_view(open_page: OpenPage) -> None:
@@ -328,7 +379,7 @@ def test_zoom_shows_pixels_at_the_same_place_in_every_view(open_page: OpenPage) 
         size = canvas.evaluate("canvas => [canvas.clientWidth, canvas.clientHeight]")
         assert size == [zoom * WIDTH, zoom * HEIGHT]
     rendering = "image => getComputedStyle(image).imageRendering"
-    assert page.locator(".original").first.evaluate(rendering) == "pixelated"
+    assert page.locator("[data-kind=original]").first.evaluate(rendering) == "pixelated"
     middle = scrolled(page)
     shown = pane.evaluate("pane => [pane.clientWidth, pane.clientHeight]")
     expected = [(8 * WIDTH - shown[0]) / 2, (8 * HEIGHT - shown[1]) / 2]
@@ -378,7 +429,7 @@ def test_it_works_in_the_frame_of_the_mlflow_ui(open_page: OpenPage, report: Pat
     frame.get_by_role("slider").first.focus()
     page.keyboard.press("Home")
     assert colours(frame, (0.2, 0.8)) == [BLUE, BLUE]
-    frame.get_by_role("radio", name="Original").first.check()
+    frame.get_by_role("radio", name="SRCNN | Original").first.check()
     assert colours(frame, (0.2, 0.8)) == [GREEN, GREEN]
     link = frame.locator("a[href^='#']").last
     target = frame.locator(str(link.get_attribute("href")))
