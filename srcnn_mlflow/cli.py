@@ -220,7 +220,9 @@ def study(**parameters: Any) -> None:
     help="Picture or folder; several joined by +, or given one by one.",
 )
 @option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
-@option("compare", TRUE_OR_FALSE, False, "Write the bicubic enlargement beside each picture.")
+@option(
+    "compare", TRUE_OR_FALSE, False, "Write bicubic's enlargement beside each, and a page of both."
+)
 @options(given.inference_precision)
 def upscale(
     scale: int,

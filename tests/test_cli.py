@@ -119,7 +119,9 @@ def test_upscale_works_before_any_training(invoke: Invoke, tmp_path: Path) -> No
     code, output, _ = invoke("upscale", "--input", "photo.png", "--scale", "3", "--compare", "true")
     assert code == 0
     assert "no champion yet, so the shipped weights are used" in output
+    assert "upscaled/comparison-x3.html" in output
     assert sorted(path.name for path in Path("upscaled").iterdir()) == [
+        "comparison-x3.html",
         "photo-x3-bicubic.png",
         "photo-x3.png",
     ]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from srcnn_mlflow import __version__
 from srcnn_mlflow.commands.project import under_project
-from srcnn_mlflow.commands.upscale_targets import Targets, beside, plan_targets
+from srcnn_mlflow.commands.upscale_targets import Targets, beside, page_of, plan_targets
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, WriteError
 from srcnn_mlflow.machine.limits import read_limit
@@ -25,6 +25,7 @@ from srcnn_mlflow.pictures.imaging import enlarge
 from srcnn_mlflow.pictures.metadata import enlarged
 from srcnn_mlflow.pictures.photos import digest, scan
 from srcnn_mlflow.pictures.picture import Picture
+from srcnn_mlflow.showing.upscaled_page import Pair, render_upscaled
 
 if TYPE_CHECKING:
     from srcnn_mlflow.tracking.registry import FoundModel
@@ -145,7 +146,7 @@ def upscale_files(
         scale: what was asked for; the network must agree.
         inputs: picture files, folders of them, or several of these in one, joined by `+`.
         output: a folder, made where needed; or, for one picture, a file ending in `.png`.
-        compare: write the bicubic enlargement beside each.
+        compare: write the bicubic enlargement beside each, and a page that shows both.
 
     Raises:
         ModelError: the network was trained for another scale.
@@ -160,6 +161,7 @@ def upscale_files(
     for line in targets.left_out:
         logger.warning("left out: %s", line)
     done = Upscaled([], [])
+    pairs: list[Pair] = []
     largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
     made_by = f"srcnn-mlflow {__version__}, {model.label}"
     for path, target in progress(targets.pairs, total=len(targets.pairs), label="upscaling"):
@@ -171,6 +173,8 @@ def upscale_files(
             if compare:
                 bicubic = enlarge(picture, scale)
                 written.append(_save(bicubic, scale, "bicubic interpolation", beside(target)))
+                size = bicubic.width, bicubic.height
+                pairs.append(Pair(path.name, size, *written))
         except ImageError as error:
             logger.warning("skipped: %s", error)
         except MemoryError:
@@ -189,6 +193,8 @@ def upscale_files(
             done.pictures.append(path)
             done.written.extend(written)
     _tell(done, targets, model)
+    if compare:
+        _write_page(scale, model.label, pairs, page_of(targets, output, scale))
     return done
 
 
@@ -204,6 +210,13 @@ def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
         model.label,
         f"; left out {left_out} file(s), each named above" if left_out else "",
     )
+
+
+def _write_page(scale: int, model: str, pairs: Sequence[Pair], page: Path) -> None:
+    text = render_upscaled(scale, model, pairs, page.parent)
+    with atomic_write(page) as partial:
+        partial.write_text(text, encoding="utf-8")
+    logger.info("to see them beside bicubic's, open %s", page)
 
 
 def _save(picture: Picture, scale: int, made_by: str, path: Path) -> Path:

@@ -14,6 +14,7 @@ from srcnn_mlflow.pictures.picture_files import SUFFIXES, list_files, split_join
 
 # How results are called.
 _RESULT = re.compile(r"(?P<of>.+)-x[234](-bicubic)?\.png")
+_PAGE = re.compile(r"comparison-x[234]\.html")
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,13 @@ def beside(target: Path) -> Path:
     return target.with_name(f"{target.stem}-bicubic.png")
 
 
+def page_of(targets: Targets, output: Path, scale: int) -> Path:
+    """Where the page goes that shows results beside bicubic's."""
+    if [target for _, target in targets.pairs] == [output]:
+        return output.with_name(f"{output.stem}-comparison.html")
+    return output / f"comparison-x{scale}.html"
+
+
 def _taken_apart(text: str) -> list[Path]:
     names = split_joined(text, lambda name: given_source(name).exists())
     if not all(names):
@@ -114,6 +122,7 @@ def _of_folder(folder: Path, output: Path, place: Path) -> tuple[list[_Source], 
     left_out = [
         f"{printable(str(path.relative_to(folder)))} is no picture, by its name"
         for path in files.others
+        if not (into_itself and _PAGE.fullmatch(path.name))
     ]
     pictures = files.pictures
     if into_itself:

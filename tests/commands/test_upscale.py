@@ -50,6 +50,9 @@ def test_one_picture_goes_where_it_is_told(model: ChosenModel, tmp_path: Path) -
     target = tmp_path / "deep" / "result.png"
     written = upscale_files(model, 2, [str(tmp_path / "a.png")], target, True).written
     assert [path.name for path in written] == ["result.png", "result-bicubic.png"]
+    page = (tmp_path / "deep" / "result-comparison.html").read_text(encoding="utf-8")
+    assert 'src="./result.png"' in page
+    assert 'src="./result-bicubic.png"' in page
     # Both are the same picture, and not the same pixels.
     sharp, bicubic = (np.asarray(Image.open(path)).astype(int) for path in written)
     assert 0 < np.abs(sharp - bicubic).mean() < 20
@@ -200,7 +203,7 @@ def test_a_folder_into_itself_takes_no_result_for_a_picture(
 ) -> None:
     originals = {name: write_picture(tmp_path / name) for name in ("deep.png", "b.jpg", "c-x2.png")}
     # Nothing is named c here, so that one is a picture of its own.
-    expected = {*originals, "c-x2-x2.png", "c-x2-x2-bicubic.png"}
+    expected = {*originals, "c-x2-x2.png", "c-x2-x2-bicubic.png", "comparison-x2.html"}
     expected |= {f"{stem}-x2{end}.png" for stem in ("deep", "b") for end in ("", "-bicubic")}
     for _ in range(3):
         written = upscale_files(model, 2, [str(tmp_path)], tmp_path, True).written
@@ -208,4 +211,5 @@ def test_a_folder_into_itself_takes_no_result_for_a_picture(
         assert {path.name for path in tmp_path.iterdir()} == expected
     told = "left out: deep-x2.png was made of another picture of its folder"
     assert said.count(told) == 2
+    assert not any("html is no picture" in text for text in said)
     assert {name: (tmp_path / name).read_bytes() for name in originals} == originals
