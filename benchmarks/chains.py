@@ -40,7 +40,7 @@ def main(dataset: str, rounds: int) -> None:
     trainings, upscalers = {}, {}
     with tempfile.TemporaryDirectory() as temporary:
         settings = StoreSettings(2, PATCH_SIZE, 14)
-        file = prepare(load_dataset(dataset), settings, Path(temporary)).path
+        file = prepare(load_dataset(dataset), settings, Path(temporary)).files[0]
         for chain in CHAINS:
             # Every pixel of a patch is computed by every layer, and nothing but convolutions.
             training = TrainingSettings(

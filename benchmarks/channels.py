@@ -64,7 +64,7 @@ def main(dataset: str, architecture: str, steps: int, device: str) -> None:
         files, sides = {}, {}
         for channels in CHANNELS:
             settings = StoreSettings(2, 33, 14, planes=planes_of(channels))
-            files[channels] = prepare(photos, settings, Path(temporary)).path
+            files[channels] = prepare(photos, settings, Path(temporary)).files[0]
             training = TrainingSettings(architecture=architecture, channels=channels)
             sides[channels] = Side(files[channels], training, chosen)
         for _ in range(steps // IN_A_ROW):

@@ -36,8 +36,8 @@ def main(dataset: str, batches: int, rounds: int) -> None:
     photos = load_dataset(dataset)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        planes = prepare(photos, StoreSettings(2, 33, 14), folder).path
-        patches = prepare(photos, StoreSettings(2, 33, 14, materialize=True), folder).path
+        planes = prepare(photos, StoreSettings(2, 33, 14), folder).files[0]
+        patches = prepare(photos, StoreSettings(2, 33, 14, materialize=True), folder).files[0]
         sampler = PatchSampler(open_store(planes), torch.device("cpu"))
         order = list(sampler.batches(BATCH_SIZE, 0, 0, batches))
         _check_equal(sampler, patches, order[0])

@@ -41,7 +41,7 @@ def main(dataset: str, rounds: int, timed: tuple[Path, int] | None) -> None:
         return
     with tempfile.TemporaryDirectory() as temporary:
         photos = load_dataset(dataset)
-        planes = prepare(photos, StoreSettings(2, 33, 14), Path(temporary)).path
+        planes = prepare(photos, StoreSettings(2, 33, 14), Path(temporary)).files[0]
         for batch_size in BATCH_SIZES:
             speeds: dict[int, list[float]] = {1: [], 2: []}
             for _ in range(rounds):

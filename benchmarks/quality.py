@@ -76,8 +76,8 @@ def main(dataset: str, test: str, minutes: float, seed: int, figure: Path | None
     curves: dict[str, list[Point]] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        planes = prepare(photos, StoreSettings(SCALE, 33, 14), folder).path
-        patches = prepare(photos, StoreSettings(SCALE, 33, 14, materialize=True), folder).path
+        planes = prepare(photos, StoreSettings(SCALE, 33, 14), folder).files[0]
+        patches = prepare(photos, StoreSettings(SCALE, 33, 14, materialize=True), folder).files[0]
         for name, settings in ((PRESENT, present), (FORMER, former)):
             curves[name] = _collect(name, _train_ours(planes, originals, settings))
         reached = _when(curves[PRESENT], HANDICAP_TARGET) or 0.0

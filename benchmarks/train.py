@@ -65,7 +65,7 @@ def main(
                 photos,
                 StoreSettings(2, PATCH_SIZE, 14, materialize=materialize),
                 Path(temporary),
-            ).path
+            ).files[0]
             for materialize in (False, True)
         )
         files = {CLASSICAL: patches, **dict.fromkeys(FITS, planes)}

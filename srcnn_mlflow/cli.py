@@ -70,9 +70,10 @@ def cli(context: click.Context) -> None:
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
         return
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and context.invoked_subcommand != "train":
+    several = int(os.environ.get("WORLD_SIZE", "1")) > 1
+    if several and context.invoked_subcommand not in ("prepare", "train"):
         raise click.UsageError(
-            f"torchrun starts several processes, which only train can use; run "
+            "torchrun starts several processes, which only train and prepare can use; run "
             f"{context.invoked_subcommand} without it"
         )
     if context.invoked_subcommand != "clean":
@@ -128,6 +129,7 @@ def prepare(
     given.architecture,
     given.epochs(RECIPE),
     given.hyper_parameters(RECIPE),
+    given.memory,
     given.init_from,
 )
 @option("resume", OrWord(TEXT, "none"), "none", "Run to go on with, by its id; or auto.")
@@ -138,6 +140,7 @@ def train(
     stride: int,
     train_images: int | None,
     device: str,
+    memory: int | None,
     init_from: str | None,
     resume: str | None,
     **settings: Any,
@@ -149,7 +152,7 @@ def train(
     request = TrainRequest(
         scale, dataset, patch_size, stride, train_images, TrainingSettings(**settings), init_from
     )
-    run_train(request, device, resume)
+    run_train(request, device, resume, memory)
 
 
 @cli.command(cls=OnceCommand)

@@ -44,6 +44,8 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 # Digits as MLflow logs them: Python itself would take `1_000`, `nan` and the digits of any script.
 _WHOLE = re.compile(r"[+-]?[0-9]{1,100}")
+_SIZE = re.compile(r"0*([1-9][0-9]{0,8})(MB|GB)")
+_UNITS = {"MB": 1_000_000, "GB": 1_000_000_000}
 _REAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -82,6 +84,21 @@ class Number(click.ParamType[Any]):
             if above and below:
                 return number
         return self.fail(f"{text!r} is not {self.described}.", param, ctx)
+
+
+class Size(click.ParamType[Any]):
+    """A number of bytes, written as 500MB or 8GB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Turn a text into bytes."""
+        if isinstance(value, int):
+            return value
+        found = _SIZE.fullmatch(str(value))
+        if found is None:
+            return self.fail(f"{value!r} is no size above 0, such as 500MB or 8GB.", param, ctx)
+        return int(found[1]) * _UNITS[found[2]]
 
 
 class OrWord(click.ParamType[Any]):
@@ -292,6 +309,12 @@ channels = option(
 )
 seed = option("seed", SEED, 0, "Of the first weights and the patches' order.")
 device = option("device", OneOf(DEVICES), "auto", "Where to train.")
+memory = option(
+    "memory",
+    OrWord(Size(), "auto"),
+    "auto",
+    "Of a process, for training planes, as 8GB; larger sets are read part by part.",
+)
 storage = option(
     "storage",
     OrWord(TEXT, "auto"),

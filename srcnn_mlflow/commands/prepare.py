@@ -1,6 +1,7 @@
 """`prepare`: photographs to the file that training reads."""
 
 import logging
+import os
 
 import numpy as np
 from PIL import Image
@@ -45,7 +46,9 @@ def prepare_dataset(name: str, settings: StoreSettings, train_images: int | None
                 return kept
             return load_pixels(photo) if in_colour else load_luma(photo)
 
-        return prepare(dataset, settings, read_pixels=read)
+        # Processes that `torchrun` has started begin with different files.
+        first = int(os.environ.get("RANK", "0"))
+        return prepare(dataset, settings, read_pixels=read, first=first)
 
 
 def prepare_for_project(name: str, settings: StoreSettings) -> None:
@@ -60,4 +63,4 @@ def prepare_for_project(name: str, settings: StoreSettings) -> None:
                 active_run.log_split(split)
     else:
         prepared = prepare_dataset(name, settings, None)
-    logger.info("prepared: %s", prepared.path)
+    logger.info("prepared: %s", prepared)

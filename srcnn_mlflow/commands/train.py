@@ -8,6 +8,7 @@ from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.commands.train_data import log_origin, make_ready
 from srcnn_mlflow.commands.train_epochs import Watch, record_epochs, tell_epoch
 from srcnn_mlflow.commands.train_followers import brief_followers, follow
+from srcnn_mlflow.commands.train_origin import WINDOW
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_start import INIT_FROM, Start, find_start
@@ -20,12 +21,14 @@ from srcnn_mlflow.tracking.store import check_store
 from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
 from srcnn_mlflow.training.fit import EpochResult
 from srcnn_mlflow.training.plan import Plan
-from srcnn_mlflow.training.planned_fit import plan_fit
+from srcnn_mlflow.training.planned_fit import choose_window, plan_fit
 
 logger = logging.getLogger(__name__)
 
 
-def run_train(request: TrainRequest, device: str, resume_from: str | None) -> None:
+def run_train(
+    request: TrainRequest, device: str, resume_from: str | None, memory: int | None = None
+) -> None:
     """What this process does for `train`, which `torchrun` may have started several times.
 
     Args:
@@ -33,6 +36,8 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
         device: `auto`, `cpu` or `cuda`.
         resume_from: the id of an interrupted run; `auto` for the newest of the same request, if
             there is any; None to begin anew.
+        memory: what the training planes of a process may take, in bytes; None for what the machine
+            has to spare. A training that is gone on with keeps to what it had.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -48,7 +53,7 @@ def run_train(request: TrainRequest, device: str, resume_from: str | None) -> No
             request, _ = find_start(request)
         run_id = find_interrupted(request) if resume_from == "auto" else resume_from
         if run_id is None:
-            train(request, device, world)
+            train(request, device, world, memory=memory)
         else:
             resume(run_id, world, request)
 
@@ -58,6 +63,7 @@ def train(
     device: str,
     world: World | None = None,
     prepared: Prepared | None = None,
+    memory: int | None = None,
 ) -> Trained:
     """Prepare where needed, train, and register the best epoch as challenger.
 
@@ -66,6 +72,7 @@ def train(
         device: `auto`, `cpu` or `cuda`.
         world: the processes that train together, which this one leads; None for this one alone.
         prepared: what `make_ready` has made of the request, where it has done so already.
+        memory: as in `run_train`.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -73,6 +80,7 @@ def train(
     world = world or alone(choose_device(device))
     name = f"train x{request.scale} {request.settings.label} {request.dataset}"
     parameters = request.logged(device)
+    parameters["memory"] = "auto" if memory is None else f"{memory // 1_000_000}MB"
     # Logged once it is known which version that is.
     del parameters[INIT_FROM]
 
@@ -83,7 +91,7 @@ def train(
         check, *("train", request.scale, parameters, name), system_metrics=True
     ) as (ready, found, start):
         active_run.log_parameters({INIT_FROM: found.init_from})
-        return _lead(active_run.run_id(), found, ready, world, None, start)
+        return _lead(active_run.run_id(), found, ready, world, None, start, memory)
 
 
 def resume(run_id: str, world: World, asked: TrainRequest | None = None) -> Trained:
@@ -124,17 +132,25 @@ def _lead(
     world: World,
     state: TrainingState | None,
     start: Start | None = None,
+    memory: int | None = None,
 ) -> Trained:
     # Opening reads the whole file, to hold it against its checksums.
-    store = open_store(prepared.path)
+    store = open_store(*prepared.files)
     facts = log_origin(run_id, request, prepared, store, world, state, start)
+    if state is None:
+        window = choose_window(store, world.device, memory)
+    else:
+        window = state.facts.get(WINDOW)
+    facts = {**facts, WINDOW: window}
     active_run.set_tags({"processes": world.size})
+    if window is not None:
+        active_run.set_tags({"memory": f"{window:,} bytes at a time"})
     with world.together():
         weights = start.weights if start else None
         brief_followers(world, run_id, facts, state, weights)
     with world.together():
         fit = state.fit if state else None
-        planned = plan_fit(store, request.settings, world, fit, weights)
+        planned = plan_fit(store, request.settings, world, fit, weights, window)
         logger.info("training %s %s", registry.model_name(request.scale), planned.describe())
         with _told_how_to_go_on(run_id, planned.progress.epoch) as watch:
             best = record_epochs(run_id, planned, facts, watch)

@@ -5,7 +5,7 @@ import json
 from safetensors.numpy import load, save
 
 from srcnn_mlflow.commands.prepare import prepare_dataset
-from srcnn_mlflow.commands.train_origin import Facts, check_origin, facts_of, tell_changes
+from srcnn_mlflow.commands.train_origin import WINDOW, Facts, check_origin, facts_of, tell_changes
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import TrainingState
 from srcnn_mlflow.machine.errors import SrcnnError
@@ -44,11 +44,11 @@ def follow(world: World) -> None:
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
         prepared = prepare_dataset(request.dataset, request.store, request.train_images)
-        store = open_store(prepared.path)
+        store = open_store(*prepared.files)
         _check_brief(brief, facts_of(request, prepared, store, world), world)
         with world.together():
             fit = state.fit if state else None
-            planned = plan_fit(store, request.settings, world, fit, start)
+            planned = plan_fit(store, request.settings, world, fit, start, brief.get(WINDOW))
             for _ in planned.epochs():
                 pass
     except (SrcnnError, KeyboardInterrupt) as error:

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 # What every checkpoint says of its training.
 Facts = Mapping[str, Any]
+# What of them says how much memory training planes take, where it is not all of them.
+WINDOW = "window"
 _UNKNOWN = {"digest": None, "images": None}
 
 

@@ -19,12 +19,16 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def one_at_a_time(path: Path, what: str) -> Iterator[None]:
+def one_at_a_time(path: Path, what: str, wait: bool = True) -> Iterator[bool]:
     """Hold a lock while the block runs; a process that is killed gives its lock back.
 
     Args:
         path: the file that is locked; it is made, and stays.
         what: completes "waiting for another process that ...".
+        wait: until nobody else holds it.
+
+    Returns:
+        Whether it is held, which it always is after waiting.
 
     Raises:
         WriteError: the file cannot be made or locked.
@@ -32,11 +36,11 @@ def one_at_a_time(path: Path, what: str) -> Iterator[None]:
     lock = FileLock(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, what)
+        _acquire(lock, what, wait)
     except OSError as error:
         raise WriteError(f"cannot write {path}: {reason_of(error, path.parent)}") from error
     try:
-        yield
+        yield lock.is_locked
     finally:
         lock.release()
 
@@ -60,12 +64,13 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def _acquire(lock: FileLock, what: str) -> None:
+def _acquire(lock: FileLock, what: str, wait: bool) -> None:
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        logger.info("waiting for another process that %s", what)
-        lock.acquire()
+        if wait:
+            logger.info("waiting for another process that %s", what)
+            lock.acquire()
 
 
 @contextmanager

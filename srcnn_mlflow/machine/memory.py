@@ -1,11 +1,27 @@
-"""What becomes of memory that a process has freed, where glibc manages it."""
+"""How much memory there is, and what becomes of what a process frees where glibc manages it."""
 
 import ctypes
 import os
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+# Where Linux says what a container may use and uses (cgroup-v2(7)).
+_LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _LARGE_BUFFER, _NO_BUFFER = 256 * 1024, 2**30
 _NEVER = -1
+
+
+def spare_bytes() -> int:
+    """Memory that nothing needs, of this machine, or of the container that this process is in."""
+    spare = int(psutil.virtual_memory().available)
+    # There is none, or it has no limit.
+    with suppress(OSError, ValueError):
+        spare = min(spare, int(_LIMIT.read_text()) - int(_USED.read_text()))
+    return max(0, spare)
 
 
 def return_large_buffers() -> None:

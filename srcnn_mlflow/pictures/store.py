@@ -1,8 +1,10 @@
-"""A prepared file, open for reading: all its planes mapped into memory."""
+"""A prepared set, open for reading: all its planes mapped into memory."""
 
 import math
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,24 +14,25 @@ from numpy.typing import NDArray
 
 from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file
 
 
 @dataclass(frozen=True)
 class Planes:
-    """All planes of a split, one behind another.
+    """All planes of a split, one behind another, in one file or several.
 
     Attributes:
-        lr: uint8, flat; the bicubic upscaled low-resolution planes.
-        hr: uint8, flat, of the same length; the originals.
+        lr: uint8, flat, an array a file; the bicubic upscaled low-resolution planes.
+        hr: uint8, flat, of the same lengths; the originals.
         shapes: int32 (pictures, 2), height and width.
-        offsets: int64 (pictures,), where the planes of each begin.
+        offsets: int64 (pictures,), where the planes of each begin, as if all files were one.
         grey: bool (pictures,), whose red, green and blue are a grey picture's; None where each
             has one plane, its luma.
     """
 
-    lr: NDArray[np.uint8]
-    hr: NDArray[np.uint8]
+    lr: tuple[NDArray[np.uint8], ...]
+    hr: tuple[NDArray[np.uint8], ...]
     shapes: NDArray[np.int32]
     offsets: NDArray[np.int64]
     grey: NDArray[np.bool_] | None = None
@@ -38,6 +41,16 @@ class Planes:
     def count(self) -> int:
         """Of a picture: 1, or 3 where there is colour."""
         return 1 if self.grey is None else 3
+
+    @property
+    def bytes(self) -> int:
+        """What all planes take, the enlarged and the original ones."""
+        return sum(one.nbytes for one in (*self.lr, *self.hr))
+
+    @cached_property
+    def _starts(self) -> NDArray[np.int64]:
+        """Where the planes of each file begin, as if all were one."""
+        return np.cumsum([0, *(len(one) for one in self.lr)])[:-1]
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -51,8 +64,11 @@ class Planes:
         shape = tuple(map(int, self.shapes[picture]))
         if self.grey is not None:
             shape = (3, *shape)
-        where = slice(self.offsets[picture], self.offsets[picture] + math.prod(shape))
-        return self.lr[where].reshape(shape), self.hr[where].reshape(shape)
+        offset = self.offsets[picture]
+        file = int(np.searchsorted(self._starts, offset, side="right")) - 1
+        first = offset - self._starts[file]
+        where = slice(first, first + math.prod(shape))
+        return self.lr[file][where].reshape(shape), self.hr[file][where].reshape(shape)
 
     def original(self, picture: int) -> Plane:
         """A picture as it is compared: uint8 of shape (height, width), or (height, width, 3)."""
@@ -64,30 +80,30 @@ class Planes:
 
 @dataclass(frozen=True)
 class Store:
-    """A prepared file, open for reading; planes are mapped into memory, not copied.
+    """A prepared set, open for reading; planes are mapped into memory, not copied.
 
     Other commands replace a prepared file, which leaves a mapped one as it was; none writes into
     one. `check_unchanged` tells when something else has.
 
     Attributes:
-        path: the file.
+        files: in which it lies, in the order of its pictures.
         settings: how it was made.
         train: the training planes.
-        patches: int32 (patches, 3): picture, top, left of every training patch.
+        patches: where the training patches lie.
         valid: the validation planes, full size.
-        identity: number, size and time of change of the file when it was opened.
+        identities: number, size and time of change of each file when it was opened.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     settings: StoreSettings
     train: Planes
-    patches: NDArray[np.int32]
+    patches: PatchGrid
     valid: Planes
-    identity: "_Identity"
+    identities: "tuple[_Identity, ...]"
 
     def patch(self, index: int) -> tuple[Plane, Plane]:
         """One training pair, uint8 of shape (patch_size, patch_size), or that of three planes."""
-        picture, top, left = self.patches[index]
+        picture, top, left = self.patches.where(index)
         size = self.settings.patch_size
         lr, hr = self.train.pair(picture)
         window = slice(top, top + size), slice(left, left + size)
@@ -96,28 +112,31 @@ class Store:
     def checksum(self) -> str:
         """The CRC-32 of all planes and of where patches lie, as 8 hex digits.
 
-        Unlike that of the file, it is the same whatever made the file and whenever.
+        Unlike that of a file, it is the same whatever made the files, whenever, and in how many.
         """
         checksum = 0
         for planes in (self.train, self.valid):
-            arrays = (planes.lr, planes.hr, planes.shapes, planes.offsets)
+            arrays = (*planes.lr, *planes.hr, planes.shapes, planes.offsets)
             for array in (*arrays, *([] if planes.grey is None else [planes.grey])):
                 checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
-        return f"{zlib.crc32(np.ascontiguousarray(self.patches).data, checksum):08x}"
+        for patches in self.patches.listed():
+            checksum = zlib.crc32(patches.data, checksum)
+        return f"{checksum:08x}"
 
     def check_unchanged(self) -> None:
-        """Make sure that the mapped file is what it was when it was opened.
+        """Make sure that the mapped files are what they were when they were opened.
 
         Raises:
-            StoreError: something has written into it.
+            StoreError: something has written into one.
         """
-        present = _identify(self.path)
-        # A file that was replaced or deleted lives on for those who have mapped it.
-        if present and present.inode == self.identity.inode and present != self.identity:
-            raise StoreError(
-                f"{self.path} has changed since it was opened: something else has written into it "
-                "or touched it, so what is trained on is uncertain; delete it, and start again"
-            )
+        for path, identity in zip(self.files, self.identities, strict=True):
+            present = _identify(path)
+            # A file that was replaced or deleted lives on for those who have mapped it.
+            if present and present.inode == identity.inode and present != identity:
+                raise StoreError(
+                    f"{path} has changed since it was opened: something else has written into it "
+                    "or touched it, so what is trained on is uncertain; delete it, and start again"
+                )
 
 
 class _Identity(NamedTuple):
@@ -134,34 +153,58 @@ def _identify(path: Path) -> _Identity | None:
     return _Identity(about.st_ino, about.st_size, about.st_mtime_ns)
 
 
-def open_store(path: Path) -> Store:
-    """Map a prepared file of planes into memory, after checking every byte of it.
+def open_store(*files: Path) -> Store:
+    """Map a prepared set of planes into memory, after checking every byte of it.
+
+    Args:
+        files: in which it lies, in the order of its pictures.
 
     Raises:
-        StoreError: the file is missing, damaged, materialized, or not one of ours.
+        StoreError: a file is missing, damaged, materialized, or not one of ours.
     """
-    # Taken first, so that a change while the file is being checked is noticed later.
-    identity = _identify(path)
-    settings = check_file(path)
-    if settings.materialize:
-        raise StoreError(f"{path} holds materialized patches; training reads a file of planes")
-    assert identity is not None
+    identities, settings = [], []
+    for path in files:
+        # Taken first, so that a change while the file is being checked is noticed later.
+        identities.append(_identify(path))
+        settings.append(check_file(path))
+        if settings[-1].materialize:
+            raise StoreError(f"{path} holds materialized patches; training reads a file of planes")
+    train, valid = (_join([_map_split(path, split) for path in files]) for split in STORED_SPLITS)
+    first = settings[0]
+    patches = PatchGrid(train.shapes, first.patch_size, first.stride)
+    return Store(files, first, train, patches, valid, tuple(one for one in identities if one))
+
+
+def _map_split(path: Path, split: str) -> Planes:
     with h5py.File(path, "r") as file:
-        splits = {split: _map_planes(path, file[split]) for split in STORED_SPLITS}
-        patches = file["train/patches"][:]
-    return Store(path, settings, splits["train"], patches, splits["valid"], identity)
+        group = file[split]
+        return Planes(
+            lr=_map(path, group["lr"]),
+            hr=_map(path, group["hr"]),
+            shapes=group["shape"][:],
+            offsets=group["offset"][:],
+            grey=group["grey"][:] if "grey" in group else None,
+        )
 
 
-def _map_planes(path: Path, group: h5py.Group) -> Planes:
-    return Planes(
-        lr=_map(path, group["lr"]),
-        hr=_map(path, group["hr"]),
-        shapes=group["shape"][:],
-        offsets=group["offset"][:],
-        grey=group["grey"][:] if "grey" in group else None,
-    )
-
-
-def _map(path: Path, dataset: h5py.Dataset) -> NDArray[np.uint8]:
+def _map(path: Path, dataset: h5py.Dataset) -> tuple[NDArray[np.uint8], ...]:
+    # Nothing has no place in a file.
+    if not dataset.size:
+        return ()
     # Copy-on-write, because torch refuses to share an array that can never be written.
-    return np.memmap(path, np.uint8, "c", dataset.id.get_offset(), dataset.shape)
+    return (np.memmap(path, np.uint8, "c", dataset.id.get_offset(), dataset.shape),)
+
+
+def _join(parts: Sequence[Planes]) -> Planes:
+    """The planes of several files as one split."""
+    if len(parts) == 1:
+        return parts[0]
+    ends = np.cumsum([0, *(sum(len(lr) for lr in part.lr) for part in parts)])
+    greys = [part.grey for part in parts if part.grey is not None]
+    return Planes(
+        lr=tuple(lr for part in parts for lr in part.lr),
+        hr=tuple(hr for part in parts for hr in part.hr),
+        shapes=np.concatenate([part.shapes for part in parts]),
+        offsets=np.concatenate([p.offsets + end for p, end in zip(parts, ends, strict=False)]),
+        grey=np.concatenate(greys) if greys else None,
+    )

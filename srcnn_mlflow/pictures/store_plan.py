@@ -44,9 +44,9 @@ class SplitPlan:
             [(p.height - p.height % scale, p.width - p.width % scale) for p in self.photos],
             dtype=np.int32,
         ).reshape(-1, 2)
-        ends = np.cumsum(settings.planes * self.shapes.prod(axis=1, dtype=np.int64))
-        self.samples = int(ends[-1]) if len(ends) else 0
-        self.offsets = np.concatenate([[0], ends[:-1]]).astype(np.int64)
+        sizes = settings.planes * self.shapes.prod(axis=1, dtype=np.int64)
+        self.samples = int(sizes.sum())
+        self.offsets = (np.cumsum(sizes) - sizes).astype(np.int64)
         # Corners are listed picture by picture: a big set has hundreds of megabytes of them.
         steps = (self.shapes.astype(np.int64) - settings.patch_size) // settings.stride + 1
         self.patch_count = int(np.maximum(steps, 0).prod(axis=1).sum())
@@ -63,20 +63,16 @@ class SplitPlan:
 Plan = Mapping[str, SplitPlan]
 
 
-def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> int:
-    """Make sure that there is something to prepare, and room for it.
+def check_content(plan: Plan, settings: StoreSettings, name: str) -> None:
+    """Make sure that there is something to prepare.
 
     Args:
-        plan: by split.
+        plan: of the whole set, by split.
         settings: scale and patches.
         name: of the data set, for messages.
-        folder: where the file is to lie.
-
-    Returns:
-        How many bytes the file will have.
 
     Raises:
-        StoreError: no picture is as large as a patch, or the disk is too full.
+        StoreError: no picture is as large as a patch, or as the scale.
     """
     if not plan["train"].patch_count:
         raise StoreError(
@@ -89,12 +85,24 @@ def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> 
             f"all {plan['valid'].given} validation pictures of data set {name} have a side shorter "
             f"than the scale, {settings.scale}; give larger ones"
         )
-    patches = plan["train"].patch_count
-    if settings.materialize:
-        size = 8 * patches * settings.planes * settings.patch_size**2
-    else:
-        size = 2 * plan["train"].samples + 12 * patches
-    size += 2 * plan["valid"].samples
+
+
+def check_room(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> int:
+    """Make sure that there is room for what is to be prepared.
+
+    Args:
+        plan: of that, by split.
+        settings: scale and patches.
+        name: of the data set, for messages.
+        folder: where it is to lie.
+
+    Returns:
+        How many bytes it will have.
+
+    Raises:
+        StoreError: the disk is too full.
+    """
+    size = size_of(plan, settings)
     free = free_bytes(folder)
     if size > free:
         raise StoreError(
@@ -104,11 +112,24 @@ def check_plan(plan: Plan, settings: StoreSettings, name: str, folder: Path) -> 
     return size
 
 
+def size_of(plan: Plan, settings: StoreSettings) -> int:
+    """How many bytes a file will have."""
+    patches = plan["train"].patch_count
+    if settings.materialize:
+        size = 8 * patches * settings.planes * settings.patch_size**2
+    else:
+        size = 2 * plan["train"].samples + 12 * patches
+    return size + 2 * plan["valid"].samples
+
+
 def estimate_effort(plan: Plan, scale: int, read_pixels: ReadPixels) -> tuple[float, float]:
-    """Seconds and bytes of memory that preparing will take, from making one pair."""
+    """Seconds and bytes of memory that preparing will take, from making one pair.
+
+    Some picture has to be as large as the scale.
+    """
     pixels = sum(int(split.shapes.prod(axis=1).sum()) for split in plan.values())
-    largest = max(int(split.shapes.prod(axis=1).max()) for split in plan.values())
-    sample = plan["train"].photos[0]
+    largest = max(int(split.shapes.prod(axis=1).max(initial=0)) for split in plan.values())
+    sample = next(split.photos[0] for split in plan.values() if split.photos)
     start = time.perf_counter()
     make_pair(read_pixels(sample), scale)
     elapsed = time.perf_counter() - start

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.machine.hdf5_output import Hdf5Output
 from srcnn_mlflow.machine.locking import one_at_a_time
 from srcnn_mlflow.machine.places import kept
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.pictures.datasets import Dataset, Split
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.pairs import Pair, ReadPixels, make_pairs
 from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
+from srcnn_mlflow.pictures.shards import Part, divide
 from srcnn_mlflow.pictures.store_file import (
     STORE_FOLDER,
     STORED_SPLITS,
@@ -30,11 +33,12 @@ from srcnn_mlflow.pictures.store_file import (
     seal,
 )
 from srcnn_mlflow.pictures.store_plan import (
-    Plan,
     SplitPlan,
-    check_plan,
+    check_content,
+    check_room,
     estimate_effort,
     patch_corners,
+    size_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -45,19 +49,24 @@ _READERS: Mapping[int, ReadPixels] = {1: load_luma, 3: load_pixels}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared file, and the photographs that were made into it.
+    """A prepared set, and the photographs that were made into it.
 
     Attributes:
-        path: the file.
+        files: in which it lies, in the order of its pictures.
         train: what it was made of to train on.
         valid: what it was made of to validate on.
         test: what it was not made of; None where the data set has no test pictures.
     """
 
-    path: Path
+    files: tuple[Path, ...]
     train: Split
     valid: Split
     test: Split | None
+
+    def __str__(self) -> str:
+        """Where it lies."""
+        first = self.files[0]
+        return str(first) if len(self.files) == 1 else f"{len(self.files)} files in {first.parent}"
 
 
 def prepare(
@@ -65,11 +74,13 @@ def prepare(
     settings: StoreSettings,
     folder: Path | None = None,
     read_pixels: ReadPixels | None = None,
+    first: int = 0,
 ) -> Prepared:
-    """Write the file that training reads, or find the one that is already there.
+    """Write what training reads, or find what is already there.
 
-    The file has a temporary name until it is complete, so a broken-off start leaves nothing that
-    could be taken for good. A second process that wants the same file waits for the first.
+    A file has a temporary name until it is complete, so a broken-off start leaves nothing that
+    could be taken for good. Processes that want the same set share the making of its files; one
+    that wants a file which another one makes waits for it.
 
     Args:
         dataset: its train and valid splits are stored.
@@ -77,6 +88,7 @@ def prepare(
         folder: where prepared files lie; None for the one below the folder of work.
         read_pixels: gives the luma of a photograph, or its pixels where three planes are asked for;
             None to decode its file.
+        first: with which file this process begins, where there are several.
 
     Raises:
         StoreError: no picture is as large as a patch, or the disk is too full.
@@ -85,47 +97,87 @@ def prepare(
     """
     train, valid = (dataset.split(name) for name in STORED_SPLITS)
     test = dataset.split("test") if dataset.splits.get("test") else None
-    name = file_name(settings, (train, valid))
-    path = folder.absolute() / name if folder else kept(f"{STORE_FOLDER}/{name}")
-    prepared = Prepared(path, train, valid, test)
-    if not _is_whole(prepared, settings):
-        with one_at_a_time(prepared.path.with_suffix(".lock"), f"prepares {prepared.path}"):
-            if not _is_whole(prepared, settings):
-                _make(prepared, settings, read_pixels or _READERS[settings.planes])
+
+    def place(part: Part) -> Path:
+        name = file_name(settings, part)
+        return folder.absolute() / name if folder else kept(f"{STORE_FOLDER}/{name}")
+
+    parts = divide(train, valid, settings)
+    # As former versions have prepared sets of any size.
+    if len(parts) > 1 and _is_whole(place((train, valid)), (train, valid), settings):
+        parts = ((train, valid),)
+    files = {place(part): part for part in parts}
+    prepared = Prepared(tuple(files), train, valid, test)
+    missing = _missing(files, settings)
+    made = False
+    if missing:
+        read = read_pixels or _READERS[settings.planes]
+        effort = _check(dataset.name, files, missing, settings, read)
+        begin = first % len(missing)
+        in_turn = [*missing[begin:], *missing[:begin]]
+        # What others are at work on comes last.
+        for wait in (False, True):
+            for path in list(in_turn):
+                with one_at_a_time(path.with_suffix(".lock"), f"prepares {path}", wait) as mine:
+                    if not mine:
+                        continue
+                    in_turn.remove(path)
+                    # Another process may have made it since.
+                    if not _is_whole(path, files[path], settings):
+                        if not made:
+                            logger.info("preparing %s", effort)
+                        made = True
+                        _write(path, files[path], settings, read)
+    if not made:
+        logger.info("already prepared: %s", prepared)
     return prepared
 
 
-def _is_whole(prepared: Prepared, settings: StoreSettings) -> bool:
-    path = prepared.path
+def _missing(files: Mapping[Path, Part], settings: StoreSettings) -> list[Path]:
+    """The files that are not there, or not as they were written."""
+    with ThreadPoolExecutor(available_cores()) as pool:
+        whole = pool.map(lambda path: _is_whole(path, files[path], settings), files)
+        return [path for path, is_whole in zip(files, whole, strict=True) if not is_whole]
+
+
+def _is_whole(path: Path, part: Part, settings: StoreSettings) -> bool:
     if not path.exists():
         return False
     try:
-        check_file(path, settings, (prepared.train, prepared.valid))
+        check_file(path, settings, part)
     except StoreError:
         logger.warning("%s is damaged, so it is made again", path)
         return False
-    logger.info("already prepared: %s", path)
     return True
 
 
-def _make(prepared: Prepared, settings: StoreSettings, read_pixels: ReadPixels) -> None:
-    path, splits = prepared.path, (prepared.train, prepared.valid)
-    plan = {split.name: SplitPlan(split.photos, settings) for split in splits}
-    _name_small(prepared.train.photos, settings.scale, settings.patch_size, "a patch")
-    _name_small(prepared.valid.photos, settings.scale, settings.scale, "the scale")
-    size = check_plan(plan, settings, prepared.train.dataset, path.parent)
+def _check(
+    name: str,
+    files: Mapping[Path, Part],
+    missing: Sequence[Path],
+    settings: StoreSettings,
+    read_pixels: ReadPixels,
+) -> str:
+    """What will be made, in words, if there is something to make and room for it."""
+    photos = {
+        split: [photo for path in missing for photo in files[path][number].photos]
+        for number, split in enumerate(STORED_SPLITS)
+    }
+    plan = {split: SplitPlan(of_split, settings) for split, of_split in photos.items()}
+    _name_small(photos["train"], settings.scale, settings.patch_size, "a patch")
+    _name_small(photos["valid"], settings.scale, settings.scale, "the scale")
+    if len(missing) == len(files):
+        check_content(plan, settings, name)
+    size = check_room(plan, settings, name, missing[0].parent)
     seconds, memory = estimate_effort(plan, settings.scale, read_pixels)
-    logger.info(
-        "preparing %s: %d pictures, %s patches; about %.0f s, %.0f MB of memory and %.0f MB on "
-        "disk",
-        path,
-        sum(len(split.photos) for split in plan.values()),
-        f"{plan['train'].patch_count:,}",
-        seconds,
-        memory / 1e6,
-        size / 1e6,
+    where = str(missing[0])
+    if len(files) > 1:
+        where = f"{len(missing)} of {len(files)} files in {missing[0].parent}"
+    return (
+        f"{where}: {sum(len(split.photos) for split in plan.values())} pictures, "
+        f"{plan['train'].patch_count:,} patches; about {seconds:.0f} s, {memory / 1e6:.0f} MB of "
+        f"memory and {size / 1e6:.0f} MB on disk"
     )
-    _write(path, plan, size, provenance(settings, splits), settings, read_pixels)
 
 
 def _name_small(photos: Sequence[Photo], scale: int, least: int, what: str) -> None:
@@ -139,22 +191,16 @@ def _name_small(photos: Sequence[Photo], scale: int, least: int, what: str) -> N
             logger.warning("left out: %s: %s is smaller than %s, %d", photo.name, size, what, least)
 
 
-def _write(
-    path: Path,
-    plan: Plan,
-    size: int,
-    provenance: dict[str, str | int | bool],
-    settings: StoreSettings,
-    read_pixels: ReadPixels,
-) -> None:
+def _write(path: Path, part: Part, settings: StoreSettings, read_pixels: ReadPixels) -> None:
+    plan = {split.name: SplitPlan(split.photos, settings) for split in part}
     # What killed processes have left; the lock says that none of them is alive.
     for left in path.parent.glob(f"{path.name}.*.partial"):
         left.unlink()
-    with atomic_write(path, size) as partial:
+    with atomic_write(path, size_of(plan, settings)) as partial:
         with Hdf5Output(partial, "w+") as output:
             try:
                 with h5py.File(output, "w", userblock_size=USER_BLOCK) as file:
-                    file.attrs.update(provenance)
+                    file.attrs.update(provenance(settings, part))
                     for name, split in plan.items():
                         pairs = make_pairs(split.photos, settings.scale, read_pixels)
                         _write_split(file, name, split, settings, output.checked(pairs))

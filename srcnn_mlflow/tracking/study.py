@@ -260,7 +260,7 @@ class SharedStudy:
             lines.append(line)
         return lines
 
-    def alone(self) -> AbstractContextManager[None]:
+    def alone(self) -> AbstractContextManager[object]:
         """Keep the other processes of this machine from the study while a block runs."""
         return one_at_a_time(self._place.lock, f"uses study {self._place.name}")
 

@@ -14,7 +14,7 @@ from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.learner import Arrays, Learner
 from srcnn_mlflow.training.plan import Plan, learning_rate
-from srcnn_mlflow.training.sampler import PatchSampler, augment
+from srcnn_mlflow.training.sampler import Sampler, augment
 from srcnn_mlflow.training.settings import TrainingSettings
 
 # Steps between two looks at the loss, for which a GPU has to be waited for.
@@ -78,7 +78,7 @@ class Progress:
 
 
 def fit(
-    sampler: PatchSampler,
+    sampler: Sampler,
     settings: TrainingSettings,
     plan: Plan,
     validate: Validate,
@@ -147,7 +147,7 @@ def _diverged(what: str, epoch: int, step: int, settings: TrainingSettings) -> T
 
 def _train_epoch(
     learner: Learner,
-    sampler: PatchSampler,
+    sampler: Sampler,
     settings: TrainingSettings,
     plan: Plan,
     epoch: int,
@@ -157,22 +157,20 @@ def _train_epoch(
     # What a network from outside may draw, as dropout does, is the same when the fit is resumed.
     torch.manual_seed(settings.seed + epoch)
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
-    batches = sampler.batches(settings.batch_size, settings.seed, first, plan.steps)
+    batches = sampler.shares(settings.batch_size, settings.seed, first, plan.steps, world)
     label = f"epoch {epoch} of {plan.epochs}"
     # The loss, and the most that it can be: that of white and black, each weighed as it is.
     total, patches = torch.zeros(2, dtype=torch.float64, device=world.device), 0
     looked_at, recent, most = (0.0, 0.0, 0), 0.0, 1.0
     for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
-        mine, weight = world.share(batch)
-        lr, hr = sampler.gather(mine)
+        lr, hr = sampler.gather(batch.patches)
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
         rate = learning_rate(settings, first + number, plan.total_steps)
-        weights = sampler.weigh(mine)
-        loss = learner.step(lr, hr, rate, weight, weights)
-        largest = torch.ones_like(loss) if weights is None else weights.mean()
-        total += torch.stack([loss, largest]) * (weight * len(batch) / world.size)
-        patches += len(batch)
+        loss = learner.step(lr, hr, rate, batch.weight, batch.factors)
+        largest = torch.ones_like(loss) if batch.factors is None else batch.factors.mean()
+        total += torch.stack([loss, largest]) * (batch.weight * batch.size / world.size)
+        patches += batch.size
         if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
             # All processes look at the same steps, and see the same.
             seen, possible = world.add_up(total).tolist()

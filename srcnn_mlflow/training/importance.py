@@ -105,8 +105,26 @@ def measure_importance(
     if (sampling, loss) == ("uniform", "mse"):
         return None
     errors = np.maximum(patch_errors(store, margin, channels), LEAST_ERROR)
-    pictures = store.patches[:, 0]
-    count = len(store.train)
+    pictures = np.repeat(np.arange(len(store.train)), np.diff(store.patches.firsts))
+    return weigh_patches(errors, pictures, len(store.train), sampling, loss)
+
+
+def weigh_patches(
+    errors: NDArray[np.float64],
+    pictures: NDArray[np.int64],
+    count: int,
+    sampling: str,
+    loss: str,
+) -> Importance:
+    """Weigh patches by their errors, and pictures by those of theirs.
+
+    Args:
+        errors: float64 (patches,), at least `LEAST_ERROR` each.
+        pictures: int64 (patches,), the picture that each lies in.
+        count: how many pictures there are.
+        sampling: `uniform` or `by_error`.
+        loss: `mse` or `psnr`.
+    """
     sums = np.bincount(pictures, errors, count)
     weights = np.ones(count)
     if loss == "psnr":
@@ -146,23 +164,41 @@ def patch_errors(store: Store, margin: int, channels: str = "y") -> NDArray[np.f
     Returns:
         float64 (patches,), in squared grey levels.
     """
-    side = store.settings.patch_size - 2 * margin
     errors = np.empty(len(store.patches))
-    pictures = store.patches[:, 0]
-    # Patches lie picture by picture.
-    starts = np.searchsorted(pictures, np.arange(len(store.train) + 1))
+    firsts = store.patches.firsts
 
     def measure(picture: int) -> None:
-        of_picture = slice(starts[picture], starts[picture + 1])
-        corners = store.patches[of_picture, 1:].astype(np.int64) + margin
-        squares = _squared_errors(*store.train.pair(picture), channels)
-        errors[of_picture] = _window_sums(squares, corners, side) / (side**2 * store.train.count)
+        corners = store.patches.corners(picture)
+        of_picture = slice(firsts[picture], firsts[picture + 1])
+        pair, size = store.train.pair(picture), store.settings.patch_size
+        errors[of_picture] = errors_of_picture(*pair, corners, size, margin, channels)
 
     with ThreadPoolExecutor(available_cores()) as pool:
         measured = pool.map(measure, range(len(store.train)))
         for _ in progress(measured, total=len(store.train), label="weighing patches"):
             pass
     return errors
+
+
+def errors_of_picture(
+    lr: Plane, hr: Plane, corners: NDArray[np.int32], size: int, margin: int, channels: str
+) -> NDArray[np.float64]:
+    """The same of some patches of a picture.
+
+    Args:
+        lr: uint8 of shape (height, width), or (3, height, width): what bicubic interpolation gives.
+        hr: the original, of the same shape.
+        corners: int32 (patches, 2), top and left of each.
+        size: the side of a patch, in pixels.
+        margin: as in `patch_errors`.
+        channels: as in `patch_errors`.
+    """
+    side = size - 2 * margin
+    squares = _squared_errors(lr, hr, channels)
+    planes = lr.size // squares.size
+    sums = _window_sums(squares, corners.astype(np.int64) + margin, side)
+    means: NDArray[np.float64] = sums / (side**2 * planes)
+    return means
 
 
 def _squared_errors(lr: Plane, hr: Plane, channels: str) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.optimizers import Optimizer
 from srcnn_mlflow.training.preconditioning import fit_preconditioner
-from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.sampler import Sampler
 from srcnn_mlflow.training.settings import TrainingSettings
 from srcnn_mlflow.training.start import take_over
 from srcnn_mlflow.training.trained_network import TrainedNetwork
@@ -47,7 +47,7 @@ class Learner:
     def __init__(
         self,
         settings: TrainingSettings,
-        sampler: PatchSampler,
+        sampler: Sampler,
         world: World,
         start: Weights | None = None,
     ) -> None:
@@ -63,7 +63,7 @@ class Learner:
         torch.manual_seed(settings.seed)
         preconditioner = None
         if settings.precondition:
-            patches, _ = sampler.gather(sampler.spread(MEASURED_PATCHES))
+            patches = sampler.measured(MEASURED_PATCHES)
             preconditioner = fit_preconditioner(patches, settings.network.kernels[0])
         model = network.build(settings.initialization, preconditioner)
         if model.keeps_statistics and world.size > 1:

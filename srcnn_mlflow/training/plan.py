@@ -8,7 +8,7 @@ import torch
 
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.learner import Learner
-from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.sampler import Sampler
 from srcnn_mlflow.training.settings import TrainingSettings
 
 WARM_UP = 0.02
@@ -36,7 +36,7 @@ class Plan:
 
 
 def make_plan(
-    sampler: PatchSampler,
+    sampler: Sampler,
     settings: TrainingSettings,
     validation: float,
     world: World | None = None,
@@ -77,18 +77,19 @@ def learning_rate(settings: TrainingSettings, step: int, total_steps: int) -> fl
     return settings.lr * min(1.0, (done + 1 / total_steps) / WARM_UP) * fall
 
 
-def _time_step(sampler: PatchSampler, settings: TrainingSettings, world: World) -> float:
+def _time_step(sampler: Sampler, settings: TrainingSettings, world: World) -> float:
     """Seconds a step takes, tried on a network that is thrown away."""
     learner = Learner(settings, sampler, world)
     # Where epochs are counted, the time is told, but decides nothing.
     warm_up, enough = 5, 0.3 if settings.max_minutes is None else 1.5
     start, steps = time.perf_counter(), 0
-    for number, batch in enumerate(sampler.batches(settings.batch_size, settings.seed, 0, 1000)):
+    batches = sampler.shares(settings.batch_size, settings.seed, 0, 1000, world)
+    for number, batch in enumerate(batches):
         if number == warm_up:
             _synchronise(sampler.device)
             start = time.perf_counter()
-        mine, weight = world.share(batch)
-        loss = learner.step(*sampler.gather(mine), settings.lr, weight, sampler.weigh(mine))
+        pair = sampler.gather(batch.patches)
+        loss = learner.step(*pair, settings.lr, batch.weight, batch.factors)
         steps = number + 1 - warm_up
         if steps > 0 and (number % 10 == 0):
             loss.item()

@@ -1,10 +1,14 @@
 """A fit that is ready to run: patches, validation and plan of a store, alike in every process."""
 
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+import torch
+
+from srcnn_mlflow.machine.memory import spare_bytes
 from srcnn_mlflow.measuring.evaluation import Upscale
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
@@ -15,11 +19,12 @@ from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.learner import Learner
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.plan import Plan, make_plan
-from srcnn_mlflow.training.sampler import PatchSampler
+from srcnn_mlflow.training.sampler import PatchSampler, Sampler
 from srcnn_mlflow.training.settings import TrainingSettings
 from srcnn_mlflow.training.start import fresh_layers
 from srcnn_mlflow.training.trained_network import Network
 from srcnn_mlflow.training.validation import make_validate
+from srcnn_mlflow.training.windowed_sampler import Drawing, WindowedSampler
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class PlannedFit:
     settings: TrainingSettings
     network: Network
     world: World
-    sampler: PatchSampler
+    sampler: Sampler
     validate: Validate
     plan: Plan
     progress: Progress
@@ -99,7 +104,7 @@ class PlannedFit:
             f"{self.settings.label} ({self.network.weights:,} weights) on "
             f"{world.device}{processes}: {self.sampler.patch_count:,} patches, "
             f"{plan.epochs} epochs of {plan.steps:,} steps, {self.sampler.bytes / 1e6:.0f} MB of "
-            "patches in memory"
+            f"patches in memory{self.sampler.note}"
         )
         if plan.step_seconds is None:
             return text
@@ -110,12 +115,34 @@ class PlannedFit:
         )
 
 
+def choose_window(store: Store, device: torch.device, memory: int | None) -> int | None:
+    """How much of a store is in memory at once, where it is not all of it.
+
+    Args:
+        store: the planes.
+        device: where they go.
+        memory: what they may take of each process, in bytes; None for half of what is to spare,
+            rounded down to a power of two, so that it is the same from run to run.
+
+    Returns:
+        Bytes; None where all planes fit.
+    """
+    if memory is None:
+        if device.type == "cuda":
+            spare = torch.cuda.mem_get_info(device)[0]
+        else:
+            spare = spare_bytes() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        memory = 1 << max(0, (spare // 2).bit_length() - 1)
+    return None if store.train.bytes <= memory else memory
+
+
 def plan_fit(
     store: Store,
     settings: TrainingSettings,
     world: World,
     interrupted: Interrupted | None = None,
     start: Weights | None = None,
+    window: int | None = None,
 ) -> PlannedFit:
     """Bring the patches to the device, and lay out the epochs.
 
@@ -126,11 +153,18 @@ def plan_fit(
         interrupted: the fit to go on with; None to begin anew, for which a few steps are
             timed first.
         start: the plain weights to begin with, where their layers fit; None for random ones.
+        window: what training planes may take where the patches are, in bytes, as `choose_window`
+            gives it; None for all of them.
     """
     network = network_of(settings)
     drawn = settings.sampling, settings.loss
-    importance = measure_importance(store, network.crop, *drawn, network.channels)
-    sampler = PatchSampler(store, world.device, importance, network.channels)
+    sampler: Sampler
+    if window is None:
+        importance = measure_importance(store, network.crop, *drawn, network.channels)
+        sampler = PatchSampler(store, world.device, importance, network.channels)
+    else:
+        drawing = Drawing(*drawn, network.crop, network.channels)
+        sampler = WindowedSampler(store, world.device, window, drawing)
     validate = make_validate(store, network, world)
     untouched = untouched_weights(settings, sampler, world, start)
     begin = time.perf_counter()
@@ -152,7 +186,7 @@ def plan_fit(
 
 def untouched_weights(
     settings: TrainingSettings,
-    sampler: PatchSampler,
+    sampler: Sampler,
     world: World,
     start: Weights | None = None,
 ) -> Weights:

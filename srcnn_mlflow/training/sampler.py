@@ -1,14 +1,77 @@
 """Training patches as batches of tensors: resident on a device, gathered in one operation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from srcnn_mlflow.pictures.store import Store
-from srcnn_mlflow.training.colour import to_ycbcr
+from srcnn_mlflow.training.distributed import World
+from srcnn_mlflow.training.gathering import Gatherer
 from srcnn_mlflow.training.importance import Importance
+from srcnn_mlflow.training.order import SHUFFLED, shuffled
+
+# Places of an order that are computed at once, where it is not shuffled as a whole.
+_AHEAD = 1 << 16
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a process learns from in a step.
+
+    Attributes:
+        patches: int64 (patches,), their numbers, on the device.
+        factors: float32 (patches,), how much the squared error of each counts; None where all
+            count alike.
+        weight: of this process's gradient in the mean over all processes.
+        size: how many patches all processes have together.
+    """
+
+    patches: Tensor
+    factors: Tensor | None
+    weight: float
+    size: int
+
+
+class Sampler(Protocol):
+    """What a fit needs of the training patches.
+
+    Attributes:
+        patch_count: how many there are.
+        device: where batches are made.
+        note: what is to be told of how they are kept.
+    """
+
+    patch_count: int
+    device: torch.device
+    note: str
+
+    @property
+    def bytes(self) -> int:
+        """Memory that they take there."""
+
+    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Patches by their numbers: network input and target."""
+
+    def measured(self, count: int) -> Tensor:
+        """Network input of some patches, picked evenly from all."""
+
+    def shares(
+        self, batch_size: int, seed: int, first: int, count: int, world: World
+    ) -> Iterator[Share]:
+        """What this process learns from, step by step."""
+
+    def batches_in_pass(self, batch_size: int) -> int:
+        """How many batches are as many patches as there are."""
+
+
+def spread(count: int, wanted: int) -> Tensor:
+    """Numbers picked evenly from all below `count`; int64 of shape (wanted or fewer,)."""
+    return torch.linspace(0, count - 1, min(wanted, count), dtype=torch.float64).long()
 
 
 class PatchSampler:
@@ -18,7 +81,10 @@ class PatchSampler:
         patch_count: how many patches there are.
         patch_size: the side of each, in pixels.
         device: where they lie, and where batches are made.
+        note: what is to be told of how they are kept.
     """
+
+    note = ""
 
     def __init__(
         self,
@@ -36,33 +102,17 @@ class PatchSampler:
             channels: what patches are made of; those of luma come from a store of luma, others
                 from one of red, green and blue.
         """
-        planes, patches = store.train, store.patches
-        self._importance, self._pictures = importance, patches[:, 0]
-        self.patch_count = len(patches)
+        self._importance, self._patches = importance, store.patches
+        self.patch_count = len(store.patches)
         self.patch_size = store.settings.patch_size
-        width = planes.shapes[:, 1].astype(np.int64)[patches[:, 0]]
-        corner = planes.offsets[patches[:, 0]] + patches[:, 1] * width + patches[:, 2]
-        height = planes.shapes[:, 0].astype(np.int64)[patches[:, 0]]
-        # That of each of a picture's planes, which lie one behind another.
-        corners = corner[:, None] + np.outer(height * width, np.arange(planes.count))
-        self._planes = planes.count
-        self._channels = channels
-        self._lr = torch.from_numpy(planes.lr).to(device)
-        self._hr = torch.from_numpy(planes.hr).to(device)
-        self._corners = torch.from_numpy(corners).to(device)
-        self._width = torch.from_numpy(width).to(device)
         self.device = device
-        self._side = torch.arange(self.patch_size, device=device)
-        # Every run of `patch_size` pixels, as a view: rows are taken whole, not pixel by pixel.
-        self._lr_runs, self._hr_runs = (
-            plane.unfold(0, self.patch_size, 1) for plane in (self._lr, self._hr)
-        )
+        lr, hr = (_joined(parts).to(device) for parts in (store.train.lr, store.train.hr))
+        self._gatherer = Gatherer(lr, hr, store.train, store.patches, channels)
 
     @property
     def bytes(self) -> int:
-        """Memory that planes and index take on the device."""
-        tensors = (self._lr, self._hr, self._corners, self._width)
-        return sum(tensor.nbytes for tensor in tensors)
+        """Memory that planes and tables take on the device."""
+        return self._gatherer.bytes
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Cut patches out of their planes.
@@ -74,15 +124,11 @@ class PatchSampler:
             Network input and target, float32 of shape (batch, planes, patch_size, patch_size), in
             0..1.
         """
-        corners = self._corners.index_select(0, indices)
-        width = self._width.index_select(0, indices)
-        rows = torch.addcmul(corners[:, :, None], width[:, None, None], self._side).view(-1)
-        shape = (len(indices), self._planes, self.patch_size, self.patch_size)
-        lr = self._lr_runs.index_select(0, rows).view(shape) / 255
-        hr = self._hr_runs.index_select(0, rows).view(shape) / 255
-        if self._channels == "ycbcr":
-            return to_ycbcr(lr), to_ycbcr(hr)
-        return lr, hr
+        return self._gatherer.gather(indices)
+
+    def measured(self, count: int) -> Tensor:
+        """Network input of `count` patches or fewer, picked evenly from all of them."""
+        return self.gather(spread(self.patch_count, count).to(self.device))[0]
 
     def weigh(self, indices: Tensor) -> Tensor | None:
         """How much the squared error of each patch counts.
@@ -96,15 +142,8 @@ class PatchSampler:
         if self._importance is None:
             return None
         patches = indices.cpu().numpy()
-        weights = self._importance.weights(patches, self._pictures[patches])
+        weights = self._importance.weights(patches, self._patches.pictures(patches))
         return torch.from_numpy(weights).to(self.device)
-
-    def spread(self, count: int) -> Tensor:
-        """Pick patches evenly from all of them; int64 of shape (count or fewer,)."""
-        chosen = torch.linspace(
-            0, self.patch_count - 1, min(count, self.patch_count), dtype=torch.float64
-        )
-        return chosen.long().to(self.device)
 
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
         """Yield `count` batches of patch numbers, beginning with batch number `first`.
@@ -120,19 +159,36 @@ class PatchSampler:
             for drawn in self._importance.draw(batch_size, seed, first, count):
                 yield torch.from_numpy(drawn).to(self.device)
             return
+        ahead = self.patch_count if self.patch_count <= SHUFFLED else _AHEAD
+        order, begin, ordered_pass = torch.empty(0), 0, -1
         per_pass = self.batches_in_pass(batch_size)
-        order, ordered_pass = torch.empty(0), -1
         for batch in range(first, first + count):
             current_pass, position = divmod(batch, per_pass)
-            if current_pass != ordered_pass:
-                generator = torch.Generator().manual_seed(seed + 1_000_003 * current_pass)
-                order = torch.randperm(self.patch_count, generator=generator).to(self.device)
-                ordered_pass = current_pass
-            yield order[position * batch_size : (position + 1) * batch_size]
+            start = position * batch_size
+            end = min(start + batch_size, self.patch_count)
+            if current_pass != ordered_pass or end > begin + len(order):
+                ordered_pass, begin = current_pass, start
+                until = min(start + ahead, self.patch_count)
+                places = shuffled(self.patch_count, seed + 1_000_003 * current_pass, start, until)
+                order = torch.from_numpy(places).to(self.device)
+            yield order[start - begin : end - begin]
+
+    def shares(
+        self, batch_size: int, seed: int, first: int, count: int, world: World
+    ) -> Iterator[Share]:
+        """What one of several processes learns from in each batch that `batches` gives."""
+        for batch in self.batches(batch_size, seed, first, count):
+            mine, weight = world.share(batch)
+            yield Share(mine, self.weigh(mine), weight, len(batch))
 
     def batches_in_pass(self, batch_size: int) -> int:
         """How many batches visit every patch once."""
         return -(-self.patch_count // batch_size)
+
+
+def _joined(parts: Sequence[NDArray[np.uint8]]) -> Tensor:
+    """Planes of one file as they are mapped; those of several, copied behind one another."""
+    return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
 
 
 def augment(number: int, *images: Tensor) -> tuple[Tensor, ...]:

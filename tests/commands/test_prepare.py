@@ -34,9 +34,9 @@ def test_a_fresh_set_is_decoded_once_and_gives_the_same_file(
     settings = StoreSettings(2, 33, 14, materialize, planes)
     prepared = prepare_dataset(str(photo_folder), settings, None)
     assert len(decoded) == 9
-    expected = prepare(load_dataset(str(photo_folder)), settings, tmp_path / "again").path
-    assert prepared.path.name == expected.name
-    assert prepared.path.read_bytes() == expected.read_bytes()
+    expected = prepare(load_dataset(str(photo_folder)), settings, tmp_path / "again").files[0]
+    assert prepared.files[0].name == expected.name
+    assert prepared.files[0].read_bytes() == expected.read_bytes()
     assert not list(Path("data/prepared").glob("*.partial"))
 
 

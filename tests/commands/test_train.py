@@ -22,7 +22,7 @@ from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import listener, put_store
+from tests.conftest import listener, put_store, textured_pixels
 
 pytestmark = pytest.mark.slow
 
@@ -136,6 +136,29 @@ def checkpoint_file(run_id: str, name: str) -> Path:
 
 def best_weights(run_id: str) -> dict[str, np.ndarray]:
     return load_checkpoint(checkpoint_file(run_id, "best.safetensors"))[0]
+
+
+def test_pictures_that_do_not_fit_the_memory_are_learned_from_in_parts(
+    request_on: TrainRequest, photo_folder: Path, said: list[str]
+) -> None:
+    for number in range(12):
+        pixels = textured_pixels(70 + number, 76 - number, 50 + number)
+        Image.fromarray(pixels).save(photo_folder / "train" / f"more{number}.png")
+    request = replace(request_on, settings=replace(request_on.settings, epochs=3))
+    memory = 80_000
+    first = train(request, "cpu", memory=memory).run_id
+    assert " 0 MB of patches in memory, a part at a time;" in "\n".join(said)
+    with interrupted_after(2):
+        train(request, "cpu", memory=memory)
+    run_id = find_interrupted(request)
+    assert run_id is not None
+    # With the memory that it began with.
+    resume(run_id, alone(torch.device("cpu")))
+    expected, found = best_weights(first), best_weights(run_id)
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+    whole = best_weights(train(request, "cpu").run_id)
+    assert any(not np.array_equal(found[name], whole[name]) for name in whole)
+    assert mlflow.get_run(first).data.tags["memory"] == "80,000 bytes at a time"
 
 
 @pytest.mark.parametrize("damaged", ["nothing", "the newest state", "the best weights"])

@@ -118,7 +118,7 @@ def prepared(folder: Path) -> Store:
     write_good(folder / "set" / "train")
     (folder / "set" / "valid").mkdir()
     (folder / "set" / "valid" / "v.png").write_bytes(encoded(textured_pixels(40, 40, 90)))
-    return open_store(prepare_dataset(str(folder / "set"), SETTINGS, None).path)
+    return open_store(*prepare_dataset(str(folder / "set"), SETTINGS, None).files)
 
 
 def stored_planes(store: Store) -> list[Plane]:

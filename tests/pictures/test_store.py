@@ -8,6 +8,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,10 +27,11 @@ from srcnn_mlflow.pictures.imaging import (
     upscale,
     upscale_to_eight_bit,
 )
+from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
-from srcnn_mlflow.pictures.store_plan import SplitPlan, check_plan, estimate_effort, patch_corners
+from srcnn_mlflow.pictures.store_plan import SplitPlan, check_room, estimate_effort, patch_corners
 from srcnn_mlflow.pictures.store_writer import prepare
 from tests.conftest import ROOT, largest_file, textured_pixels
 
@@ -76,7 +78,7 @@ def test_every_patch_is_the_one_cut_from_the_picture(
     dataset = load_dataset(str(folder))
     if min(min(h - h % scale, w - w % scale) for h, w in sizes) < patch_size:
         return
-    store = open_store(prepare(dataset, StoreSettings(scale, patch_size, stride), folder).path)
+    store = open_store(*prepare(dataset, StoreSettings(scale, patch_size, stride), folder).files)
     expected = []
     for photo in dataset.photos("train"):
         hr = mod_crop(load_luma(photo), scale)
@@ -91,7 +93,7 @@ def test_every_patch_is_the_one_cut_from_the_picture(
 
 
 def test_validation_planes_are_whole(dataset: Dataset, tmp_path: Path) -> None:
-    store = open_store(prepare(dataset, StoreSettings(3, 33, 14), tmp_path).path)
+    store = open_store(*prepare(dataset, StoreSettings(3, 33, 14), tmp_path).files)
     assert len(store.valid) == 2
     original = mod_crop(load_luma(dataset.photos("valid")[1]), 3)
     assert np.array_equal(store.valid.pair(1)[1], original)
@@ -100,8 +102,8 @@ def test_validation_planes_are_whole(dataset: Dataset, tmp_path: Path) -> None:
 def test_materialized_patches_are_read_without_this_package(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    plain = open_store(prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path)
-    path = prepare(dataset, StoreSettings(2, 33, 14, materialize=True), tmp_path).path
+    plain = open_store(*prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files)
+    path = prepare(dataset, StoreSettings(2, 33, 14, materialize=True), tmp_path).files[0]
     with h5py.File(path) as file:
         lr, hr = file["lr"][:], file["hr"][:]
     assert lr.dtype == hr.dtype == np.float32
@@ -115,20 +117,20 @@ def test_materialized_patches_are_read_without_this_package(
 def test_the_same_request_finds_the_file_and_another_makes_one(
     dataset: Dataset, tmp_path: Path, said: list[str]
 ) -> None:
-    first = prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").path
+    first = prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").files[0]
     written = first.stat().st_mtime_ns
-    assert prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").path == first
+    assert prepare(dataset, StoreSettings(2, 33, 14), tmp_path / "out").files[0] == first
     assert first.stat().st_mtime_ns == written
     assert said[-1] == f"already prepared: {first}"
     for other in (StoreSettings(3, 33, 14), StoreSettings(2, 21, 14), StoreSettings(2, 33, 10)):
-        assert prepare(dataset, other, tmp_path / "out").path != first
+        assert prepare(dataset, other, tmp_path / "out").files[0] != first
     fewer = dataset.with_train_images(2)
-    assert prepare(fewer, StoreSettings(2, 33, 14), tmp_path / "out").path != first
+    assert prepare(fewer, StoreSettings(2, 33, 14), tmp_path / "out").files[0] != first
     assert not list((tmp_path / "out").glob("*.partial"))
 
 
 def test_the_file_says_where_it_comes_from(dataset: Dataset, tmp_path: Path) -> None:
-    with h5py.File(prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path) as file:
+    with h5py.File(prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files[0]) as file:
         attributes = dict(file.attrs)
     assert attributes["scale"] == 2
     assert attributes["patch_size"] == 33
@@ -139,7 +141,7 @@ def test_the_file_says_where_it_comes_from(dataset: Dataset, tmp_path: Path) -> 
 
 def test_the_file_is_the_same_byte_for_byte(dataset: Dataset, tmp_path: Path) -> None:
     files = [
-        prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).path for name in ("a", "b")
+        prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).files[0] for name in ("a", "b")
     ]
     assert files[0].read_bytes() == files[1].read_bytes()
 
@@ -177,12 +179,13 @@ def test_the_checksum_is_of_every_plane_and_of_where_patches_lie(
     dataset: Dataset, tmp_path: Path
 ) -> None:
     store, again = (
-        open_store(prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).path)
+        open_store(*prepare(dataset, StoreSettings(2, 33, 14), tmp_path / name).files)
         for name in ("a", "b")
     )
     assert re.fullmatch("[0-9a-f]{8}", store.checksum())
     assert again.checksum() == store.checksum()
-    others = [replace(store, patches=one_more(store.patches))]
+    shifted = PatchGrid(store.train.shapes, 33, 13)
+    others = [replace(store, patches=shifted)]
     for name in ("lr", "hr", "shapes", "offsets"):
         train, valid = (
             replace(planes, **{name: one_more(getattr(planes, name))})
@@ -192,9 +195,11 @@ def test_the_checksum_is_of_every_plane_and_of_where_patches_lie(
     assert len({one.checksum() for one in (store, *others)}) == 1 + 9
 
 
-def one_more(array: np.ndarray) -> np.ndarray:
+def one_more(arrays: Any) -> Any:
     """A copy, of which the last number is another."""
-    copy = np.array(array)
+    if isinstance(arrays, tuple):
+        return (*arrays[:-1], one_more(arrays[-1]))
+    copy = np.array(arrays)
     copy.flat[-1] ^= 1
     return copy
 
@@ -218,14 +223,14 @@ def test_a_damaged_file_is_refused_and_made_again(
     dataset: Dataset, tmp_path: Path, materialize: bool, said: list[str]
 ) -> None:
     wanted = StoreSettings(2, 33, 14, materialize)
-    path = prepare(dataset, wanted, tmp_path).path
+    path = prepare(dataset, wanted, tmp_path).files[0]
     whole = path.read_bytes()
     for content in damage(whole).values():
         path.write_bytes(content)
         with pytest.raises(StoreError, match=r"is damaged .*delete it and run prepare again"):
             open_store(path)
         said.clear()
-        assert prepare(dataset, wanted, tmp_path).path == path
+        assert prepare(dataset, wanted, tmp_path).files[0] == path
         assert said[0] == f"{path} is damaged, so it is made again"
         assert path.read_bytes() == whole
 
@@ -233,7 +238,7 @@ def test_a_damaged_file_is_refused_and_made_again(
 @pytest.mark.parametrize("materialize", [False, True])
 def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materialize: bool) -> None:
     wanted = StoreSettings(2, 33, 14, materialize)
-    path = prepare(dataset, wanted, tmp_path).path
+    path = prepare(dataset, wanted, tmp_path).files[0]
     whole = path.read_bytes()
     generator = np.random.default_rng(0)
     # The first block, HDF5's own structures and pixels alike.
@@ -248,11 +253,11 @@ def test_any_flipped_bit_is_noticed(dataset: Dataset, tmp_path: Path, materializ
             file.seek(place)
             file.write(whole[place : place + 1])
     assert path.read_bytes() == whole
-    assert prepare(dataset, wanted, tmp_path).path == path
+    assert prepare(dataset, wanted, tmp_path).files[0] == path
 
 
 def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
-    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files[0]
     with h5py.File(path, "r+") as file:
         file["train/hr"][100] ^= 1
     with pytest.raises(StoreError, match="it is not as it was written"):
@@ -260,26 +265,26 @@ def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
 
 
 def test_a_change_of_the_open_file_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
-    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files[0]
     store = open_store(path)
     store.check_unchanged()
     with path.open("r+b") as file:
         file.seek(3000)
         file.write(b"other pixels")
-    os.utime(path, ns=(0, store.identity.modified + 1))  # clocks of file systems may be coarse
+    os.utime(path, ns=(0, store.identities[0].modified + 1))  # clocks of file systems may be coarse
     with pytest.raises(StoreError, match="has changed since it was opened: something else"):
         store.check_unchanged()
 
 
 def test_an_open_file_that_is_made_again_stays_as_it_was(dataset: Dataset, tmp_path: Path) -> None:
-    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).path
+    path = prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files[0]
     store = open_store(path)
-    before = store.train.hr.copy()
+    before = store.train.hr[0].copy()
     path.unlink()
     store.check_unchanged()
     prepare(dataset, StoreSettings(2, 33, 14), tmp_path)
     store.check_unchanged()
-    assert np.array_equal(store.train.hr, before)
+    assert np.array_equal(store.train.hr[0], before)
 
 
 @pytest.mark.parametrize("materialize", [False, True])
@@ -287,7 +292,7 @@ def test_a_failed_write_leaves_nothing_and_can_be_tried_again(
     dataset: Dataset, tmp_path: Path, materialize: bool
 ) -> None:
     wanted = StoreSettings(2, 33, 14, materialize)
-    whole = prepare(dataset, wanted, tmp_path / "whole").path.read_bytes()
+    whole = prepare(dataset, wanted, tmp_path / "whole").files[0].read_bytes()
     output = tmp_path / "out"
     for size in (1, 700, 3000, len(whole) // 3, len(whole) - 1):
         with (
@@ -296,7 +301,7 @@ def test_a_failed_write_leaves_nothing_and_can_be_tried_again(
         ):
             prepare(dataset, wanted, output)
         assert {one.suffix for one in output.iterdir()} == {".lock"}
-    assert prepare(dataset, wanted, output).path.read_bytes() == whole
+    assert prepare(dataset, wanted, output).files[0].read_bytes() == whole
 
 
 def test_what_is_no_store_is_refused(tmp_path: Path) -> None:
@@ -343,17 +348,17 @@ def test_a_byte_too_few_on_the_disk_is_one_too_few(
 ) -> None:
     settings = StoreSettings(2, 33, 14, materialize)
     plan = {name: SplitPlan(dataset.photos(name), settings) for name in ("train", "valid")}
-    needed = check_plan(plan, settings, "photos", tmp_path)
+    needed = check_room(plan, settings, "photos", tmp_path)
     # What is needed is what is written, but for HDF5's own few kilobytes.
-    written = prepare(dataset, settings, tmp_path).path.stat().st_size
+    written = prepare(dataset, settings, tmp_path).files[0].stat().st_size
     assert needed < written < needed + 20_000
     free = "srcnn_mlflow.pictures.store_plan.free_bytes"
     monkeypatch.setattr(free, lambda _: needed)
-    assert check_plan(plan, settings, "photos", tmp_path) == needed
+    assert check_room(plan, settings, "photos", tmp_path) == needed
     monkeypatch.setattr(free, lambda _: needed - 1)
     told = r"preparing data set photos needs .* under .*, and .* are free; make room, or use fewer"
     with pytest.raises(StoreError, match=told):
-        check_plan(plan, settings, "photos", tmp_path)
+        check_room(plan, settings, "photos", tmp_path)
 
 
 def test_the_effort_is_that_of_one_picture_times_all_pixels(
@@ -394,7 +399,7 @@ def test_a_picture_exactly_as_small_as_the_scale_is_kept(
             pixels = textured_pixels(height, width, number + 10 * (split == "valid"))
             Image.fromarray(pixels).save(tmp_path / split / f"{split}{number}.png")
     dataset = load_dataset(str(tmp_path))
-    store = open_store(prepare(dataset, StoreSettings(scale, 33, 14), tmp_path).path)
+    store = open_store(*prepare(dataset, StoreSettings(scale, 33, 14), tmp_path).files)
     assert store.train.shapes.tolist() == [
         [60, 60],
         [scale, scale],
@@ -413,9 +418,9 @@ def test_a_picture_that_cropping_leaves_without_a_patch_is_named(
             pixels = textured_pixels(side, side, side)
             Image.fromarray(pixels).save(tmp_path / split / f"{side}.png")
     store = open_store(
-        prepare(load_dataset(str(tmp_path)), StoreSettings(2, 33, 14), tmp_path).path
+        prepare(load_dataset(str(tmp_path)), StoreSettings(2, 33, 14), tmp_path).files[0]
     )
-    assert set(store.patches[:, 0].tolist()) == {2, 3}
+    assert set(store.patches.pictures(np.arange(len(store.patches))).tolist()) == {2, 3}
     assert [line for line in said if line.startswith("left out")] == [
         "left out: 20.png: 20x20 is smaller than a patch, 33",
         "left out: 33.png: 33x33, cropped to multiples of 2, is smaller than a patch, 33",
@@ -477,7 +482,7 @@ def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
     dataset: Dataset, photo_folder: Path, tmp_path: Path
 ) -> None:
     settings = StoreSettings(2, 33, 14)
-    expected = prepare(dataset, settings, tmp_path / "whole").path.read_bytes()
+    expected = prepare(dataset, settings, tmp_path / "whole").files[0].read_bytes()
     pauses = np.random.default_rng(0).uniform(0.0, 0.03, 21)
     left_partial = 0
     for number, pause in enumerate(pauses):
@@ -492,7 +497,7 @@ def test_a_preparation_killed_at_any_moment_is_made_whole_by_the_next(
         for finished in output.glob("*.h5"):
             assert finished.read_bytes() == expected
         left_partial += len(list(output.glob("*.partial")))
-        path = prepare(dataset, settings, output).path
+        path = prepare(dataset, settings, output).files[0]
         assert path.read_bytes() == expected
         assert {one.suffix for one in output.glob("*")} == {".lock", ".h5"}
     assert left_partial > 3  # else the kills came at no interesting moment
@@ -506,7 +511,7 @@ def test_a_second_process_waits_for_the_first(
     while not list(output.glob("*.partial")):
         assert first.poll() is None
         time.sleep(0.01)
-    path = prepare(dataset, StoreSettings(2, 33, 14), output).path
+    path = prepare(dataset, StoreSettings(2, 33, 14), output).files[0]
     assert said == [
         f"waiting for another process that prepares {path}",
         f"already prepared: {path}",
@@ -544,7 +549,9 @@ def mixed(tmp_path: Path) -> Dataset:
 def test_red_green_and_blue_lie_one_behind_another(
     mixed: Dataset, tmp_path: Path, scale: int
 ) -> None:
-    store = open_store(prepare(mixed, StoreSettings(scale, 25, 14, planes=3), tmp_path / "a").path)
+    store = open_store(
+        *prepare(mixed, StoreSettings(scale, 25, 14, planes=3), tmp_path / "a").files
+    )
     assert store.settings.planes == store.train.count == store.valid.count == 3
     for split, planes in (("train", store.train), ("valid", store.valid)):
         photos = mixed.photos(split)
@@ -559,7 +566,7 @@ def test_red_green_and_blue_lie_one_behind_another(
                 assert np.array_equal(low, upscale_to_eight_bit(downscale(plane, scale), scale))
             assert np.array_equal(planes.original(number), original)
     for number in (0, len(store.patches) - 1):
-        picture, top, left = store.patches[number]
+        picture, top, left = store.patches.where(number)
         lr, hr = store.patch(number)
         assert lr.shape == hr.shape == (3, 25, 25)
         whole = store.train.pair(picture)[1]
@@ -568,7 +575,7 @@ def test_red_green_and_blue_lie_one_behind_another(
 
 def test_files_of_luma_and_of_colours_stand_side_by_side(mixed: Dataset, tmp_path: Path) -> None:
     luma, colours = (
-        prepare(mixed, StoreSettings(2, 25, 14, planes=planes), tmp_path / "out").path
+        prepare(mixed, StoreSettings(2, 25, 14, planes=planes), tmp_path / "out").files[0]
         for planes in (1, 3)
     )
     assert "-rgb-" in colours.name
@@ -580,14 +587,14 @@ def test_files_of_luma_and_of_colours_stand_side_by_side(mixed: Dataset, tmp_pat
         assert set(file["train"]) == {"lr", "hr", "shape", "offset", "name", "patches"}
     luma_store, colour_store = open_store(luma), open_store(colours)
     assert luma_store.train.count == 1
-    assert np.array_equal(luma_store.patches, colour_store.patches)
+    assert np.array_equal(luma_store.patches.firsts, colour_store.patches.firsts)
     assert luma_store.checksum() != colour_store.checksum()
 
 
 def test_a_file_of_luma_is_called_as_it_was_before_there_were_colours(
     dataset: Dataset, tmp_path: Path
 ) -> None:
-    path = prepare(dataset, StoreSettings(2, 25, 14), tmp_path).path
+    path = prepare(dataset, StoreSettings(2, 25, 14), tmp_path).files[0]
     digests = {split: dataset.split(split).digest for split in ("train", "valid")}
     identity = {"format": 2, "scale": 2, "patch_size": 25, "stride": 14, "materialize": False}
     text = json.dumps({**identity, **digests}, sort_keys=True)
@@ -597,8 +604,8 @@ def test_a_file_of_luma_is_called_as_it_was_before_there_were_colours(
 def test_materialized_patches_of_colours_are_those_of_the_planes(
     mixed: Dataset, tmp_path: Path
 ) -> None:
-    plain = open_store(prepare(mixed, StoreSettings(2, 25, 14, planes=3), tmp_path).path)
-    path = prepare(mixed, StoreSettings(2, 25, 14, materialize=True, planes=3), tmp_path).path
+    plain = open_store(*prepare(mixed, StoreSettings(2, 25, 14, planes=3), tmp_path).files)
+    path = prepare(mixed, StoreSettings(2, 25, 14, materialize=True, planes=3), tmp_path).files[0]
     with h5py.File(path) as file:
         assert file["lr"].shape == (len(plain.patches), 3, 25, 25)
         for number in range(len(plain.patches)):

@@ -51,7 +51,7 @@ def dataset(photo_folder: Path) -> Dataset:
 @pytest.fixture
 def store(dataset: Dataset, photo_folder: Path) -> Store:
     settings = StoreSettings(2, 25, 14, planes=3)
-    return open_store(prepare(dataset, settings, photo_folder / "out").path)
+    return open_store(*prepare(dataset, settings, photo_folder / "out").files)
 
 
 def random_planes(*shape: int) -> torch.Tensor:
@@ -99,7 +99,7 @@ def test_the_whitened_network_is_a_plain_one(
 ) -> None:
     monkeypatch.setattr(preconditioning, "_MOST_TOGETHER", most)
     sampler = PatchSampler(store, CPU, channels=channels)
-    patches, _ = sampler.gather(sampler.spread(100))
+    patches = sampler.measured(100)
     fitted = fit_preconditioner(patches, 9)
     assert fitted.matrix.shape == ((243, 243) if most == 1000 else (81, 81))
     assert fitted.mean.flatten().tolist() == pytest.approx(patches.mean((0, 2, 3)).tolist())
@@ -114,7 +114,7 @@ def test_the_whitened_network_is_a_plain_one(
 
 def test_whitening_takes_the_correlation_of_colours_too(store: Store) -> None:
     sampler = PatchSampler(store, CPU, channels="rgb")
-    patches, _ = sampler.gather(sampler.spread(500))
+    patches = sampler.measured(500)
     fitted = fit_preconditioner(patches, 1)
     pixels = (patches - fitted.mean).permute(0, 2, 3, 1).reshape(-1, 3).double()
     before = torch.linalg.eigvalsh(pixels.T @ pixels)

@@ -238,6 +238,6 @@ def test_an_interrupted_training_goes_on_in_two_processes(workplace: Path) -> No
 def test_other_commands_are_refused_under_torchrun(workplace: Path) -> None:
     with two_processes("evaluate", cwd=workplace) as process:
         output, _ = process.communicate(timeout=60)
-    assert "which only train can use; run evaluate without it" in output
+    assert "which only train and prepare can use; run evaluate without it" in output
     assert process.returncode != 0
     assert mlflow.active_run() is None

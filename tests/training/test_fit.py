@@ -29,7 +29,7 @@ from srcnn_mlflow.training.learner import Learner, computes_bfloat16
 from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.optimizers import Optimizer
 from srcnn_mlflow.training.plan import Plan, learning_rate, make_plan
-from srcnn_mlflow.training.sampler import PatchSampler, augment
+from srcnn_mlflow.training.sampler import PatchSampler, augment, spread
 from srcnn_mlflow.training.settings import LOSSES, SAMPLINGS, TrainingSettings
 from tests.conftest import ROOT
 
@@ -41,7 +41,7 @@ PLAN = Plan(epochs=3, steps=6)
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     settings = StoreSettings(2, 25, 14)
-    return open_store(prepare(load_dataset(str(photo_folder)), settings, photo_folder).path)
+    return open_store(*prepare(load_dataset(str(photo_folder)), settings, photo_folder).files)
 
 
 @pytest.fixture
@@ -68,11 +68,11 @@ def test_gathered_patches_are_those_of_the_store(store: Store, sampler: PatchSam
 
 
 def test_patches_are_spread_over_all_of_them(sampler: PatchSampler) -> None:
-    few = sampler.spread(5).tolist()
+    few = spread(sampler.patch_count, 5).tolist()
     assert few[0] == 0
     assert few[-1] == sampler.patch_count - 1
     assert sorted(set(few)) == few
-    assert sampler.spread(10**6).tolist() == list(range(sampler.patch_count))
+    assert spread(sampler.patch_count, 10**6).tolist() == list(range(sampler.patch_count))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 1000])
@@ -349,7 +349,7 @@ def test_two_processes_train_to_the_same_bits(
         "    print(result.train_loss.hex(), result.val_psnr.hex(), sums)\n"
     )
     settings = StoreSettings(2, 33, 14)
-    path = prepare(load_dataset(str(photo_folder)), settings, tmp_path).path
+    path = prepare(load_dataset(str(photo_folder)), settings, tmp_path).files[0]
     command = [sys.executable, "-c", code, str(path), str(threads)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(threads)}
     first, second = (
@@ -577,7 +577,7 @@ def test_a_network_that_has_learnt_nothing_yet_has_not_diverged(
         pixels = (60 + rows + columns + number).astype(np.uint8)
         Image.fromarray(pixels).save(photo_folder / "train" / f"sky{number}.png")
     made = prepare(load_dataset(str(photo_folder)), StoreSettings(2, 25, 14), photo_folder)
-    store = open_store(made.path)
+    store = open_store(*made.files)
     chosen = replace(QUICK, residual=False, padding="zero", sampling=sampling, loss=loss)
     importance = measure_importance(store, 0, sampling, loss)
     losses = [

@@ -308,7 +308,7 @@ def test_a_seam_is_seen_at_any_wrong_halo() -> None:
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     settings = StoreSettings(2, 33, 14)
-    return open_store(prepare(load_dataset(str(photo_folder)), settings, photo_folder).path)
+    return open_store(*prepare(load_dataset(str(photo_folder)), settings, photo_folder).files)
 
 
 def settings_of(text: str, folder: Path, **others: Any) -> TrainingSettings:

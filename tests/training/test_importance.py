@@ -36,7 +36,7 @@ MARGIN = 6
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     made = prepare(load_dataset(str(photo_folder)), StoreSettings(2, 25, 14), photo_folder)
-    return open_store(made.path)
+    return open_store(*made.files)
 
 
 def by_hand(store: Store, margin: int) -> NDArray[np.float64]:
@@ -78,7 +78,7 @@ def test_a_picture_is_weighed_by_the_inverse_root_of_its_error(store: Store, sam
     importance = measure_importance(store, MARGIN, sampling, "psnr")
     assert importance is not None
     errors = np.maximum(by_hand(store, MARGIN), LEAST_ERROR)
-    pictures = store.patches[:, 0]
+    pictures = store.patches.pictures(np.arange(len(store.patches)))
     sums = np.bincount(pictures, errors)
     # Pictures of one size would not tell the sum from the mean.
     assert np.ptp(np.bincount(pictures)) > 0
@@ -94,7 +94,7 @@ def test_drawing_by_error_leaves_the_expected_loss_what_it_is(store: Store, loss
     alike = measure_importance(store, MARGIN, "uniform", loss)
     assert drawn is not None
     numbers = np.arange(len(store.patches))
-    pictures = store.patches[:, 0].astype(np.int64)
+    pictures = store.patches.pictures(numbers)
     expected = tickets(drawn) / TICKETS * drawn.weights(numbers, pictures)
     plain = np.ones(len(numbers)) if alike is None else alike.weights(numbers, pictures)
     assert expected == pytest.approx(plain / len(numbers), rel=1e-5)
@@ -155,7 +155,7 @@ def test_the_sampler_gives_draws_and_weights(store: Store) -> None:
     weights = sampler.weigh(batch)
     assert weights is not None
     assert weights.dtype == torch.float32
-    pictures = store.patches[drawn, 0].astype(np.int64)
+    pictures = store.patches.pictures(drawn)
     assert weights.numpy() == pytest.approx(importance.weights(drawn, pictures))
 
 
@@ -197,10 +197,10 @@ def test_memory_grows_by_four_bytes_a_patch(store: Store) -> None:
 
 def test_a_plain_store_is_drawn_all_the_same(tmp_path: Path, store: Store) -> None:
     assert tmp_path
-    flat = np.full_like(store.train.lr, 90)
+    flat = tuple(np.full_like(one, 90) for one in store.train.lr)
     plain = replace(store, train=replace(store.train, lr=flat, hr=flat))
     importance = measure_importance(plain, MARGIN, "by_error", "psnr")
     assert importance is not None
-    count = np.bincount(plain.patches[:, 0])
+    count = np.bincount(plain.patches.pictures(np.arange(len(plain.patches))))
     ratios = importance.picture_weights * np.sqrt(count)
     assert ratios == pytest.approx(ratios[0], rel=1e-6)

@@ -32,7 +32,7 @@ HARMFUL = replace(QUICK, lr=0.01, optimizer="adam", schedule="constant", epochs=
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     settings = StoreSettings(2, 25, 14)
-    return open_store(prepare(load_dataset(str(photo_folder)), settings, photo_folder).path)
+    return open_store(*prepare(load_dataset(str(photo_folder)), settings, photo_folder).files)
 
 
 def planned(

@@ -22,9 +22,9 @@ from srcnn_mlflow.training.sampler import PatchSampler
 def patches(photo_folder: Path) -> torch.Tensor:
     """Network inputs, shape (patches, 1, 25, 25)."""
     settings = StoreSettings(2, 25, 7)
-    path = prepare(load_dataset(str(photo_folder)), settings, photo_folder).path
+    path = prepare(load_dataset(str(photo_folder)), settings, photo_folder).files[0]
     sampler = PatchSampler(open_store(path), torch.device("cpu"))
-    return sampler.gather(sampler.spread(1000))[0]
+    return sampler.measured(1000)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)

@@ -31,7 +31,7 @@ QUICK = TrainingSettings(architecture="9-1-5", epochs=1, batch_size=4)
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     settings = StoreSettings(2, 25, 14)
-    return open_store(prepare(load_dataset(str(photo_folder)), settings, photo_folder).path)
+    return open_store(*prepare(load_dataset(str(photo_folder)), settings, photo_folder).files)
 
 
 @pytest.fixture(scope="module")

@@ -42,7 +42,7 @@ def make_pairs(scale: int, network: Architecture | None = None) -> list[Pair]:
 @pytest.fixture
 def store(photo_folder: Path) -> Store:
     settings = StoreSettings(2, 25, 14)
-    return open_store(prepare(load_dataset(str(photo_folder)), settings, photo_folder).path)
+    return open_store(*prepare(load_dataset(str(photo_folder)), settings, photo_folder).files)
 
 
 @every_network

@@ -1,0 +1,94 @@
+"""Windows of pictures: every patch once a pass, whatever fits the memory and whoever learns it."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.pictures.patch_grid import PatchGrid
+from srcnn_mlflow.pictures.store import Planes
+from srcnn_mlflow.training.windows import lay_blocks, own_stretch, windows_of_pass
+
+
+def planes_of(shapes: list[tuple[int, int]], cuts: list[int]) -> Planes:
+    """Planes of these shapes, in as many files as there are cuts and one more."""
+    sizes = np.prod(np.array(shapes, np.int64), axis=1)
+    ends = np.cumsum(sizes)
+    flat = np.zeros(ends[-1], np.uint8)
+    parts = tuple(
+        one for one in np.split(flat, sorted({int(ends[cut]) for cut in cuts})) if len(one)
+    )
+    return Planes(parts, parts, np.array(shapes, np.int32), ends - sizes)
+
+
+sets = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=40)
+
+
+@settings(max_examples=200)
+@given(
+    shapes=sets,
+    cuts=st.lists(st.integers(0, 39), max_size=4),
+    window=st.integers(3200, 20_000),
+    size=st.integers(1, 5),
+    seed=st.integers(0, 2**31),
+)
+def test_processes_together_have_every_patch_once(
+    shapes: list[tuple[int, int]], cuts: list[int], window: int, size: int, seed: int
+) -> None:
+    grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
+    planes = planes_of(shapes, [cut % len(shapes) for cut in cuts])
+    if not len(grid):
+        return
+    blocks = lay_blocks(planes, grid, window)
+    found = []
+    for rank in range(size):
+        place = 0
+        for number, one in enumerate(windows_of_pass(blocks, window, 0, (seed, 3), (rank, size))):
+            assert (one.number, one.first) == (number, place)
+            taken = blocks.offsets[one.blocks]
+            assert (taken[:, 1] - taken[:, 0]).sum() <= window
+            found += [number for ends in one.patches for number in range(*ends)]
+            place += one.count
+        assert place == len(range(rank, len(grid), size))
+    assert sorted(found) == list(range(len(grid)))
+
+
+@given(patches=st.integers(1, 1000), size=st.integers(1, 9))
+def test_stretches_are_what_is_dealt_out_one_by_one(patches: int, size: int) -> None:
+    stretches = [own_stretch(patches, rank, size) for rank in range(size)]
+    assert [end - begin for begin, end in stretches] == [
+        len(range(rank, patches, size)) for rank in range(size)
+    ]
+    assert stretches[0][0] == 0
+    assert stretches[-1][1] == patches
+    assert all(one[1] == other[0] for one, other in pairwise(stretches))
+
+
+def test_passes_and_seeds_have_orders_of_their_own() -> None:
+    shapes = [(30, 30)] * 40
+    grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
+    blocks = lay_blocks(planes_of(shapes, []), grid, 4000)
+
+    def order(seed: int, number: int) -> list[int]:
+        windows = windows_of_pass(blocks, 4000, 0, (seed, number), (0, 1))
+        return [int(block) for one in windows for block in one.blocks]
+
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, number)) for seed in (1, 2) for number in (0, 1)}) == 4
+
+
+def test_memory_that_is_too_small_is_told_with_what_would_do() -> None:
+    shapes = [(40, 50), (10, 10)]
+    grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
+    says = r"15,996 bytes is too little for .* picture, 50x40; give memory=1MB or more"
+    with pytest.raises(TrainingError, match=says):
+        lay_blocks(planes_of(shapes, []), grid, 3999)
+    assert len(lay_blocks(planes_of(shapes, []), grid, 4000)) == 2
+    alike = [(20, 20)] * 9
+    grid = PatchGrid(np.array(alike, np.int32), 9, 4)
+    blocks = lay_blocks(planes_of(alike, []), grid, 800)
+    with pytest.raises(TrainingError, match=r"holds 18 patches at a time, fewer than a step takes"):
+        list(windows_of_pass(blocks, 800, 19, (0, 0), (0, 1)))
