@@ -32,7 +32,7 @@ from srcnn_mlflow.pictures.photos import load_luma
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
-from srcnn_mlflow.showing.comparison_figure import GRID, INK
+from srcnn_mlflow.showing.style import GRID, INK
 from srcnn_mlflow.training.fit import fit
 from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.plan import Plan, make_plan

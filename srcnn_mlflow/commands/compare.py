@@ -268,7 +268,7 @@ def _write(
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_comparison(
             compared,
-            f"SRCNN by size and by time, on {measured_on}",
+            f"Gain over bicubic on {measured_on}",
             timed.size,
             folder / "figure.png",
         )

@@ -16,9 +16,9 @@ from srcnn_mlflow.commands.promote_line import (
 )
 from srcnn_mlflow.commands.promote_previous import ROLLED_BACK, check_former, roll_back
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
-from srcnn_mlflow.machine.text import is_number
+from srcnn_mlflow.machine.text import as_markdown, is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
-from srcnn_mlflow.measuring.gate import Judgement, describe, judge
+from srcnn_mlflow.measuring.gate import Judgement, decision, describe, judge
 from srcnn_mlflow.measuring.model_card import model_card
 from srcnn_mlflow.pictures.datasets import GATE, Split
 from srcnn_mlflow.tracking import active_run, champions, registry, runs
@@ -156,7 +156,7 @@ def _judge(
     while known.present != found.version:
         opponent = _find_opponent(known, found.version, split, scale)
         record_decision(split, None if opponent.version is None else _uri(scale, opponent.version))
-        judgement = _judge_against(opponent, scores, scale, on_more, decided)
+        judgement = _judge_against(opponent, found.version, scores, scale, on_more, decided)
         if judgement.shortcomings:
             return _refuse(scale, found.version, opponent.version, judgement.shortcomings)
         with alone_in_registry(model_name(scale)):
@@ -235,6 +235,7 @@ def _describe_decisions(split: Split) -> str:
 
 def _judge_against(
     opponent: _Opponent,
+    version: int,
     challenger_scores: Sequence[ImageScore],
     scale: int,
     on_more: str,
@@ -245,7 +246,8 @@ def _judge_against(
     if opponent.broken:
         table += f"\nPassed over: {describe_broken(scale, opponent.broken)}.\n"
     logger.info(table)
-    active_run.log_text(table, f"{ARTIFACTS}/verdict.md")
+    first = as_markdown(decision(f"Version {version} of {model_name(scale)}", judgement))
+    active_run.log_text(f"{first}\n\n{table}", f"{ARTIFACTS}/verdict.md")
     facts = {**asdict(judgement), "rule": judgement.rule, "decided": decided}
     active_run.log_json(facts, f"{ARTIFACTS}/verdict.json")
     return judgement

@@ -2,7 +2,10 @@
 
 import logging
 import re
+import shlex
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import chain
 from typing import Any
 
 from optuna.trial import Trial
@@ -14,11 +17,12 @@ from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import BEFORE, TrainRequest
 from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError
-from srcnn_mlflow.machine.text import as_file_name, as_markdown
+from srcnn_mlflow.machine.text import as_file_name, as_markdown, as_text
 from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import open_store
-from srcnn_mlflow.showing.study_figures import as_json, draw_study, table
+from srcnn_mlflow.showing.search_figures import draw_search
+from srcnn_mlflow.showing.search_tables import as_json, table
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.run_search import find_run, get_run, mark_best_trial
@@ -89,6 +93,18 @@ class SweepRequest:
             )
         return Place(name, self.storage)
 
+    def command_for(self, values: Mapping[str, Any]) -> str:
+        """The command that trains a trial's values in full."""
+        usual = {**asdict(TrainingSettings()), "device": "auto"}
+        shared = {
+            name: getattr(self, name) for name in ("architecture", "channels", "seed", "device")
+        }
+        given = {"scale": self.scale, "dataset": self.dataset, "epochs": self.full_epochs} | {
+            name: value for name, value in {**shared, **values}.items() if value != usual[name]
+        }
+        options = [(f"--{name.replace('_', '-')}", as_text(value)) for name, value in given.items()]
+        return shlex.join(["srcnn-mlflow", "train", *chain.from_iterable(options)])
+
     def training(self) -> TrainRequest:
         """What all trials share; the search space's values are the recipe's."""
         settings = TrainingSettings(
@@ -138,7 +154,7 @@ def sweep(request: SweepRequest) -> None:
             request.trials,
         )
         _run_trials(_Bench(request, place, ground, study))
-        _report(study, ground.prepared.valid)
+        _report(request, study, ground.prepared.valid)
         if request.train_best:
             _train_best(request, study)
 
@@ -258,7 +274,7 @@ def _mark_best(study: Search) -> None:
             mark_best_trial(run.info.run_id, runs)
 
 
-def _report(study: Search, valid: Split) -> None:
+def _report(request: SweepRequest, study: Search, valid: Split) -> None:
     """Log tables and plots, and say what was found and who still works."""
     for line in study.describe_running():
         logger.info(line)
@@ -269,15 +285,21 @@ def _report(study: Search, valid: Split) -> None:
     _mark_best(study)
     decided = find_decisions(valid.digest).sentence(f"The validation set, {valid.label},")
     active_run.set_tags({DECISIONS: decided})
+    command = request.command_for(best.params)
     with active_run.artifact_folder(ARTIFACTS) as folder:
-        draw_study(study.optuna, folder)
-        page = f"{table(study.trials())}\n\n{as_markdown(decided)}\n"
+        draw_search(study.optuna, folder)
+        page = (
+            f"{table(study.trials())}\n\n{as_markdown(decided)}\n\n"
+            f"To train the best in full:\n\n    {command}\n"
+        )
         (folder / "trials.md").write_text(page, encoding="utf-8")
         (folder / "trials.json").write_text(as_json(study.trials()) + "\n", encoding="utf-8")
     logger.info(table(study.ranking()[:SHOWN]))
     logger.info(decided)
     address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("plots and all trials: %s", address)
+    if not request.train_best:
+        logger.info("to train the best in full: %s", command)
 
 
 def _train_best(request: SweepRequest, study: Search) -> None:

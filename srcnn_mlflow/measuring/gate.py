@@ -232,6 +232,24 @@ def describe(judgement: Judgement) -> str:
     )
 
 
+def decision(name: str, judgement: Judgement) -> str:
+    """A judgement in a sentence.
+
+    Args:
+        name: of the version that was judged.
+        judgement: everything the gate has found.
+    """
+    if judgement.shortcomings:
+        return f"{name} is not promoted: {'; '.join(judgement.shortcomings)}."
+    leads = [
+        f"{contest.lead:.3f} dB above {contest.opponent}"
+        for contest in judgement.contests
+        if contest.metric == METRICS[0]
+    ]
+    count = "1 picture" if judgement.pictures == 1 else f"{judgement.pictures} pictures"
+    return f"{name} is promoted: on {count} it is {' and '.join(leads)}."
+
+
 def _as_scores(scores: Sequence[tuple[float, float]]) -> NDArray[np.float64]:
     """PSNR and SSIM of every picture, all finite; shape (pictures, 2)."""
     return np.minimum(np.array(scores, np.float64), _BEST_PSNR)

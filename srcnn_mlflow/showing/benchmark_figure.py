@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from srcnn_mlflow.measuring.benchmarking import Line
-from srcnn_mlflow.showing.comparison_figure import GRID, INK, quieten
+from srcnn_mlflow.showing.style import GRID, INK, quieten
 
 # Colours that the colour-blind tell apart too (Okabe and Ito, 2008).
 _OURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00")

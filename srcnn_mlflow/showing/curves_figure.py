@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from srcnn_mlflow.measuring.study_results import SettingResult
-from srcnn_mlflow.showing.comparison_figure import GRID, INK, quieten
+from srcnn_mlflow.showing.style import GRID, INK, quieten
 
 # Okabe and Ito, 2008: told apart by the colour-blind too; more settings take other strokes.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

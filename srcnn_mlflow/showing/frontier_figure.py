@@ -16,7 +16,8 @@ from matplotlib.transforms import Bbox
 
 from srcnn_mlflow.measuring.seeds import Spread
 from srcnn_mlflow.measuring.study_results import SettingResult, frontier
-from srcnn_mlflow.showing.comparison_figure import GRID, INK, place_labels, quieten
+from srcnn_mlflow.showing.labels import place_labels
+from srcnn_mlflow.showing.style import GRID, INK, quieten
 
 # Of Okabe and Ito, 2008, which the colour-blind tell apart too; what is published is grey.
 _OURS, _PUBLISHED, _FRONTIER = "#0072B2", "#777777", "#9db8c9"

@@ -178,7 +178,7 @@ def test_the_command_compares_and_draws(store: Path) -> None:
     run = newest_comparison()
     figure = download_artifacts(f"runs:/{run.info.run_id}/{command.ARTIFACTS}/figure.png")
     with Image.open(figure) as picture:
-        assert "srcnn-x4/1: 8,129 weights" in picture.info["Description"]
+        assert "srcnn-x4/1 (mine): +" in picture.info["Description"]
 
 
 @pytest.mark.usefixtures("store")

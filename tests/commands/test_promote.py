@@ -75,6 +75,13 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
     )
     files = {file.path for file in MlflowClient().list_artifacts(run.info.run_id, "promotion")}
     assert files == {"promotion/verdict.md", "promotion/verdict.json"}
+    page = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/promotion/verdict.md")
+    gain = run.data.metrics["psnr_gain"]
+    told = (
+        f"Version {GOOD} of srcnn-x2 is promoted: on 8 pictures it is {gain:.3f} dB above bicubic"
+    )
+    assert page.startswith(f"{told} and ")
+    assert page.splitlines()[0].endswith(" dB above champion version 1.")
     card = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/card.md")
     client = MlflowClient()
     assert client.get_model_version("srcnn-x2", str(GOOD)).description == card

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -18,11 +19,12 @@ from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 from PIL import Image
 
+from srcnn_mlflow import cli
 from srcnn_mlflow.commands.sweep import SweepRequest, sweep
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
 from srcnn_mlflow.tracking.search import Search
-from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe
+from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe, settings
 from tests.conftest import ROOT, put_store, textured_pixels
 
 pytestmark = pytest.mark.slow
@@ -76,6 +78,25 @@ def test_a_sweep_on_colours_has_a_study_of_its_own() -> None:
     assert request().place.name == "x2-9-1-5-photos"
     assert request(channels="rgb").place.name == "x2-9-1-5-rgb-photos"
     assert request(channels="rgb").training().settings.channels == "rgb"
+
+
+def test_the_command_that_trains_a_trial_takes_its_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    values = {**recipe(), "lr": 0.0021, "optimizer": "adam", "ema_decay": 0.999}
+    asked = request(dataset="my photos+t91", full_epochs=12, seed=3)
+    told = asked.command_for(values)
+    assert told == (
+        "srcnn-mlflow train --scale 2 --dataset 'my photos+t91' --epochs 12 --architecture 9-1-5 "
+        "--seed 3 --device cpu --lr 0.0021 --optimizer adam --ema-decay 0.999"
+    )
+    taken: list[object] = []
+    monkeypatch.setattr("srcnn_mlflow.commands.train.run_train", lambda one, *_: taken.append(one))
+    _, _, *options = shlex.split(told)
+    cli.train(options, standalone_mode=False)
+    shared = asked.training()
+    full = replace(shared.settings, epochs=12, max_minutes=None)
+    assert taken == [replace(shared, settings=settings(full, values))]
 
 
 def stored_trials(folder: Path) -> list[FrozenTrial]:
@@ -188,7 +209,7 @@ class _PruneSecond(optuna.pruners.BasePruner):
 def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     workspace: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
-    monkeypatch.setattr("srcnn_mlflow.showing.study_figures.LEAST_FOR_IMPORTANCES", 2)
+    monkeypatch.setattr("srcnn_mlflow.showing.search_figures.LEAST_FOR_IMPORTANCES", 2)
     monkeypatch.setattr("srcnn_mlflow.tracking.search.make_pruner", _PruneSecond)
     sweep(request(trials=3, epochs=8, train_best=True))
     (parent,) = runs("sweep").values()
@@ -205,7 +226,9 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
         *("history.png", "importances.png", "slice.png", "trials.json", "trials.md")
     ]
     told = "The validation set, photos valid, chose the settings of 1 sweep."
-    assert told in (folder / "trials.md").read_text()
+    page = (folder / "trials.md").read_text()
+    assert told in page
+    assert f"    {request(trials=3, epochs=8).command_for(best.params)}\n" in page
     assert parent.data.tags["decisions"] == told
     assert told in said
     listed = json.loads((folder / "trials.json").read_text())

@@ -22,6 +22,7 @@ from srcnn_mlflow.measuring.gate import (
     _bound_of_t_test,
     _subsets,
     certain_lead,
+    decision,
     describe,
     judge,
 )
@@ -84,6 +85,9 @@ def test_an_equal_model_is_refused(count: int) -> None:
     assert len(judgement.shortcomings) == 2
     assert "against the champion's" in judgement.shortcomings[0]
     assert "does not beat it" in judgement.shortcomings[0]
+    assert decision("Version 3", judgement) == (
+        f"Version 3 is not promoted: {judgement.shortcomings[0]}; {judgement.shortcomings[1]}."
+    )
 
 
 def test_a_worse_model_is_refused() -> None:

@@ -1,5 +1,6 @@
-"""The figure of several models: nothing covers anything, and axes say what they are."""
+"""The figure of several models: each one's gain, on the axis of its scale."""
 
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.text import Annotation, Text
 from PIL import Image
 
 from srcnn_mlflow.measuring.comparison import ComparedModel
@@ -41,49 +41,49 @@ def drawn(models: list[ComparedModel]) -> Figure:
     return figure
 
 
-@pytest.mark.parametrize(("count", "seed"), [(1, 0), (2, 0), (6, 1), (6, 2), (15, 3)])
-def test_labels_cover_neither_each_other_nor_points_nor_lines(count: int, seed: int) -> None:
-    figure = drawn(some_models(count, seed))
-    assert len(figure.axes) == 2
-    for axis in figure.axes:
-        labels = [text for text in axis.texts if isinstance(text, Annotation)]
-        assert len(labels) == count
-        boxes = [Text.get_window_extent(label) for label in labels]
-        for one, other in combinations(boxes, 2):
-            assert not one.overlaps(other)
-        panel = axis.get_window_extent()
-        for box in boxes:
-            assert panel.x0 <= box.x0 <= box.x1 <= panel.x1
-            assert not any(box.overlaps(line.get_window_extent()) for line in axis.lines)
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_every_model_has_a_row_on_the_axis_of_its_scale(count: int) -> None:
+    models = some_models(count)
+    axes = drawn(models).axes
+    scales = sorted({model.scale for model in models})
+    assert len(axes) == len(scales)
+    for axis, scale in zip(axes, scales, strict=True):
+        of_scale = [model for model in models if model.scale == scale]
+        assert [label.get_text() for label in axis.get_yticklabels()] == [
+            model.name for model in of_scale
+        ]
+        points = [line for line in axis.lines if line.get_marker() == "o"]
+        assert [np.ravel(line.get_xydata()).tolist() for line in points] == [
+            [model.summary.psnr_gain, row] for row, model in enumerate(of_scale)
+        ]
+        assert f"which has {BICUBIC[scale]:.2f} dB" in axis.get_title(loc="left")
+        # What bicubic has, which is no gain, is in sight.
+        assert axis.get_xlim()[0] < 0
 
 
-def test_points_stand_at_what_was_measured_in_the_colour_of_their_bicubic_line() -> None:
-    models = some_models(6)
-    size, time = drawn(models).axes
-    for axis, places in (
-        (size, [model.weights for model in models]),
-        (time, [model.seconds for model in models]),
-    ):
-        points = [line for line in axis.lines if len(line.get_xydata()) == 1]  # type: ignore[arg-type]
-        found = {tuple(np.ravel(line.get_xydata())): line.get_color() for line in points}
-        levels = {
-            line.get_color(): float(np.asarray(line.get_ydata())[0])
-            for line in axis.lines
-            if line not in points
-        }
-        for model, place in zip(models, places, strict=True):
-            colour = found[place, model.summary.srcnn_psnr]
-            assert levels[colour] == BICUBIC[model.scale]
-        assert len({line.get_marker() for line in points}) == 3
+def test_a_gain_has_its_interval_and_the_champion_is_marked() -> None:
+    first, second = some_models(4)[::3]
+    summary = replace(first.summary, psnr_gain_low=1.0, psnr_gain_high=2.25)
+    (axis,) = drawn([replace(first, aliases=("champion",), summary=summary), second]).axes
+    bars = [line.get_xdata() for line in axis.lines if line.get_marker() == "None"]
+    assert [1.0, 2.25] in [list(np.asarray(bar)) for bar in bars]
+    marked, other = (line for line in axis.lines if line.get_marker() == "o")
+    assert marked.get_markerfacecolor() == marked.get_markeredgecolor()
+    assert other.get_markerfacecolor() == "white"
+    assert [label.get_fontweight() for label in axis.get_yticklabels()] == ["bold", "normal"]
 
 
-def test_axes_have_units_and_time_begins_at_nothing() -> None:
-    size, time = drawn(some_models(6)).axes
-    assert size.get_xscale() == "log"
-    assert "log scale" in size.get_xlabel()
-    assert size.get_ylabel() == "PSNR on luma (dB)"
-    assert time.get_xlim()[0] == 0
-    assert time.get_xlabel() == "seconds to enlarge a photograph to 640x424 pixels"
+def test_texts_cover_neither_each_other_nor_the_edges() -> None:
+    models = some_models(7, 2)
+    long = replace(models[0], label="models:/a-name-that-is-much-longer-than-any-other-is/12")
+    figure = drawn([long, *models[1:]])
+    labels = [text for axis in figure.axes for text in axis.get_yticklabels()]
+    boxes = [text.get_window_extent() for text in [*labels, *figure.texts]]
+    for one, other in combinations(boxes, 2):
+        assert not one.overlaps(other)
+    for box in boxes:
+        assert 0 <= box.x0 <= box.x1 <= figure.bbox.width
+        assert not any(box.overlaps(axis.get_window_extent()) for axis in figure.axes)
 
 
 def test_the_file_tells_what_it_shows_in_words(tmp_path: Path) -> None:
@@ -95,5 +95,6 @@ def test_the_file_tells_what_it_shows_in_words(tmp_path: Path) -> None:
         assert picture.size[0] > 1200
         words = picture.info["Description"]
     for model in models:
-        assert f"{model.label}: {model.weights:,} weights" in words
+        assert f"{model.label}: +{model.summary.psnr_gain:.2f} dB, " in words
         assert f"{model.summary.srcnn_psnr:.2f} dB (bicubic" in words
+        assert f"{model.weights:,} weights" in words
