@@ -47,7 +47,7 @@ COMMANDS = {
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A folder with what the commands need, and an epoch that waits to be sent."""
-    shutil.copyfile(ROOT / "docs" / "best-x4.jpg", tmp_path / "photo.png")
+    shutil.copyfile(ROOT / "docs" / "best-x4.png", tmp_path / "photo.png")
     waiting = tmp_path / "data" / "outbox" / ("1" * 32) / "000000000000001-000001"
     (waiting / "files").mkdir(parents=True)
     torch.save(foreign().state_dict(), tmp_path / "weights.pth")
