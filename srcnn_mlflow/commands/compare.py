@@ -47,7 +47,8 @@ from srcnn_mlflow.tracking.versions import Version, find_versions
 ARTIFACTS = "comparison"
 # Of the photograph that is timed: large enough to last, small enough not to wait for.
 LARGEST_SIDE = 768
-METRICS = ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "srcnn_bias", "seconds", "srcnn_rgb_psnr")
+# The tag of the run that a version has below the comparison's.
+ENTRY_POINT = "compare-version"
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         ]
         findings = _rank_pictures(compared, scores, shared)
         judged_on = replace(pictures, photos=shared, digest=digest(shared))
-        _log_metrics(compared, judged_on, model_ids)
+        _log_each(compared, versions, judged_on, model_ids)
         measured_on = f"{len(shared)} pictures of {pictures.label}"
         decisions = find_decisions(pictures.digest)
         _write(compared, findings, timed, measured_on, judged_on.digest, decisions)
@@ -139,6 +140,8 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         logger.info(describe(findings))
         address = active_run.place_of_artifacts(ARTIFACTS)
         logger.info("table, figure and pictures: %s", address)
+        for line in active_run.how_to_see_below("all versions in each chart", "srcnn_psnr"):
+            logger.info(line)
     return compared
 
 
@@ -223,28 +226,22 @@ def _rank_pictures(
     return find_extremes({scale: model.label for scale, model in best.items()}, pictures)
 
 
-def _log_metrics(
-    compared: Sequence[ComparedModel], pictures: Split, model_ids: Sequence[str | None]
+def _log_each(
+    compared: Sequence[ComparedModel],
+    versions: Sequence[Version],
+    pictures: Split,
+    model_ids: Sequence[str | None],
 ) -> None:
-    """Log what is compared by model, as `psnr_gain/srcnn-x2.3`: the UI draws a chart of each.
-
-    A model's page has the same by the names that `evaluate` gives, with the scale as its step.
-    """
-    active_run.log_measured(
-        *(
-            Measured(model.summary.metrics(), pictures, model_id, model.scale)
-            for model, model_id in zip(compared, model_ids, strict=True)
-            if model_id is not None
-        )
-    )
-    active_run.log_metrics(
-        {
-            f"{name}/{model.label.replace('/', '.')}": model.values()[name]
-            for model in compared
-            for name in METRICS
-            if name in model.values()
-        }
-    )
+    """Log each version in a run below this one, so that the UI puts all into one chart."""
+    for model, version, model_id in zip(compared, versions, model_ids, strict=True):
+        values = model.values()
+        known = {name: values[name] for name in ("label", "architecture", "weights")}
+        with runs.track(ENTRY_POINT, model.scale, known, model.name):
+            active_run.set_tags({"model_uri": version.found.uri})
+            active_run.log_split(pictures, models=[model_id])
+            measured = {**model.summary.metrics(), "seconds": model.seconds}
+            active_run.log_measured(Measured(measured, pictures, model_id))
+            active_run.describe(models_table([model]))
 
 
 def _write(

@@ -39,6 +39,7 @@ from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
 from srcnn_mlflow.tracking.seen_pictures import all_is_known, find_seen, recognize
+from srcnn_mlflow.tracking.views import evaluations
 
 ARTIFACTS = "evaluation"
 MOST_NAMED = 5
@@ -282,6 +283,9 @@ def _judge(
     logger.info(describe_bias(evaluation.summary))
     address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("table, pictures and report.html: %s", address)
+    page = active_run.share(evaluations(scale, split.digest))
+    if page is not None:
+        logger.info("all evaluations on these pictures, best first: %s", page)
     if results is not None:
         held = "luma in grey files" if channels == "y" else "colours, of which luma was taken,"
         logger.info("what was measured, %s for score: %s", held, results)

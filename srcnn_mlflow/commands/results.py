@@ -17,7 +17,8 @@ from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.registry import CHAMPION, model_name, version_with_alias
 from srcnn_mlflow.tracking.run_search import download, newest_by
 from srcnn_mlflow.tracking.store import check_store
-from srcnn_mlflow.tracking.where_to_look import how_to_compare, place_of_results
+from srcnn_mlflow.tracking.views import evaluations, table_path
+from srcnn_mlflow.tracking.where_to_look import how_to_see, place_of_results
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def show_results() -> None:
                 "x%d: %s, report.html, best.png and worst.png in %s",
                 *(one.scale, one.model, one.place),
             )
-    for line in how_to_compare(readable[0].experiment):
+    for line in how_to_see((one.best_first, one.page()) for one in readable):
         logger.info(line)
 
 
@@ -82,6 +83,15 @@ class _Shown:
     def pictures(self) -> str:
         """What it was measured on."""
         return f"{self.facts['images']} pictures of {self.facts['dataset']} {self.facts['split']}"
+
+    @property
+    def best_first(self) -> str:
+        """What its page of the UI shows."""
+        return f"evaluations at x{self.scale} on {self.pictures}, best first"
+
+    def page(self) -> str:
+        """The path of a page of the UI with all evaluations that this one can be held against."""
+        return table_path(self.experiment, evaluations(self.scale, self.facts["digest"]))
 
     @property
     def model(self) -> str:

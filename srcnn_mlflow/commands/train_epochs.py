@@ -48,6 +48,10 @@ def record_epochs(run_id: str, planned: PlannedFit, facts: Facts, watch: Watch) 
     specimen = choose_specimen(islice(validation_planes(planned.store), SPECIMENS), scale)
     outbox, best = Outbox(run_id), Best(planned.progress.best_epoch, planned.best)
     with tempfile.TemporaryDirectory() as folder, outbox.open():
+        if planned.progress.epoch == 0:
+            # A slider that began at 1 would stand on an empty square first.
+            before = draw_specimen(specimen, planned.upscale(planned.best))
+            outbox.put(Parcel(0, image=(SPECIMEN, before)))
         for result in planned.epochs():
             if result.is_best:
                 best = Best(result.epoch, result.weights)

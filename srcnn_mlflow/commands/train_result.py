@@ -18,6 +18,7 @@ from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry
 from srcnn_mlflow.tracking.logged_models import BestEpoch
+from srcnn_mlflow.tracking.views import trainings
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.planned_fit import is_bicubic
 
@@ -87,6 +88,9 @@ def register(
         validation.images,
         validation.bicubic_psnr,
     )
+    page = active_run.share(trainings(scale, valid.digest))
+    if page is not None:
+        logger.info("all trainings with these validation pictures, best first: %s", page)
     for reason in warning.values():
         logger.warning(
             "version %d is %s%s; train longer, or lower lr (now %g)",

@@ -19,7 +19,8 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.text import as_text, shortened
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.tracking.where_to_look import place_of_results
+from srcnn_mlflow.tracking.views import View, chart_path, table_path
+from srcnn_mlflow.tracking.where_to_look import address_of, how_to_see, place_of_results
 
 # Where the UI looks for a run's description, in Markdown.
 DESCRIPTION = "mlflow.note.content"
@@ -200,3 +201,26 @@ def place_of_artifacts(artifact_path: str) -> str:
     run = mlflow.active_run()
     assert run is not None
     return place_of_results(run, artifact_path)
+
+
+def how_to_see_below(shown: str, metric: str) -> list[str]:
+    """What a person does to see the runs below the active one in charts, a line each step.
+
+    Args:
+        shown: what the charts show.
+        metric: that the runs are ordered by.
+    """
+    run = mlflow.active_run()
+    assert run is not None
+    return how_to_see([(shown, chart_path(run.info.experiment_id, run.info.run_id, metric))])
+
+
+def share(view: View) -> str | None:
+    """Let the UI know a view that the active run is in.
+
+    Returns:
+        The address of its page; None without a server.
+    """
+    run = mlflow.active_run()
+    assert run is not None
+    return address_of(table_path(run.info.experiment_id, view))

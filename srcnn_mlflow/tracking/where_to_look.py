@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from mlflow.entities import Run
@@ -10,6 +11,7 @@ from sqlalchemy.engine import make_url
 from srcnn_mlflow.machine.addresses import shown_address
 from srcnn_mlflow.machine.text import local_path
 from srcnn_mlflow.tracking.store import is_server, tracking_uri
+from srcnn_mlflow.tracking.views import artifacts_path
 
 _LOCAL_UI = "http://127.0.0.1:5000"
 
@@ -22,20 +24,29 @@ def place_of_results(run: Run, artifact_path: str) -> str:
         artifact_path: the folder among its artifacts.
 
     Returns:
-        The run's page of the tracking server; without a server, the path of the folder, or its
-        address in an object store.
+        The folder's page of the tracking server; without a server, its path, or its address in an
+        object store.
     """
     if is_server(tracking_uri()):
-        return f"{_ui()}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        return f"{_ui()}/{artifacts_path(run, artifact_path)}"
     return f"{local_path(shown_address(run.info.artifact_uri))}/{artifact_path}"
 
 
-def how_to_compare(experiment_id: str) -> list[str]:
-    """What a person does to see the runs of an experiment side by side, a line each step."""
-    page = f"{_ui()}/#/experiments/{experiment_id}/runs"
+def address_of(path: str) -> str | None:
+    """The address of a page of the UI; None without a server, whose UI nobody may have opened."""
+    return f"{_ui()}/{path}" if is_server(tracking_uri()) else None
+
+
+def how_to_see(pages: Iterable[tuple[str, str]]) -> list[str]:
+    """What a person does to see pages of the UI, a line each step.
+
+    Args:
+        pages: what each shows, and its path.
+    """
+    lines = [f"{shown}: {_ui()}/{path}" for shown, path in pages]
     if is_server(tracking_uri()):
-        return [f"to see and compare the runs, open {page}"]
-    return [f"to see and compare the runs: {_command()}", f"then open {page}"]
+        return lines
+    return [f"to see and compare the runs, leave this running: {_command()}", *lines]
 
 
 def _ui() -> str:

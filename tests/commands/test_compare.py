@@ -23,7 +23,7 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.versions import find_versions
-from tests.conftest import put_store, run_here
+from tests.conftest import put_store, run_here, runs_of
 
 pytestmark = pytest.mark.slow
 
@@ -133,23 +133,25 @@ def _check_run(run: Run) -> None:
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
     assert [row["label"] for row in rows] == ["srcnn-x2/2", "srcnn-x2/1", "srcnn-x4/1"]
     assert [row["images"] for row in rows] == [4, 4, 4]
-    for row in rows:
-        label = row["label"].replace("/", ".")
+    below = runs_of(MlflowClient(), f"tags.mlflow.parentRunId = '{run.info.run_id}'")[::-1]
+    assert [one.data.params["label"] for one in below] == [row["label"] for row in rows]
+    assert [one.data.tags["entry_point"] for one in below] == ["compare-version"] * 3
+    for one, row in zip(below, rows, strict=True):
         for name in ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds"):
-            assert run.data.metrics[f"{name}/{label}"] == pytest.approx(row[name])
+            assert one.data.metrics[name] == pytest.approx(row[name])
     # A model's page has them by the names that `evaluate` gives, and the pictures that count.
     shared = [photo for photo in load_dataset("photos").photos("test") if photo.name != "small.png"]
-    for row in rows:
+    for one, row in zip(below, rows, strict=True):
         number, scale = row["label"].rpartition("/")[2], int(row["label"][7])
         model_id = registry.logged_id(registry.find_model(number, scale))
         # A search does not give the models of a run.
         inputs = mlflow.get_run(run.info.run_id).inputs
         assert inputs is not None
-        assert model_id in {one.model_id for one in inputs.model_inputs}
+        assert model_id in {used.model_id for used in inputs.model_inputs}
         own = {
-            one.key: one
-            for one in MlflowClient().get_logged_model(str(model_id)).metrics or []
-            if one.run_id == run.info.run_id
+            score.key: score
+            for score in MlflowClient().get_logged_model(str(model_id)).metrics or []
+            if score.run_id == one.info.run_id
         }
         assert own["srcnn_psnr"].value == pytest.approx(row["srcnn_psnr"])
         assert own["srcnn_psnr"].dataset_digest == digest(shared)

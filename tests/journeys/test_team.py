@@ -51,7 +51,7 @@ def test_users_work_with_it(worked: str, yours: Team) -> None:
     assert "version 1 is champion of srcnn-x4" in worked
     page = f"{yours.address}/#/experiments/1/runs/"
     assert f"table, pictures and report.html: {page}" in worked
-    assert f"to see and compare the runs, open {yours.address}/#/experiments/1/runs" in worked
+    assert f"best first: {yours.address}/#/experiments/1/runs?workflowType=" in worked
     assert "127.0.0.1" not in worked
     assert "mlflow-artifacts:" not in worked
     reports = [text for name, text in yours.objects().items() if name.endswith("report.html")]
