@@ -137,7 +137,7 @@ def test_the_report_shows_the_worst_picture_under_a_slider(
     frame.get_by_role("heading", name="SRCNN against bicubic at x4").wait_for()
     slider = frame.get_by_role("slider").last
     slider.scroll_into_view_if_needed()
-    picture = frame.locator(".srcnn").last
+    picture = frame.locator("[data-kind=srcnn]").last
     before = picture.evaluate("element => getComputedStyle(element).clipPath")
     slider.focus()
     for _ in range(20):
