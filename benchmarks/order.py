@@ -43,9 +43,10 @@ def main(
         store = open_store(*made.files)
         window = store.train.bytes // SHARE
         found: dict[int | None, list[float]] = {None: [], window: []}
+        size = f"{store.train.bytes / 1e6:.0f} MB in {len(made.files)} files"
         click.echo(
-            f"{dataset} x{scale}, {architecture}, {epochs} epochs: {store.train.bytes / 1e6:.0f} MB "
-            f"in {len(made.files)} files, {window / 1e6:.0f} MB at a time"
+            f"{dataset} x{scale}, {architecture}, {epochs} epochs: {size}, "
+            f"{window / 1e6:.0f} MB at a time"
         )
         for seed in range(seeds):
             for memory, values in found.items():
