@@ -7,6 +7,7 @@ several joined by `+`. The same pictures split as in the report are `div2k-repor
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import DatasetError
@@ -175,8 +176,18 @@ def _parts(name: str) -> list[str]:
 
 def _without_repeats(dataset: Dataset) -> Dataset:
     """Count a file once that two parts of a data set both name."""
+    folders: dict[Path, Path] = {}
+
+    def place(path: Path) -> Path:
+        # Resolving every path on its own takes longer than all else that is known of a picture.
+        if path.is_symlink():
+            return path.resolve()
+        if path.parent not in folders:
+            folders[path.parent] = path.parent.resolve()
+        return folders[path.parent] / path.name
+
     splits = {
-        split: tuple({photo.path.resolve(): photo for photo in photos}.values())
+        split: tuple({place(photo.path): photo for photo in photos}.values())
         for split, photos in dataset.splits.items()
     }
     repeats = sum(len(dataset.splits[split]) - len(splits[split]) for split in splits)

@@ -17,6 +17,8 @@ from scipy.ndimage import maximum_filter, uniform_filter
 # Hashes in hexadecimal digits: those of the whole picture are the longer ones.
 Likeness = tuple[str, ...]
 
+# Pictures whose bits are in memory together.
+_AT_ONCE = 2048
 # Bits are the square of these sides. docs/protocol.md has the copies that are found, and the pairs
 # of different pictures that are taken for copies.
 _WHOLE_SIDE, _WINDOW_SIDE = 16, 8
@@ -48,18 +50,24 @@ def find_alike(ones: Sequence[Likeness], others: Sequence[Likeness]) -> Iterator
     They do if they differ in at most a quarter of the bits of the whole, or if two windows of each
     differ from windows of the other in at most an eighth.
     """
-    wholes, whole_owners = _signs(ones, _WHOLE_SIDE)
-    windows, window_owners = _signs(ones, _WINDOW_SIDE)
-    for place, other in enumerate(others):
-        near = _differing_bits(wholes, _signs([other], _WHOLE_SIDE)[0]) <= _MOST_BITS_WHOLE
-        found = set(whole_owners[near.any(axis=1)].tolist())
-        matches = _differing_bits(windows, _signs([other], _WINDOW_SIDE)[0]) <= _MOST_BITS_WINDOW
-        counts = np.bincount(window_owners[matches.any(axis=1)], minlength=len(ones))
-        for one in np.flatnonzero(counts >= _LEAST_WINDOWS).tolist():
-            # Several windows of one picture may be near the same window of the other.
-            if matches[window_owners == one].any(axis=0).sum() >= _LEAST_WINDOWS:
-                found.add(one)
-        yield from ((one, place) for one in sorted(found))
+    signs = [[_signs([other], side)[0] for side in (_WHOLE_SIDE, _WINDOW_SIDE)] for other in others]
+    pairs: list[tuple[int, int]] = []
+    # As bits are told apart by products of floats, those of many pictures would take much memory.
+    for first in range(0, len(ones), _AT_ONCE):
+        some = ones[first : first + _AT_ONCE]
+        wholes, whole_owners = _signs(some, _WHOLE_SIDE)
+        windows, window_owners = _signs(some, _WINDOW_SIDE)
+        for place, (whole, window) in enumerate(signs):
+            near = _differing_bits(wholes, whole) <= _MOST_BITS_WHOLE
+            found = set(whole_owners[near.any(axis=1)].tolist())
+            matches = _differing_bits(windows, window) <= _MOST_BITS_WINDOW
+            counts = np.bincount(window_owners[matches.any(axis=1)], minlength=len(some))
+            for one in np.flatnonzero(counts >= _LEAST_WINDOWS).tolist():
+                # Several windows of one picture may be near the same window of the other.
+                if matches[window_owners == one].any(axis=0).sum() >= _LEAST_WINDOWS:
+                    found.add(one)
+            pairs += [(place, first + one) for one in found]
+    yield from ((one, place) for place, one in sorted(pairs))
 
 
 def _signs(

@@ -3,7 +3,7 @@
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,15 +106,26 @@ def examine(
     def look_at(path: Path) -> Photo | str:
         return _try_photo(path, cache, keep)
 
+    # Threads are for pictures that have to be decoded.
+    results: list[Photo | str] = []
     with ThreadPoolExecutor(available_cores()) as pool:
-        results = list(
-            progress(pool.map(look_at, files), total=len(files), label=f"checking {name}")
-        )
+        found = [_known(path, cache) or pool.submit(look_at, path) for path in files]
+        for one in progress(found, total=len(files), label=f"checking {name}"):
+            results.append(one.result() if isinstance(one, Future) else one)
     cache.save()
     return (
         [result for result in results if isinstance(result, Photo)],
         tuple(result for result in results if isinstance(result, str)),
     )
+
+
+def _known(path: Path, cache: DigestCache) -> Photo | None:
+    """What is known of a file that has not changed since it was looked at."""
+    try:
+        pixels = cache.find(path, signature(path))
+    except OSError:
+        return None
+    return None if pixels is None else Photo(path, *pixels)
 
 
 def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str:

@@ -37,7 +37,8 @@ def list_files(folder: Path, without: Collection[Path] = ()) -> FolderFiles:
     """
     pictures: list[Path] = []
     others: list[Path] = []
-    for path in sorted(_files(folder, without)):
+    # As paths compare, but each is taken apart once.
+    for path in sorted(_files(folder, without), key=lambda path: path.parts):
         (pictures if path.suffix.lower() in SUFFIXES else others).append(path)
     return FolderFiles(pictures, others)
 

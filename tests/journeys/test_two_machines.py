@@ -132,7 +132,10 @@ def training(
     machine: str, folders: Mapping[str, Path], word: str, *arguments: str
 ) -> Iterator["subprocess.Popen[str]"]:
     """A machine's part of a training by both."""
+    core = sorted(os.sched_getaffinity(0))[0 if machine == "first" else -1]
     command = (
+        # As many threads as each of two processes of one machine has, and so the same rounding.
+        *("taskset", "--cpu-list", str(core)),
         *(sys.executable, "-m", "torch.distributed.run", "--nnodes", "2", "--nproc-per-node", "1"),
         *("--rdzv-backend", "c10d", "--rdzv-endpoint", f"{ADDRESSES['first']}:29477"),
         # A namespace has the name of the machine that it is on, by which a host is known otherwise.
