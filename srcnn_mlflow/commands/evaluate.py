@@ -1,16 +1,15 @@
 """`evaluate`: a registered model against bicubic, in numbers and in pictures."""
 
-import json
 import logging
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from PIL import Image
 
+from srcnn_mlflow.commands.evaluate_files import ARTIFACTS, write_files
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.machine.git import git_commit
@@ -20,7 +19,6 @@ from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
     Summary,
     check_sizes,
-    describe_protocol,
     score_photos,
     summarize,
 )
@@ -30,26 +28,17 @@ from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import GATE, Dataset, Split, describe, load_dataset
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.photos import Photo
-from srcnn_mlflow.showing.exhibits import Extremes, choose_exhibits
-from srcnn_mlflow.showing.figures import draw_exhibits
-from srcnn_mlflow.showing.report import About, render_report
+from srcnn_mlflow.showing.exhibits import choose_exhibits
+from srcnn_mlflow.showing.report import About
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.active_run import Measured
-from srcnn_mlflow.tracking.decisions import Decisions, find_decisions
+from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.tracking.judge import JudgedModel
 from srcnn_mlflow.tracking.registry import FoundModel
 from srcnn_mlflow.tracking.seen_pictures import all_is_known, find_seen, recognize
 from srcnn_mlflow.tracking.views import evaluations
 
-ARTIFACTS = "evaluation"
 MOST_NAMED = 5
-PER_IMAGE = (
-    *("image", "bicubic_psnr", "srcnn_psnr", "psnr_gain"),
-    *("bicubic_ssim", "srcnn_ssim", "bicubic_mse", "srcnn_mse"),
-    *("bicubic_bias", "srcnn_bias"),
-)
-PER_IMAGE_IN_COLOUR = ("bicubic_rgb_psnr", "srcnn_rgb_psnr", "rgb_psnr_gain")
-
 
 logger = logging.getLogger(__name__)
 
@@ -271,7 +260,7 @@ def _judge(
     }
     decisions = find_decisions(split.digest)
     _log_measured(evaluation.summary.metrics(), evaluation, split, scale, border)
-    _log(evaluation, extremes, scale, about, decisions)
+    write_files(evaluation.scores, extremes, scale, about, decisions)
     heading = f"{found.label} on {len(scored)} pictures of {split.label}:"
     table = markdown_table(table_rows(scale, evaluation.summary))
     decided = decisions.sentence()
@@ -300,28 +289,6 @@ def _log_measured(
     active_run.log_measured(Measured(values, split, model_id))
 
 
-def _log(
-    evaluation: Evaluation, extremes: Extremes, scale: int, about: About, decisions: Decisions
-) -> None:
-    in_colour = evaluation.summary.rgb_psnr_gain is not None
-    keys = (*PER_IMAGE, *(PER_IMAGE_IN_COLOUR if in_colour else ()))
-    columns = {key: [getattr(score, key) for score in evaluation.scores] for key in keys}
-    active_run.log_table(columns, f"{ARTIFACTS}/per_image.json")
-    with active_run.artifact_folder(ARTIFACTS) as folder:
-        _write_tables(folder, scale, evaluation.summary, about, decisions)
-        title = f"{about['model']} at x{scale}: {about['dataset']}, split {about['split']}"
-        for kind, heading, exhibits in extremes.titled(scale):
-            draw_exhibits(exhibits, title, heading, folder / f"{kind}.png")
-        decided = decisions.sentence()
-        found_at: About = {
-            "run": active_run.run_id(),
-            "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
-            "address": active_run.place_of_artifacts(ARTIFACTS),
-        }
-        report = render_report(scale, evaluation.scores, extremes, {**about, **found_at}, decided)
-        (folder / "report.html").write_text(report, encoding="utf-8")
-
-
 def _judge_ensemble(evaluation: Evaluation, split: Split, scale: int, border: int) -> None:
     found = evaluation.model
     with JudgedModel(found.folder, found.name) as judged:
@@ -336,27 +303,3 @@ def _judge_ensemble(evaluation: Evaluation, split: Split, scale: int, border: in
         summary.srcnn_psnr,
         summary.srcnn_ssim,
     )
-
-
-def _write_tables(
-    folder: Path, scale: int, summary: Summary, about: About, decisions: Decisions
-) -> None:
-    rows = table_rows(scale, summary)
-    decided = decisions.sentence()
-    sentences = (
-        f"Model {about['model']} on {about['images']} pictures of {about['dataset']}, split "
-        f"{about['split']} (digest {about['digest']}). {f'{decided} ' if decided else ''}"
-        f"{describe_protocol(int(about['border']), summary.rgb_psnr_gain is not None)} "
-        f"Mean squared error {summary.mse_reduction_percent:.1f} % lower than bicubic's. "
-        f"{describe_bias(summary)} Commit {about['commit']}."
-    )
-    (folder / "table.md").write_text(
-        f"{markdown_table(rows)}\n\n{as_markdown(sentences)}\n", encoding="utf-8"
-    )
-    table = {
-        "rows": [row.cells() for row in rows],
-        "summary": summary.metrics(),
-        **about,
-        "decisions": decisions.facts(),
-    }
-    (folder / "table.json").write_text(json.dumps(table, indent=2), encoding="utf-8")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from srcnn_mlflow.commands.evaluate import ARTIFACTS
+from srcnn_mlflow.commands.evaluate_files import ARTIFACTS
 from srcnn_mlflow.machine.errors import ModelError, TrackingError
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table
 from srcnn_mlflow.network.architecture import SCALES
