@@ -13,6 +13,7 @@ from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.learner import Arrays, Learner
+from srcnn_mlflow.training.outlook import Outlook
 from srcnn_mlflow.training.plan import Plan, learning_rate
 from srcnn_mlflow.training.sampler import Sampler, augment
 from srcnn_mlflow.training.settings import TrainingSettings
@@ -110,9 +111,10 @@ def fit(
         done, best, best_epoch = resume.epoch, resume.best_val_psnr, resume.best_epoch
         if resume.epoch:
             learner.load_state(resume.state)
+    outlook = Outlook(plan, done, best)
     for epoch in range(done + 1, plan.epochs + 1):
         begin = time.perf_counter()
-        loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world)
+        loss, patches = _train_epoch(learner, sampler, settings, plan, epoch, world, outlook)
         trained = time.perf_counter()
         weights = learner.weights()
         if not all(np.isfinite(array).all() for array in weights.values()):
@@ -121,6 +123,7 @@ def fit(
         is_best = psnr > best
         if is_best:
             best, best_epoch = psnr, epoch
+        outlook.best = best
         yield EpochResult(
             epoch=epoch,
             train_loss=loss,
@@ -152,6 +155,7 @@ def _train_epoch(
     plan: Plan,
     epoch: int,
     world: World,
+    outlook: Outlook,
 ) -> tuple[float, int]:
     first = (epoch - 1) * plan.steps
     # What a network from outside may draw, as dropout does, is the same when the fit is resumed.
@@ -162,7 +166,12 @@ def _train_epoch(
     # The loss, and the most that it can be: that of white and black, each weighed as it is.
     total, patches = torch.zeros(2, dtype=torch.float64, device=world.device), 0
     looked_at, recent, most = (0.0, 0.0, 0), 0.0, 1.0
-    for number, batch in enumerate(progress(batches, total=plan.steps, label=label)):
+
+    def describe(done: int) -> str:
+        # Of several processes, what this one has seen; the others are waited for in their time.
+        return outlook.describe(first + done, total[0].item() * world.size / patches)
+
+    for number, batch in enumerate(progress(batches, plan.steps, label, describe)):
         lr, hr = sampler.gather(batch.patches)
         if settings.augment:
             lr, hr = augment(int(turns[number]), lr, hr)
