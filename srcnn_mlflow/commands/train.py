@@ -79,8 +79,7 @@ def train(
     """
     world = world or alone(choose_device(device))
     name = f"train x{request.scale} {request.settings.label} {request.dataset}"
-    parameters = request.logged(device)
-    parameters["memory"] = "auto" if memory is None else f"{memory // 1_000_000}MB"
+    parameters = request.logged(device, memory)
     # Logged once it is known which version that is.
     del parameters[INIT_FROM]
 

@@ -47,10 +47,12 @@ class TrainRequest:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "settings"}
         return {**own, **asdict(self.settings)}
 
-    def logged(self, device: str) -> dict[str, Any]:
+    def logged(self, device: str, memory: int | None = None) -> dict[str, Any]:
         """Every parameter of the entry point `train`, as a new run logs it."""
         images = "all" if self.train_images is None else self.train_images
-        return {**self.parameters(), "train_images": images, "device": device, "resume": None}
+        given = {"train_images": images, "device": device, "resume": None}
+        size = "auto" if memory is None else f"{memory // 1_000_000}MB"
+        return {**self.parameters(), **given, "memory": size}
 
     @classmethod
     def from_parameters(cls, parameters: Mapping[str, Any]) -> "TrainRequest":

@@ -7,10 +7,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from mlflow import MlflowClient
 
@@ -122,9 +123,18 @@ def running(command: list[str], cwd: Path, **environment: str) -> Iterator["subp
     try:
         yield process
     finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
+        end(process.pid)
         process.communicate()
+
+
+def end(number: int) -> None:
+    """Kill a process and all below it, as a machine that loses its power does."""
+    with suppress(psutil.NoSuchProcess):
+        first = psutil.Process(number)
+        # What torchrun starts is in a session of its own.
+        for one in [*first.children(recursive=True), first]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
 
 
 @contextmanager
@@ -197,7 +207,7 @@ def test_where_one_is_lost_the_other_goes_on_alone(
             new = [run for run in runs_of(client) if run.info.run_id not in before]
             run_id = new[0].info.run_id if new else ""
             time.sleep(0.3)
-        os.killpg(second.pid, signal.SIGKILL)
+        end(second.pid)
         said, _ = first.communicate(timeout=200)
     assert first.returncode != 0
     assert "lost the others" in said
