@@ -1,4 +1,4 @@
-"""Chains of convolutions by name, from a training to a served answer, on parts of photographs."""
+"""Networks by name or from outside, from a training to a served answer, on parts of photographs."""
 
 import base64
 import io
@@ -13,12 +13,18 @@ from PIL import Image
 
 from srcnn_mlflow.tracking import registry
 from tests.conftest import put_store, run_here, write_crops
+from tests.foreign_networks import example, write_network
 from tests.served import JSON, champion_server
 
 CHAINS = ("9-1-1-5:16-8-8", "9-5-5", "9-3-5", "11-1-7", "9-5-5:32-16", "vdsr")
+# That of CONTRIBUTING.md, in a folder of its own.
+FROM_OUTSIDE = "elsewhere/skip.py"
 IN_EVERY_RUN = CHAINS[:1]
 # It sees 41 pixels.
-LENGTH = {"vdsr": ("--patch-size", "57", "--stride", "31", "--epochs", "12", "--lr", "0.0003")}
+LENGTH = {
+    FROM_OUTSIDE: ("--epochs", "20", "--stride", "20", "--lr", "0.002"),
+    "vdsr": ("--patch-size", "57", "--stride", "31", "--epochs", "12", "--lr", "0.0003"),
+}
 USUAL_LENGTH = ("--epochs", "8")
 
 
@@ -26,7 +32,7 @@ USUAL_LENGTH = ("--epochs", "8")
     "chain",
     [
         pytest.param(chain, marks=() if chain in IN_EVERY_RUN else pytest.mark.exhaustive)
-        for chain in CHAINS
+        for chain in (*CHAINS, FROM_OUTSIDE)
     ],
 )
 def test_a_chain_is_trained_judged_promoted_served_and_exported(
@@ -35,6 +41,7 @@ def test_a_chain_is_trained_judged_promoted_served_and_exported(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
     write_crops(tmp_path / "photos", 120, train=3, valid=2, test=6)
+    write_network(tmp_path / "elsewhere", example(), "skip.py")
     length = LENGTH.get(chain, USUAL_LENGTH)
     for command, *more in (
         ("train", "--architecture", chain, *length),
@@ -47,7 +54,7 @@ def test_a_chain_is_trained_judged_promoted_served_and_exported(
     assert champion.version == 1
     tags = registry.version_tags(2, 1)
     assert tags is not None
-    assert tags["architecture"] == chain
+    assert tags["architecture"] == Path(chain).name
 
     photo = next((tmp_path / "photos" / "test").iterdir())
     exported = run_here("export", "--output", "exported", cwd=tmp_path)
