@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+import pkgutil
 import resource
 import shutil
 import signal
@@ -13,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     closing,
@@ -23,7 +24,8 @@ from contextlib import (
 )
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from subprocess import PIPE
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hypothesis
 import numpy as np
@@ -33,10 +35,10 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from PIL import Image
 
-from srcnn_mlflow import cli
+from srcnn_mlflow import cli, commands
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import judge
-from tests.nursery import Nursery
+from tests.nursery import Forked, Nursery
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -68,6 +70,13 @@ hypothesis.settings.register_profile(
     "tests", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("tests")
+
+# Commands that run beside a test, or are to be killed, are copies of this process.
+COMMANDS = Nursery(
+    *("srcnn_mlflow.cli", "mlflow.pyfunc.model", "mlflow.cli", "mlflow.server.handlers"),
+    *(found.name for found in pkgutil.iter_modules(commands.__path__, "srcnn_mlflow.commands.")),
+    path=ROOT,
+)
 
 # What takes minutes goes first, so that no process is left with it at the end.
 LONGEST = (
@@ -106,6 +115,7 @@ def judged_at_once() -> Iterator[None]:
         patch.setattr(judge, "Popen", nursery.start)
         yield
     nursery.close()
+    COMMANDS.close()
 
 
 @pytest.fixture(scope="session")
@@ -287,6 +297,21 @@ def run_command(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def start_command(
+    *arguments: str, cwd: Path, environment: Mapping[str, str] | None = None, **pipes: Any
+) -> Forked:
+    """Start the same without waiting for its end, in a process that has imported everything.
+
+    Args:
+        arguments: of `python -m srcnn_mlflow`.
+        cwd: where it runs.
+        environment: with which it runs; None for that of the test.
+        pipes: as for `subprocess.Popen`.
+    """
+    command = (sys.executable, "-m", "srcnn_mlflow", *arguments)
+    return COMMANDS.start(command, cwd=cwd, env=environment, **pipes)
+
+
 def run_here(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The same in this process, which has imported everything already.
 
@@ -326,37 +351,60 @@ def answered_by(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
             thread.join()
 
 
+# MLflow's command, but that `ui` and `server` become uvicorn, which would import all once more.
+_MLFLOW = """
+import os, runpy, sys
+import mlflow.server
+from mlflow.cli import cli
+
+def become_uvicorn(command, extra_env, **_):
+    os.environ.update(extra_env)
+    for name in [name for name in sys.modules if name.startswith("mlflow.server")]:
+        del sys.modules[name]
+    sys.argv = command[2:]
+    runpy.run_module("uvicorn", run_name="__main__", alter_sys=True)
+
+os.setsid()
+mlflow.server._exec_cmd = become_uvicorn
+cli(prog_name="mlflow")
+"""
+
+
+def run_mlflow(
+    *words: str | Path, cwd: Path, environment: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run `mlflow`, itself a copy of a process; what it starts are programs of their own."""
+    command = (sys.executable, "-c", _MLFLOW, *map(str, words))
+    process = COMMANDS.start(command, cwd=cwd, env=environment, stdout=PIPE, stderr=PIPE)
+    output, errors = process.communicate()
+    return subprocess.CompletedProcess(command, process.wait(), output, errors)
+
+
 @contextmanager
 def http_server(
-    *command: str | Path, cwd: Path, environment: dict[str, str], port: int | None = None
+    *words: str | Path, cwd: Path, environment: Mapping[str, str], port: int | None = None
 ) -> Iterator[str]:
-    """Run a server until the block ends; gives its address.
+    """Run a server of MLflow until the block ends; gives its address.
 
     Args:
-        command: of which the word `PORT` is replaced by the number of the port.
+        words: of `mlflow`, of which `PORT` is replaced by the number of the port.
         cwd: where it runs.
         environment: with which it runs.
         port: a free one is taken where none is given.
     """
     number = str(port or free_port())
-    process = subprocess.Popen(
-        [number if word == "PORT" else word for word in command],
-        cwd=cwd,
-        env=environment,
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [number if word == "PORT" else str(word) for word in words]
+    process = COMMANDS.start((sys.executable, "-c", _MLFLOW, *command), cwd=cwd, env=environment)
     address = f"http://127.0.0.1:{number}"
     try:
-        for _ in range(480):
+        for _ in range(1200):
             try:
                 urllib.request.urlopen(f"{address}/health", timeout=5).close()
                 break
             except OSError:
-                time.sleep(0.25)
+                time.sleep(0.1)
         else:
-            pytest.fail(f"{command[0]} did not start within two minutes")
+            pytest.fail(f"mlflow {words[0]} did not start within two minutes")
         yield address
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -372,7 +420,7 @@ def mlflow_server(folder: Path, port: int | None = None) -> AbstractContextManag
     """A tracking server with artifacts that pass through it, in a folder that clients know not."""
     folder.mkdir(exist_ok=True)
     return http_server(
-        *(BIN / "mlflow", "server", "--port", "PORT", "--workers", "1"),
+        *("server", "--port", "PORT", "--workers", "1"),
         *("--backend-store-uri", "sqlite:///runs.db", "--artifacts-destination", "artifacts"),
         cwd=folder,
         environment=dict(os.environ),

@@ -35,9 +35,7 @@ def champion_server(folder: Path) -> Iterator[Post]:
     """Serve the champion of a folder's registry by `mlflow models serve`."""
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
-    with http_server(
-        BIN / "mlflow", *command, "-p", "PORT", cwd=folder, environment=environment
-    ) as address:
+    with http_server(*command, "-p", "PORT", cwd=folder, environment=environment) as address:
 
         def send(body: bytes, content_type: str | None) -> tuple[int, str]:
             headers = {} if content_type is None else {"Content-Type": content_type}

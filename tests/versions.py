@@ -1,11 +1,11 @@
 """A registry of versions that are better and worse, as `promote` finds them."""
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 
 import mlflow
 import numpy as np
@@ -16,7 +16,8 @@ from onnx import numpy_helper
 
 from srcnn_mlflow.network import shipped
 from srcnn_mlflow.tracking import champions, registry
-from tests.conftest import ROOT, put_store, write_crops
+from tests.conftest import COMMANDS, put_store, write_crops
+from tests.nursery import Forked
 
 # Versions by how much of the shipped network's correction they make; the last is of scale 3.
 WEAK, MIDDLE, EQUAL, GOOD, OTHER_SCALE = 1, 2, 3, 4, 5
@@ -89,20 +90,14 @@ def aliases() -> tuple[int | None, int | None]:
     return champion, previous
 
 
-def promotion(version: int | str, before: str = "", **environment: str) -> subprocess.Popen[str]:
+def promotion(version: int | str, before: str = "", **environment: str) -> Forked:
     """`promote` in a process of its own, which first runs some code."""
     code = (
         "import os, sys\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
         "from srcnn_mlflow.tracking import champions, registry, registry_lock\n"
         f"{before}\n"
         "from srcnn_mlflow.commands.promote import promote\n"
         f"sys.exit(not promote(2, '{version}', 'photos').promoted)\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    command = (sys.executable, "-c", code)
+    return COMMANDS.start(command, env={**os.environ, **environment}, stdout=PIPE, stderr=PIPE)

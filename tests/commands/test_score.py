@@ -15,7 +15,7 @@ from PIL import Image
 from srcnn_mlflow.measuring.protocols import NAMED
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
-from tests.conftest import BIN, ROOT, put_store, run_here, runs_of
+from tests.conftest import BIN, ROOT, put_store, run_here, run_mlflow, runs_of
 from tests.measuring.test_protocols import FINISHED, SAMPLES, by_pillow
 
 
@@ -242,17 +242,11 @@ def test_under_mlflow_run_the_run_holds_all_of_it(folders: Path, empty_store: Pa
             network.write_bytes(shipped_network(2).read_bytes())
             registry.register(2, network, {})
     given = ["results=results", "originals=originals", "protocol=yjn870", "model=1"]
-    command = [f"{BIN}/mlflow", "run", f"{ROOT}", "--env-manager", "local", "-e", "score"]
+    command = ["run", f"{ROOT}", "--env-manager", "local", "-e", "score"]
     for one in given:
         command += ["-P", one]
-    done = subprocess.run(
-        command,
-        cwd=folders,
-        env={**os.environ, "MLFLOW_TRACKING_URI": store, "PATH": f"{BIN}:{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    environment = {"MLFLOW_TRACKING_URI": store, "PATH": f"{BIN}:{os.environ['PATH']}"}
+    done = run_mlflow(*command, cwd=folders, environment={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     client = MlflowClient(store)
     (run,) = runs_of(client, "tags.entry_point = 'score'")

@@ -1,6 +1,5 @@
 """A sweep and a study in PostgreSQL: two processes share it, one is killed, and it goes on."""
 
-import subprocess
 import time
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from mlflow.entities import Run
 from tests.commands import test_study as study_test
 from tests.commands import test_sweep as sweep_test
 from tests.conftest import run_here
+from tests.nursery import Forked
 from tests.postgres import PASSWORD, Postgres
 
 pytestmark = pytest.mark.slow
@@ -89,7 +89,7 @@ def test_what_a_killed_process_leaves_is_done_once(
     assert "continued in run" in output + again.stdout
 
 
-def wait_for_both(nested: str, process: "subprocess.Popen[str]") -> None:
+def wait_for_both(nested: str, process: Forked) -> None:
     """Until two trainings have an epoch behind them."""
     deadline = time.monotonic() + 240
     while len([run for run in runs(nested) if steps(run) > 1]) < 2:

@@ -1,14 +1,12 @@
 """`study` as it is used: begun, killed, started again, added to, and joined by a second process."""
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import mlflow
@@ -37,7 +35,8 @@ from srcnn_mlflow.pictures.photos import load_luma, load_pixels
 from srcnn_mlflow.tracking.cells import Cell, SharedTable
 from srcnn_mlflow.training.settings import RECIPE
 from srcnn_mlflow.training.study_tables import Published, StudySetting, StudyTable
-from tests.conftest import ROOT, put_store, run_here, runs_of, textured_pixels
+from tests.conftest import put_store, run_here, runs_of, start_command, textured_pixels
+from tests.nursery import Forked
 
 pytestmark = pytest.mark.slow
 
@@ -462,20 +461,13 @@ def test_a_training_of_a_version_with_fewer_settings_is_still_known() -> None:
     assert key_of({}) is None
 
 
-def start(folder: Path, **parameters: object) -> subprocess.Popen[str]:
+def start(folder: Path, **parameters: object) -> Forked:
     given = {"name": "tiny.toml", "dataset": "photos", "test": "photos", "scale": 2, **parameters}
     words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return subprocess.Popen(
-        [sys.executable, "-m", "srcnn_mlflow", "study", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_command("study", *words, cwd=folder, stdout=PIPE, stderr=PIPE)
 
 
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(happened: Callable[[], bool], process: Forked) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert process.poll() is None, process.communicate()[1]
@@ -488,7 +480,7 @@ def val_psnr(run: Run) -> list[float]:
     return [point.value for point in history]
 
 
-def ended(process: subprocess.Popen[str]) -> str:
+def ended(process: Forked) -> str:
     output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, errors
     assert "locked" not in errors

@@ -1,15 +1,13 @@
 """`sweep` as it is used: begun, killed, started again, and joined by a second process."""
 
 import json
-import os
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 
 import mlflow
 import optuna
@@ -25,7 +23,8 @@ from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
 from srcnn_mlflow.tracking.search import Search
 from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe, settings
-from tests.conftest import ROOT, put_store, textured_pixels
+from tests.conftest import put_store, start_command, textured_pixels
+from tests.nursery import Forked
 
 pytestmark = pytest.mark.slow
 
@@ -43,17 +42,10 @@ def workspace(
     return tmp_path
 
 
-def start(folder: Path, **parameters: object) -> subprocess.Popen[str]:
+def start(folder: Path, **parameters: object) -> Forked:
     given = {"dataset": "photos", "architecture": "9-1-5", **parameters}
     words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
-    return subprocess.Popen(
-        [sys.executable, "-m", "srcnn_mlflow", "sweep", *words],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    return start_command("sweep", *words, cwd=folder, stdout=PIPE, stderr=PIPE)
 
 
 def request(**changed: object) -> SweepRequest:
@@ -113,7 +105,7 @@ def runs(entry_point: str) -> dict[str, Run]:
     return {run.info.run_id: run for run in found}
 
 
-def wait_for(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(happened: Callable[[], bool], process: Forked) -> None:
     deadline = time.monotonic() + PATIENCE
     while not happened():
         assert process.poll() is None, process.communicate()[1]

@@ -22,13 +22,13 @@ from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking.registry import register
 from srcnn_mlflow.tracking.runs import track
 from srcnn_mlflow.training.distributed import alone
-from tests.conftest import ROOT, put_store
+from tests.conftest import COMMANDS, put_store
+from tests.nursery import Forked
 
 pytestmark = pytest.mark.slow
 
 HANG = (
     "import sys, time\n"
-    f"sys.path.insert(0, {str(ROOT)!r})\n"
     "from srcnn_mlflow.tracking.runs import track\n"
     "with track('train', 2, {}, sys.argv[1]):\n"
     "    print('running', flush=True)\n"
@@ -42,10 +42,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) ->
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, tmp_path))
 
 
-def hanging_run(name: str) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", HANG, name], stdout=subprocess.PIPE, text=True
-    )
+def hanging_run(name: str) -> Forked:
+    process = COMMANDS.start((sys.executable, "-c", HANG, name), stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert process.stdout.readline() == "running\n"
     return process

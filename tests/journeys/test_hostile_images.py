@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from subprocess import PIPE
 from types import SimpleNamespace
 from typing import Any
 
@@ -43,7 +44,7 @@ from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.showing.exhibits import Exhibit
 from srcnn_mlflow.showing.figures import draw_exhibits
 from srcnn_mlflow.tracking.served_model import ServedUpscaler
-from tests.conftest import run_command, run_here, textured_pixels
+from tests.conftest import run_command, run_here, start_command, textured_pixels
 from tests.corpus import FILES, KINDS, NAMES, NO_FILES, PHOTO, Kind, encoded, write_corpus
 from tests.served import JSON, Post, champion_server, shipped_champion
 
@@ -470,10 +471,11 @@ def test_evaluate_among_all_kinds(
 def test_upscale_among_all_kinds(tmp_path: Path) -> None:
     kinds = write_corpus(tmp_path / "in", KINDS.values())
     options = ("--model", "shipped-9-1-5", "--input", "in")
-    finished = run_command("upscale", *options, cwd=tmp_path)
-    assert finished.returncode == 0, finished.stderr
-    assert without_progress(finished.stderr) == []
-    assert_each_is_named(kinds, finished.stdout)
+    finished = start_command("upscale", *options, cwd=tmp_path, stdout=PIPE, stderr=PIPE)
+    output, errors = finished.communicate()
+    assert finished.returncode == 0, errors
+    assert without_progress(errors) == []
+    assert_each_is_named(kinds, output)
     used = [kind for kind in kinds.values() if kind.pixels is not None and kind.listed]
     assert len(list((tmp_path / "upscaled").iterdir())) == len(used)
 

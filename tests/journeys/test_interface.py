@@ -16,7 +16,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from tests.conftest import BIN, http_server, put_store, run_here, runs_of, write_crops
+from tests.conftest import http_server, put_store, run_here, runs_of, write_crops
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -68,7 +68,7 @@ def interface(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> It
     if not given:
         put_store(empty_store, folder)
         run_experiments(folder)
-    command = (BIN / "mlflow", "ui", "--port", "PORT", "--workers", "1")
+    command = ("ui", "--port", "PORT", "--workers", "1")
     with http_server(*command, cwd=folder, environment=dict(os.environ)) as address:
         yield Interface(address, MlflowClient(f"sqlite:///{folder}/mlflow.db"))
 

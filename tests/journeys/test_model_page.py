@@ -21,7 +21,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.runs import track
-from tests.conftest import BIN, ROOT, http_server, put_store, run_here, write_crops
+from tests.conftest import ROOT, http_server, put_store, run_here, write_crops
 from tests.journeys.test_interface import NO_ASSISTANT, SLOW, keep
 from tests.versions import network
 
@@ -69,7 +69,9 @@ def judged(folder: Path, uri: str) -> Iterator[Judged]:
         yield Judged(folder, uri)
 
 
-@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+@pytest.fixture(
+    scope="module", params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.exhaustive)]
+)
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 ) -> Iterator[Judged]:
@@ -86,7 +88,7 @@ def test_a_models_page_shows_every_score_with_its_pictures_and_its_run(
     store: Judged, browser: "Browser"
 ) -> None:
     model = store.model(2)
-    command = (BIN / "mlflow", "ui", "--port", "PORT", "--workers", "1")
+    command = ("ui", "--port", "PORT", "--workers", "1")
     with http_server(
         *command, "--backend-store-uri", store.uri, cwd=store.folder, environment=dict(os.environ)
     ) as address:

@@ -26,7 +26,16 @@ from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking.judge import JudgedModel
-from tests.conftest import BIN, ROOT, http_server, run_here, runs_of, textured_pixels, write_crops
+from tests.conftest import (
+    BIN,
+    ROOT,
+    http_server,
+    run_here,
+    run_mlflow,
+    runs_of,
+    textured_pixels,
+    write_crops,
+)
 
 PROJECT_FILES = ("MLproject", "python_env.yaml", "requirements.txt", "srcnn_mlflow")
 
@@ -52,14 +61,8 @@ class Workspace:
     def project(self, entry_point: str, **parameters: Any) -> subprocess.CompletedProcess[str]:
         """`mlflow run . --env-manager local`, as the README has it."""
         given = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
-        return subprocess.run(
-            [BIN / "mlflow", "run", ".", "--env-manager", "local", "-e", entry_point, *given],
-            cwd=self.folder,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        words = ("run", ".", "--env-manager", "local", "-e", entry_point, *given)
+        return run_mlflow(*words, cwd=self.folder, environment=self.environment)
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`srcnn-mlflow`, as it is installed."""
@@ -212,14 +215,7 @@ def test_the_registry_has_version_alias_and_tags(workspace: Workspace) -> None:
 def test_the_model_upscales_like_the_command(workspace: Workspace, tmp_path: Path) -> None:
     photo = tmp_path / "photo.png"
     Image.fromarray(textured_pixels(50, 60, 9)).save(photo)
-    result = subprocess.run(
-        [sys.executable, "-m", "srcnn_mlflow", "upscale", "--input", photo, "--output", tmp_path],
-        cwd=workspace.folder,
-        env=workspace.environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = workspace.command("upscale", "--input", str(photo), "--output", str(tmp_path))
     assert result.returncode == 0, result.stderr
     assert "with srcnn-x2/1" in result.stdout
     with JudgedModel(workspace.model("champion")) as judged:
@@ -311,6 +307,7 @@ def test_a_run_with_a_wrong_parameter_fails(workspace: Workspace) -> None:
     assert newest.info.status == "FAILED"
 
 
+@pytest.mark.exhaustive
 def test_a_run_on_a_missing_folder_fails(workspace: Workspace) -> None:
     result = workspace.project("train", dataset="no/such folder")
     assert result.returncode != 0
@@ -455,7 +452,7 @@ def test_results_are_shown_for_every_scale_at_hand(workspace: Workspace) -> None
 def server(workspace: Workspace) -> Iterator[str]:
     """`mlflow models serve` of the champion; gives its address."""
     with http_server(
-        *(BIN / "mlflow", "models", "serve", "-m", "models:/srcnn-x2@champion"),
+        *("models", "serve", "-m", "models:/srcnn-x2@champion"),
         *("-p", "PORT", "--env-manager", "local"),
         cwd=workspace.folder,
         environment=workspace.environment,

@@ -28,9 +28,7 @@ def served_pixels(folder: Path, picture: Path) -> np.ndarray:
     """What a fresh server of the champion answers."""
     environment = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     command = ("models", "serve", "-m", "models:/srcnn-x2@champion", "--env-manager", "local")
-    with http_server(
-        BIN / "mlflow", *command, "-p", "PORT", cwd=folder, environment=environment
-    ) as address:
+    with http_server(*command, "-p", "PORT", cwd=folder, environment=environment) as address:
         row = [base64.b64encode(picture.read_bytes()).decode()]
         body = json.dumps({"dataframe_split": {"columns": ["image"], "data": [row]}}).encode()
         request = urllib.request.Request(

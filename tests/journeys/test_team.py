@@ -17,6 +17,7 @@ import pytest
 from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
+from srcnn_mlflow.pictures import download
 from tests.conftest import ROOT, free_port, run_here
 from tests.postgres import Postgres
 from tests.team import INSTALLATION, PROMOTION, SERVING, WORK, Team, bash, started, team
@@ -148,6 +149,7 @@ def kept(yours: Team, postgres: Postgres) -> Iterator[str]:
 @pytest.fixture
 def secretive(yours: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """An environment full of secrets; the address of a server that refuses large artifacts."""
+    monkeypatch.setattr(download, "LONGEST_WAIT", 0.0)
     nobody = f"127.0.0.1:{free_port()}"
     proxy = f"http://me:{IN_ADDRESS['HTTP_PROXY']}@{nobody}"
     for name, text in {

@@ -33,7 +33,8 @@ from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_plan import SplitPlan, check_room, estimate_effort, patch_corners
 from srcnn_mlflow.pictures.store_writer import prepare
-from tests.conftest import ROOT, largest_file, textured_pixels
+from tests.conftest import COMMANDS, ROOT, largest_file, textured_pixels
+from tests.nursery import Forked
 
 
 @pytest.fixture
@@ -443,7 +444,7 @@ def test_a_split_without_pictures_is_refused(photo_folder: Path, tmp_path: Path)
         prepare(load_dataset(str(photo_folder)), StoreSettings(2, 33, 14), tmp_path)
 
 
-def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subprocess.Popen[str]:
+def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> Forked:
     """Prepare a folder in a process of its own, which says `read` when it reads a picture."""
     code = (
         "import sys, time\n"
@@ -460,15 +461,11 @@ def start_preparing(folder: Path, output: Path, delay: float = 0.0) -> subproces
         "print('ready', flush=True)\n"
         "prepare(load_dataset(sys.argv[1]), settings, Path(sys.argv[2]), read)\n"
     )
-    return subprocess.Popen(
-        [sys.executable, "-c", code, str(folder), str(output)],
-        cwd=output.parent,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    command = (sys.executable, "-c", code, str(folder), str(output))
+    return COMMANDS.start(command, cwd=output.parent, stdout=subprocess.PIPE)
 
 
-def wait_for_reading(process: subprocess.Popen[str], times: int) -> None:
+def wait_for_reading(process: Forked, times: int) -> None:
     """Return when a preparation has begun to read a picture for the so-manieth time."""
     assert process.stdout is not None
     while times > 0:

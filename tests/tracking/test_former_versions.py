@@ -110,7 +110,7 @@ def test_it_computes_in_float32_only_and_says_so() -> None:
 def test_it_is_served(former_store: Path, request_text: str) -> None:
     body = json.dumps({"dataframe_split": {"columns": ["image"], "data": [[request_text]]}})
     with http_server(
-        *(BIN / "mlflow", "models", "serve", "-m", "models:/srcnn-x2/1"),
+        *("models", "serve", "-m", "models:/srcnn-x2/1"),
         *("-p", "PORT", "--env-manager", "local"),
         cwd=former_store,
         environment={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},

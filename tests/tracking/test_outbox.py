@@ -24,7 +24,17 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import TrackingError, WriteError
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel, waiting_runs
-from tests.conftest import ROOT, answered_by, free_port, mlflow_server, put_store, run_here, runs_of
+from tests.conftest import (
+    COMMANDS,
+    answered_by,
+    free_port,
+    mlflow_server,
+    put_store,
+    run_here,
+    runs_of,
+    start_command,
+)
+from tests.nursery import Forked
 
 pytestmark = pytest.mark.slow
 
@@ -97,9 +107,8 @@ def test_what_a_killed_process_has_left_is_sent_by_the_next(run_id: str) -> None
         "with box.open():\n"
         "    box.put(parcel(1, Path()))\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    killed = subprocess.run([sys.executable, "-c", code, run_id], env=environment, check=False)
-    assert killed.returncode == -9
+    killed = COMMANDS.start((sys.executable, "-c", code, run_id))
+    assert killed.wait() == -9
     (Path("data/outbox") / run_id / "half-written.partial").mkdir()
     assert waiting_runs() == [run_id]
     assert steps(run_id) == []
@@ -173,21 +182,14 @@ def test_whoever_interrupts_the_waiting_does_not_wait_for_the_server(tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as silent:
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{silent.getsockname()[1]}",
             "SRCNN_HOME": "data",
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "300",
         }
-        ended = subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-    assert ended.stderr.strip().endswith("KeyboardInterrupt")
+        command = (sys.executable, "-c", code)
+        ended = COMMANDS.start(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE)
+        _, errors = ended.communicate(timeout=60)
+    assert errors.strip().endswith("KeyboardInterrupt")
     assert len(list((tmp_path / "data" / "outbox").glob("*/*-000001"))) == 1
 
 
@@ -246,14 +248,21 @@ def gate_to(address: str) -> Iterator[str]:
         yield gate
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A real tracking server."""
+    with mlflow_server(tmp_path_factory.mktemp("tracking") / "server") as address:
+        yield address
+
+
 @pytest.fixture
-def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A gate to a real tracking server, which clients believe to be the server."""
+def address(server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A gate to it, which clients believe to be the server."""
     monkeypatch.chdir(tmp_path)
     # MLflow's own patience is minutes.
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "1")
-    with mlflow_server(tmp_path / "server") as server, gate_to(server) as gate:
+    with gate_to(server) as gate:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", gate)
         monkeypatch.setenv("SRCNN_HOME", "data")
         yield gate
@@ -302,16 +311,12 @@ def test_a_server_that_is_away_for_a_while_misses_nothing(tmp_path: Path, said: 
     assert steps(run_id) == [1, 2, 3, 4, 5]
 
 
-def start_training(folder: Path, epochs: int, address: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [
-            *(sys.executable, "-u", "-m", "srcnn_mlflow", "train", "--dataset", "photos"),
-            *("--architecture", "9-1-5", "--epochs", str(epochs)),
-        ],
+def start_training(folder: Path, epochs: int, address: str) -> Forked:
+    return start_command(
+        *("train", "--dataset", "photos", "--architecture", "9-1-5", "--epochs", str(epochs)),
         cwd=folder,
-        env={
+        environment={
             **os.environ,
-            "PYTHONPATH": str(ROOT),
             "MLFLOW_TRACKING_URI": address,
             "SRCNN_HOME": "data",
             "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -319,11 +324,10 @@ def start_training(folder: Path, epochs: int, address: str) -> subprocess.Popen[
         },
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
     )
 
 
-def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
+def wait_for_epoch(process: Forked, epoch: int) -> None:
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith(f"epoch {epoch} of "):
@@ -332,7 +336,7 @@ def wait_for_epoch(process: subprocess.Popen[str], epoch: int) -> None:
 
 
 @contextmanager
-def halted(process: subprocess.Popen[str]) -> Iterator[None]:
+def halted(process: Forked) -> Iterator[None]:
     """Let a process stand still, so that no test is a race with it."""
     process.send_signal(signal.SIGSTOP)
     try:

@@ -17,7 +17,7 @@ from srcnn_mlflow.machine.errors import TrackingError
 from srcnn_mlflow.machine.processes import ProcessSign
 from srcnn_mlflow.tracking import registry_lock
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
-from tests.conftest import ROOT, mlflow_server, put_store
+from tests.conftest import COMMANDS, mlflow_server, put_store
 
 NAME = "srcnn-x2"
 ELSEWHERE = replace(ProcessSign.own(), host="another machine")
@@ -187,8 +187,8 @@ def test_processes_of_two_machines_lose_nothing_through_one_server(
         for number in range(4):
             temporary = tmp_path / f"temporary {number}"
             temporary.mkdir()
-            environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(temporary)}
+            environment = {**os.environ, "TMPDIR": str(temporary)}
             command = [sys.executable, "-c", COUNT, f"machine {number % 2}", "10"]
-            processes.append(subprocess.Popen(command, env=environment))
+            processes.append(COMMANDS.start(command, env=environment))
         assert [process.wait() for process in processes] == 4 * [0]
         assert client.get_registered_model(NAME).tags == {"count": "40"}

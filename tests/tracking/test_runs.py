@@ -1,19 +1,18 @@
 """Runs in a store that several processes use at once."""
 
 import json
-import os
-import subprocess
 import sys
 import time
 from contextlib import suppress
 from pathlib import Path
+from subprocess import PIPE
 
 import mlflow
 import pytest
 
 from srcnn_mlflow.tracking.run_search import interrupted_runs, newest_by, next_in_sequence
 from srcnn_mlflow.tracking.runs import track
-from tests.conftest import ROOT, put_store
+from tests.conftest import COMMANDS, put_store
 
 pytestmark = pytest.mark.slow
 
@@ -29,15 +28,12 @@ TRACK = (
 def test_processes_that_start_together_create_one_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # All of them have imported MLflow by then, and meet at the empty folder.
-    moment = str(time.time() + 10)
+    COMMANDS.start((sys.executable, "-c", "")).wait()
+    # All of them stand there by then, and meet at the empty folder.
+    moment = str(time.time() + 2)
     processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", TRACK, str(number), moment],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stderr=subprocess.PIPE,
-            text=True,
+        COMMANDS.start(
+            (sys.executable, "-c", TRACK, str(number), moment), cwd=tmp_path, stderr=PIPE
         )
         for number in range(4)
     ]

@@ -23,7 +23,7 @@ from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.tracking.run_search import FAILURE
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import World, alone, choose_device
-from tests.conftest import ROOT, put_store, run_here, runs_of
+from tests.conftest import ROOT, put_store, run_here, runs_of, start_command
 
 pytestmark = pytest.mark.slow
 
@@ -211,11 +211,7 @@ def test_a_lost_process_ends_the_run_with_its_checkpoint_kept(workplace: Path, l
 
 
 def test_an_interrupted_training_goes_on_in_two_processes(workplace: Path) -> None:
-    alone_at_first = subprocess.Popen(
-        [sys.executable, "-m", "srcnn_mlflow", *TRAIN, "--epochs", "12"],
-        cwd=workplace,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    alone_at_first = start_command(*TRAIN, "--epochs", "12", cwd=workplace)
     while not list(workplace.glob("mlruns/**/state-*.safetensors")):
         assert alone_at_first.poll() is None
         time.sleep(0.05)
