@@ -7,6 +7,7 @@ from pathlib import Path
 from srcnn_mlflow.commands.evaluate import Evaluation, evaluate, load_comparable
 from srcnn_mlflow.network.onnx_export import save_onnx
 from srcnn_mlflow.tracking import active_run, registry, runs
+from srcnn_mlflow.tracking.descriptions import describe_new
 from srcnn_mlflow.training.foreign_weights import read_state_dict
 
 logger = logging.getLogger(__name__)
@@ -62,5 +63,6 @@ def import_weights(
         )
         measured = registry.score_tags(evaluation.summary, f"{dataset} {split}")
         registry.tag_version(scale, version, measured)
+        describe_new(scale, version)
         active_run.set_tags({"model_uri": evaluation.model.uri})
     return evaluation

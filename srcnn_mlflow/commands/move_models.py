@@ -34,7 +34,7 @@ def move_models(to: str, scale: int | None) -> None:
     broken = sum(len(moved.broken) for moved in found.values() if moved)
     logger.info(
         "left out: the artifacts of runs but for the models, their data sets, the runs below and "
-        "above them, and to which model and data set a number belongs"
+        "above them, and all runs but those that made and judged a version, with their numbers"
     )
     if broken:
         raise ModelError(f"{broken} version(s) could not be copied; the reasons stand above")

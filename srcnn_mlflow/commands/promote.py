@@ -19,14 +19,12 @@ from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import as_markdown, is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
 from srcnn_mlflow.measuring.gate import Judgement, decision, describe, judge
-from srcnn_mlflow.measuring.model_card import model_card
 from srcnn_mlflow.pictures.datasets import GATE, Split
 from srcnn_mlflow.tracking import active_run, champions, registry, runs
 from srcnn_mlflow.tracking.active_run import Measured
-from srcnn_mlflow.tracking.card_facts import find_card_facts
 from srcnn_mlflow.tracking.champions import Champions
 from srcnn_mlflow.tracking.decisions import find_decisions, record_decision
-from srcnn_mlflow.tracking.descriptions import describe_version
+from srcnn_mlflow.tracking.descriptions import complete_card, write_card
 from srcnn_mlflow.tracking.judge import check_model
 from srcnn_mlflow.tracking.registry import CHALLENGER, FoundModel, model_name
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
@@ -121,6 +119,7 @@ def promote(
         check, "promote", scale, parameters, f"promote x{scale} {version}"
     ) as candidate:
         champions.mend_aliases(scale)
+        complete_card(scale, f"{ARTIFACTS}/verdict.md")
         if candidate is None:
             return Verdict(*roll_back(scale), ())
         found, pictures = candidate
@@ -166,7 +165,7 @@ def _judge(
                 champions.promote(scale, found.version, opponent.line)
         if present == known:
             # Outside the queue, in which others wait.
-            _write_card(scale, found, f"{describe(judgement)}\n{decided}")
+            _write_card(scale, found.version, f"{describe(judgement)}\n{decided}")
             return _accept(scale, found.version, opponent, judgement)
         logger.info("version %s has become champion meanwhile; judging against it", present.present)
         known = present
@@ -290,15 +289,9 @@ def _record_promotion(scale: int, version: int, opponent: _Opponent, judgement: 
     record_verdict(scale, version, text)
 
 
-def _write_card(scale: int, found: FoundModel, verdict: str) -> None:
-    """Keep the version's card with the run, and show it above the version, unless a person has."""
-    assert found.version is not None
-    card = model_card(find_card_facts(found, scale, verdict))
-    active_run.log_text(card, "card.md")
-    if not describe_version(scale, found.version, card):
-        logger.info(
-            "the description of version %d was written by a person, and is kept", found.version
-        )
+def _write_card(scale: int, version: int, verdict: str) -> None:
+    if not write_card(scale, version, verdict, active_run.run_id()):
+        logger.info("the description of version %d was written by a person, and is kept", version)
 
 
 def _accept(scale: int, version: int, opponent: _Opponent, judgement: Judgement) -> Verdict:

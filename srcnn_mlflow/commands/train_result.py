@@ -17,6 +17,7 @@ from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry
+from srcnn_mlflow.tracking.descriptions import describe_new
 from srcnn_mlflow.tracking.logged_models import BestEpoch
 from srcnn_mlflow.tracking.views import trainings
 from srcnn_mlflow.training.networks import network_of
@@ -77,6 +78,7 @@ def register(
             },
             epoch=BestEpoch(best.epoch, valid),
         )
+    describe_new(scale, version)
     active_run.set_tags(warning)
     active_run.describe(_describe(request, prepared, patches, version, validation))
     logger.info(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.measuring.evaluation import describe_protocol
@@ -54,6 +55,56 @@ class SetScore:
 
 
 @dataclass(frozen=True)
+class RunPage:
+    """Where MLflow's UI shows a run, from any of its pages.
+
+    Attributes:
+        experiment_id: of the run.
+        run_id: of the run.
+    """
+
+    experiment_id: str
+    run_id: str
+
+    @property
+    def address(self) -> str:
+        """Of its page."""
+        return f"#/experiments/{self.experiment_id}/runs/{self.run_id}"
+
+    def picture(self, path: str, words: str) -> str:
+        """Markdown that shows a picture among its artifacts, and leads to it."""
+        source = f"get-artifact?path={quote(path, safe='')}&run_uuid={self.run_id}"
+        return f"[![{words}]({source})]({self.address}/artifacts/{path})"
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A promotion or a comparison in which a version was measured beside others.
+
+    Attributes:
+        day: on which it began, as 2026-01-31.
+        kind: `promotion` or `comparison`.
+        dataset: the photographs.
+        of: the version that was to be promoted, or all that were compared.
+        verdict: of a promotion; empty where none was given.
+        page: of its run.
+    """
+
+    day: str
+    kind: str
+    dataset: str
+    of: str
+    verdict: str
+    page: RunPage
+
+    def line(self) -> str:
+        """One item of a list in Markdown."""
+        verdict = f": {self.verdict}" if self.verdict else ""
+        told = as_markdown(f"of {self.of} on {self.dataset}{verdict}")
+        return f"- {self.day}, [{self.kind}]({self.page.address}) {told}"
+
+
+@dataclass(frozen=True)
 class CardFacts:
     """All that is known of a version.
 
@@ -64,7 +115,9 @@ class CardFacts:
         tags: of the version.
         parameters: of the run that made it.
         scores: on each set measured so far.
-        verdict: the table of its promotion with the rule, in Markdown.
+        verdict: the table of its promotion with the rule, in Markdown; empty where there was none.
+        contests: all promotions and comparisons that it took part in, the newest first.
+        evaluation: the run that has its newest pictures; None where there are none.
     """
 
     model: str
@@ -74,6 +127,8 @@ class CardFacts:
     parameters: Mapping[str, str]
     scores: tuple[SetScore, ...]
     verdict: str
+    contests: tuple[Contest, ...] = ()
+    evaluation: RunPage | None = None
 
 
 def model_card(facts: CardFacts) -> str:
@@ -82,20 +137,18 @@ def model_card(facts: CardFacts) -> str:
     network = as_markdown(tags.get("architecture", "of an unknown architecture"))
     colours = tags.get("channels", "y") != "y"
     works_on = "its colours" if colours else "its luma; colour is bicubic's"
-    table = (
-        aligned_table([score.cells() for score in facts.scores], text_columns=2)
-        if facts.scores
-        else "Nothing was measured yet."
-    )
+    shown = "The picture that it makes most of, beside bicubic and the original"
+    picture = [facts.evaluation.picture("evaluation/best.png", shown)] if facts.evaluation else []
     parts = [
         f"# {name}",
         f"SRCNN {network}: makes a picture {facts.scale} times as large by bicubic interpolation, "
         f"and sharpens {works_on}.",
         "## Scores",
-        table,
+        _scores(facts),
         f"PSNR in dB / SSIM. {describe_protocol(None)} Intervals are Student's, over pictures.",
+        *picture,
         "## What it was tried against",
-        f"{as_markdown(tags.get('verdict', 'Nothing.'))}\n\n{facts.verdict}".strip(),
+        f"{as_markdown(tags.get('verdict', 'Nothing yet.'))}\n\n{facts.verdict}".strip(),
         "## How it was made",
         "\n".join(_made(facts)),
         "## Limits",
@@ -111,7 +164,24 @@ def model_card(facts: CardFacts) -> str:
         "The code that comes with it has the MIT licence. The pictures that it has learned from "
         "are their authors', and what they allow holds for what is made of them.",
     ]
+    if facts.contests:
+        # Last, because MLflow shows so many characters and no more.
+        lines = "\n".join(contest.line() for contest in facts.contests)
+        parts += ["## All promotions and comparisons that it took part in", lines]
     return "\n\n".join(parts) + "\n"
+
+
+def _scores(facts: CardFacts) -> str:
+    """The table, or what the version was registered with."""
+    if facts.scores:
+        return aligned_table([score.cells() for score in facts.scores], text_columns=2)
+    tags = facts.tags
+    if not {"psnr", "psnr_gain", "ssim", "measured_on"} <= set(tags):
+        return "Nothing was measured yet."
+    return (
+        f"On {as_markdown(tags['measured_on'])}: {tags['psnr']} dB, "
+        f"{float(tags['psnr_gain']):+.2f} over bicubic, SSIM {tags['ssim']}."
+    )
 
 
 def _made(facts: CardFacts) -> list[str]:

@@ -1,36 +1,85 @@
 """What the tracking store knows of a registered version, for its card."""
 
-import mlflow
-from mlflow import MlflowClient
-from mlflow.entities import Metric
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
-from srcnn_mlflow.measuring.model_card import CardFacts, SetScore
-from srcnn_mlflow.tracking.registry import FoundModel, logged_id, model_name, version_tags
-from srcnn_mlflow.tracking.run_search import find_run
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Run
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+
+from srcnn_mlflow.measuring.model_card import CardFacts, Contest, RunPage, SetScore
+from srcnn_mlflow.tracking.registry import model_name
+from srcnn_mlflow.tracking.run_search import artifact_names, find_run
 
 _OF_A_SCORE = ("images", "bicubic_psnr", "srcnn_psnr", "bicubic_ssim", "srcnn_ssim")
 
 
-def find_card_facts(found: FoundModel, scale: int, verdict: str) -> CardFacts:
+def find_card_facts(scale: int, version: int, verdict: str = "") -> CardFacts:
     """Gather what is known of a registered version.
 
     Args:
-        found: the version.
         scale: 2, 3 or 4.
-        verdict: the table of its promotion, in Markdown.
+        version: its number.
+        verdict: the table of its promotion, in Markdown; empty where it was not promoted.
     """
-    assert found.version is not None
-    run = find_run(mlflow.models.Model.load(str(found.folder)).run_id)
-    model_id = logged_id(found)
-    metrics = MlflowClient().get_logged_model(model_id).metrics if model_id else None
+    found = MlflowClient().get_model_version(model_name(scale), str(version))
+    made_by = find_run(found.run_id)
+    metrics = metrics_of(found)
+    known = (find_run(run_id) for run_id in sorted({str(one.run_id) for one in metrics}))
+    runs = sorted((run for run in known if run), key=_start, reverse=True)
     return CardFacts(
         model_name(scale),
-        found.version,
+        version,
         scale,
-        version_tags(scale, found.version) or {},
-        run.data.params if run else {},
-        scores_of(metrics or []),
+        found.tags,
+        made_by.data.params if made_by else {},
+        scores_of(metrics),
         verdict,
+        contests_of(runs),
+        next((_page(run) for run in runs if _has_picture(run)), None),
+    )
+
+
+def _start(run: Run) -> int:
+    return int(run.info.start_time)
+
+
+def metrics_of(version: ModelVersion) -> list[Metric]:
+    """The numbers of its logged model, each with the run that measured it."""
+    try:
+        model = MlflowClient().get_logged_model(str(version.source).removeprefix("models:/"))
+    except MlflowException as error:
+        # A version of before has none.
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return []
+        raise
+    return model.metrics or []
+
+
+def _has_picture(run: Run) -> bool:
+    return run.data.tags.get("entry_point") == "evaluate" and "best.png" in artifact_names(
+        run.info.run_id, "evaluation"
+    )
+
+
+def _page(run: Run) -> RunPage:
+    return RunPage(run.info.experiment_id, run.info.run_id)
+
+
+def contests_of(runs: Iterable[Run]) -> tuple[Contest, ...]:
+    """The promotions and comparisons among runs, in their order."""
+    return tuple(
+        Contest(
+            datetime.fromtimestamp(run.info.start_time / 1000, UTC).date().isoformat(),
+            "promotion" if run.data.tags["entry_point"] == "promote" else "comparison",
+            run.data.params.get("dataset", ""),
+            run.data.tags.get("model_uri", "").replace("models:/", "").replace("+", ", "),
+            run.data.tags.get("verdict", ""),
+            _page(run),
+        )
+        for run in runs
+        if run.data.tags.get("entry_point") in ("promote", "compare")
     )
 
 

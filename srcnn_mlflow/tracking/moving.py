@@ -6,18 +6,20 @@ models; so each version is logged and registered anew there.
 
 import json
 import shutil
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModel
+from mlflow.entities import LoggedModel, Metric
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
 from srcnn_mlflow.machine.errors import ModelError, TrackingError
+from srcnn_mlflow.tracking.card_facts import metrics_of
 from srcnn_mlflow.tracking.champions import LINE
 from srcnn_mlflow.tracking.experiments import usual_experiment
 from srcnn_mlflow.tracking.fetching import fetch
@@ -122,9 +124,12 @@ class Mover:
             ORIGIN: _origin(version),
             MOVED_FROM: f"{label} of {tracking_address()}",
         }
+        copies = {version.run_id: run_id}
         judged_by = version.tags.get(_JUDGED_BY)
         if judged_by is not None:
-            tags[_JUDGED_BY] = copy_run(judged_by, self._source, self._target) or judged_by
+            copies[judged_by] = copy_run(judged_by, self._source, self._target)
+            tags[_JUDGED_BY] = copies[judged_by] or judged_by
+        self._tie(version, model.model_id, copies)
         # A database's registry looks for the model in the present store, whichever client asks.
         with environment({"MLFLOW_TRACKING_URI": self._target.tracking_uri}):
             made = self._target.create_model_version(
@@ -159,6 +164,18 @@ class Mover:
             about.save(str(folder / "MLmodel"))
             self._target.log_model_artifacts(model.model_id, str(folder))
         return self._target.finalize_logged_model(model.model_id, "READY")
+
+    def _tie(
+        self, version: ModelVersion, model_id: str, copies: Mapping[str | None, str | None]
+    ) -> None:
+        """Tie the numbers of copied runs to the copied model, and to their pictures, as here."""
+        for one in metrics_of(version):
+            run_id = copies.get(one.run_id)
+            if run_id is not None:
+                # The very point that the run has, which adds none to its curve.
+                point = (one.key, one.value, one.timestamp, one.step)
+                pictures = (one.dataset_name, one.dataset_digest)
+                self._target.log_batch(run_id, [Metric(*point, model_id, *pictures, run_id)])
 
     def _point(self, model: RegisteredModel, moved: Moved) -> None:
         """Let aliases, and the line of champions, stand for the same versions there."""

@@ -69,7 +69,7 @@ def _fill(run: Run, copy_id: str, source: MlflowClient, target: MlflowClient) ->
     for start in range(0, len(parameters), _PARAMETERS_AT_ONCE):
         target.log_batch(copy_id, params=parameters[start : start + _PARAMETERS_AT_ONCE])
     for name in run.data.metrics:
-        # Without the models and pictures they are tied to, which have other ids there.
+        # Without the models they are tied to, which have other ids there, and are copied later.
         points = [
             Metric(point.key, point.value, point.timestamp, point.step)
             for point in source.get_metric_history(run.info.run_id, name)

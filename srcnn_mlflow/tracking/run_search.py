@@ -46,6 +46,16 @@ def download(run_id: str, artifact_path: str, destination: Path) -> Path:
         )
 
 
+def read_text(run_id: str, artifact_path: str) -> str:
+    """One artifact of a run, as a text.
+
+    Raises:
+        TrackingError: there is no such file, or the tracking store cannot be asked.
+    """
+    with _told():
+        return str(mlflow.artifacts.load_text(f"runs:/{run_id}/{artifact_path}"))
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     """Turn what MLflow raises, or `requests` beneath it, into one line."""

@@ -54,6 +54,13 @@ def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
     assert version.tags["imported_from"] == "weights.pth"
     assert float(version.tags["psnr"]) == pytest.approx(result.summary.srcnn_psnr, abs=1e-4)
     assert not version.aliases
+    card = version.description or ""
+    assert card.startswith("# srcnn-x2 version 1\n")
+    assert "- Imported from: weights.pth" in card
+    assert f"| {result.summary.psnr_gain:+.2f} |" in card
+    assert "get-artifact?path=evaluation%2Fbest.png&run_uuid=" in card
+    about = MlflowClient().get_registered_model("srcnn-x2").description or ""
+    assert about.startswith("Networks that make a picture 2 times as large")
 
     export(2, "newest", tmp_path / "out")
     script = tmp_path / "out" / "srcnn_x2.py"

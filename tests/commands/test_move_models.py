@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Metric
 from mlflow.entities.model_registry import RegisteredModel
 from PIL import Image
 
@@ -43,6 +44,9 @@ def here(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> 
             registry.register(2, shipped_network(2, "shipped-9-1-5"), {"psnr": f"3{number}"})
     with track("promote", 2, {}, "promotion") as judged:
         mlflow.set_tag("verdict", "promoted")
+        third = str(client.get_model_version(NAME, "3").source).removeprefix("models:/")
+        point = Metric("srcnn_psnr", 33.0, 1_700_000_000_000, 0, third, "photos", "d" * 8)
+        client.log_batch(judged.info.run_id, [point])
     client.set_model_version_tag(NAME, "3", "judged_by", judged.info.run_id)
     client.update_model_version(NAME, "3", "what it is")
     client.update_registered_model(NAME, "what they are")
@@ -96,6 +100,12 @@ def test_versions_are_on_the_other_server_with_all_that_points_to_them(
     curve = target.get_metric_history(training.info.run_id, "val_psnr")
     assert [(point.step, point.value) for point in curve] == [(1, 33.1), (2, 33.2)]
     assert target.get_run(second.tags["judged_by"]).data.tags["verdict"] == "promoted"
+    # On the model's page, too, with its run and its pictures.
+    page = target.get_logged_model(str(second.source).removeprefix("models:/"))
+    (number,) = page.metrics or []
+    assert (number.key, number.value, number.dataset_name) == ("srcnn_psnr", 33.0, "photos")
+    assert number.run_id == second.tags["judged_by"]
+    assert len(target.get_metric_history(number.run_id, "srcnn_psnr")) == 1
     (experiment,) = target.search_experiments(filter_string="name = 'srcnn'")
     assert {run.info.experiment_id for run in runs_of(target)} == {experiment.experiment_id}
     assert len(runs_of(target)) == 3

@@ -194,13 +194,23 @@ def test_a_promotion_killed_before_it_decides_changes_nothing() -> None:
 
 @pytest.mark.usefixtures("start_with")
 def test_a_promotion_killed_after_it_decided_is_completed_by_the_next() -> None:
+    client = MlflowClient()
+    client.update_model_version("srcnn-x2", str(GOOD), "")
     make_champion(MIDDLE)
     process = promotion(GOOD, "champions._point_back = lambda *_: os.kill(os.getpid(), 9)")
     process.communicate()
     assert process.returncode == -9
     assert aliases() == (GOOD, WEAK)
+    killed = client.get_model_version("srcnn-x2", str(GOOD))
+    assert not killed.description
     promote(2, str(EQUAL), "photos")
     assert aliases() == (GOOD, MIDDLE)
+    # The card, too, with the table and beside it.
+    shown = client.get_model_version("srcnn-x2", str(GOOD)).description or ""
+    assert "promoted: better than bicubic and version 2\n\n" in shown
+    kept = mlflow.artifacts.load_text(f"runs:/{killed.tags['judged_by']}/card.md")
+    assert kept[:2000] == shown[:2000]
+    assert "| champion version 2 |" in kept
 
 
 @pytest.mark.usefixtures("start_with")

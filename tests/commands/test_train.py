@@ -96,8 +96,9 @@ def test_patches_smaller_than_what_training_needs_are_refused(
 
 
 def test_a_training_can_be_watched_and_says_what_it_was(request_on: TrainRequest) -> None:
-    trained = train(request_on, "cpu")
     client = MlflowClient()
+    client.create_registered_model("srcnn-x2", description="a person's words")
+    trained = train(request_on, "cpu")
     images = [file.path for file in client.list_artifacts(trained.run_id, "images")]
     shown = {step for step in (1, 2) if any(f"+step+{step}+" in path for path in images)}
     assert shown == {1, 2}
@@ -105,6 +106,13 @@ def test_a_training_can_be_watched_and_says_what_it_was(request_on: TrainRequest
     assert text.startswith("**srcnn-x2 version 1**: SRCNN 9-1-5 for x2, trained on ")
     assert f"from 4 pictures of {as_markdown(request_on.dataset)} for 2 epochs with muon" in text
     assert f"**{trained.validation.srcnn_psnr:.2f} dB**" in text
+    assert client.get_registered_model("srcnn-x2").description == "a person's words"
+    version = client.get_model_version("srcnn-x2", "1")
+    card = version.description or ""
+    assert card.startswith("# srcnn-x2 version 1\n")
+    assert f": {version.tags['psnr']} dB, " in card
+    assert "- Recipe: epochs=" in card
+    assert "## Limits" in card
 
 
 @pytest.mark.parametrize(

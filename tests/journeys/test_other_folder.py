@@ -6,15 +6,19 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from srcnn_mlflow.network.shipped import shipped_network
+from srcnn_mlflow.tracking import registry
 from tests.conftest import (
     BIN,
     ROOT,
     put_store,
     run_here,
+    run_mlflow,
     runs_of,
     textured_pixels,
     write_crops,
@@ -44,13 +48,10 @@ def called_from(tmp_path: Path, empty_store: Path) -> Path:
 
 def mlflow_run(project: Path | str, called_from: Path, entry_point: str, **parameters: Any) -> Run:
     given = [word for key, value in parameters.items() for word in ("-P", f"{key}={value}")]
-    return subprocess.run(
-        [BIN / "mlflow", "run", project, "--env-manager", "local", "-e", entry_point, *given],
+    return run_mlflow(
+        *("run", project, "--env-manager", "local", "-e", entry_point, *given),
         cwd=called_from,
-        env={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        check=False,
+        environment={**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"},
     )
 
 
@@ -77,11 +78,8 @@ def test_what_is_not_there_is_told_by_its_whole_path(project: Path, called_from:
     result = upscale(project, called_from, input="none.png")
     assert result.returncode == 1
     assert f"error: input {called_from}/none.png does not exist" in result.stderr
-    result = upscale(project, called_from, input="a.png", output="")
-    assert result.returncode == 1
-    assert "error: Invalid value for '--output': '' is empty." in result.stderr
-    runs = runs_of(MlflowClient(f"sqlite:///{called_from}/mlflow.db"))
-    assert [run.info.status for run in runs] == ["FAILED"] * 2
+    (run,) = runs_of(MlflowClient(f"sqlite:///{called_from}/mlflow.db"))
+    assert run.info.status == "FAILED"
 
 
 @pytest.mark.exhaustive
@@ -131,9 +129,11 @@ def test_work_lies_in_one_place_whatever_a_command_is_started_by(
 ) -> None:
     write_crops(called_from / "photos", 66, train=2, valid=1, test=1)
     quick = {"dataset": "photos", "architecture": "9-1-5", "epochs": 1}
-    trained = mlflow_run(address, called_from, "train", **quick)
-    assert trained.returncode == 0, trained.stderr
-    assert f"preparing {called_from}/data/prepared/" in trained.stdout
+    # Which trains, evaluates and promotes.
+    done = mlflow_run(address, called_from, "main", **quick)
+    assert done.returncode == 0, done.stderr
+    assert f"preparing {called_from}/data/prepared/" in done.stdout
+    assert f"report.html: {called_from}/mlruns/" in done.stdout
     # As a person may give it; `mlflow run` passes it on to where it starts the command.
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "sqlite:///mlflow.db")
@@ -142,7 +142,7 @@ def test_work_lies_in_one_place_whatever_a_command_is_started_by(
     assert f"already prepared: {called_from}/data/prepared/" in searched.stdout
     assert f"sqlite:///{called_from}/data/sweeps/" in searched.stdout
     told = run_here("results", cwd=called_from)
-    assert "nothing has been evaluated yet" in told.stderr
+    assert f"{called_from}/mlruns/" in told.stdout
     assert {path.name for path in (called_from / "data").iterdir()} == {
         *("digests.json", "outbox", "prepared", "sweeps")
     }
@@ -152,4 +152,46 @@ def test_work_lies_in_one_place_whatever_a_command_is_started_by(
     clones = list((called_from.parent / "temporary").glob("tmp*/MLproject"))
     assert len(clones) == 1
     for folder in (project, clones[0].parent):
+        assert left_in(folder) == set()
+
+
+# The entry points that are not tried above, and how they are given.
+OTHERS: dict[str, dict[str, Any]] = {
+    "evaluate": {"dataset": "photos", "model": "shipped-9-1-5", "results": "results"},
+    "compare": {"dataset": "photos", "models": "shipped-9-1-5"},
+    "benchmark": {"sets": "photos", "models": "shipped-9-1-5"},
+    "promote": {"dataset": "photos", "version": 1},
+    "reproduce": {"dataset": "photos", "architecture": "9-1-5", "epochs": 1},
+    "study": {
+        **{"name": "tiny.toml", "dataset": "photos", "test": "photos"},
+        **{"scale": 2, "seeds": 1, "epochs": 1},
+    },
+    "score": {"results": "results", "originals": "photos/test", "model": "shipped-9-1-5"},
+    "prepare": {"dataset": "photos", "materialize": "true"},
+}
+
+
+@pytest.mark.exhaustive
+def test_so_does_that_of_every_other_entry_point(
+    project: Path, address: str, called_from: Path
+) -> None:
+    write_crops(called_from / "photos", 66, train=2, valid=1, test=5)
+    (called_from / "tiny.toml").write_text(
+        '[[setting]]\nname = "a"\narchitecture = "3-1-3:4-4"\n'
+        '[[setting]]\nname = "b"\narchitecture = "3-1-3:8-4"\n'
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{called_from}/mlflow.db")
+        patch.chdir(called_from)
+        with mlflow.start_run():
+            registry.register(2, shipped_network(2, "shipped-9-1-5"), {})
+    for entry_point, given in OTHERS.items():
+        for of in (str(project), address):
+            done = mlflow_run(of, called_from, entry_point, **given)
+            # The second promotion is of the champion.
+            assert done.returncode in (0, int(entry_point == "promote")), done.stderr
+    assert {path.name for path in called_from.iterdir()} == {
+        *("a.png", "photos", "tiny.toml", "results", "data", "mlruns", "mlflow.db")
+    }
+    for folder in (project, *(called_from.parent / "temporary").glob("tmp*")):
         assert left_in(folder) == set()

@@ -1,6 +1,6 @@
 """The card of a version, from what is known of it."""
 
-from srcnn_mlflow.measuring.model_card import CardFacts, SetScore, model_card
+from srcnn_mlflow.measuring.model_card import CardFacts, Contest, RunPage, SetScore, model_card
 
 SCORE = SetScore("set5", "ee67db7e" * 4, 5, 28.42, 30.21, 0.8103, 0.8557, (0.61, 2.98))
 
@@ -18,6 +18,29 @@ def test_a_card_says_what_is_known_and_no_more() -> None:
     assert "--scale 4 --model 3 --input" in card
     assert "Commit" not in card
     assert "cpu" not in card
+
+
+def test_a_card_shows_a_picture_and_names_all_that_the_version_took_part_in() -> None:
+    page = RunPage("7", "a" * 32)
+    contests = (
+        Contest("2026-02-01", "comparison", "set5", "srcnn-x4/2, srcnn-x4/3", "", page),
+        Contest("2026-01-31", "promotion", "a|b", "srcnn-x4/3", "promoted: better", page),
+    )
+    card = model_card(CardFacts("srcnn-x4", 3, 4, {}, {}, (SCORE,), "", contests, page))
+    source = f"get-artifact?path=evaluation%2Fbest.png&run_uuid={page.run_id}"
+    assert f"]({source})](#/experiments/7/runs/{page.run_id}/artifacts/evaluation/best.png)" in card
+    run = f"(#/experiments/7/runs/{page.run_id})"
+    assert card.endswith(
+        f"- 2026-02-01, [comparison]{run} of srcnn-x4/2, srcnn-x4/3 on set5\n"
+        f"- 2026-01-31, [promotion]{run} of srcnn-x4/3 on a\\|b: promoted: better\n"
+    )
+
+
+def test_a_version_that_is_new_has_what_it_was_registered_with() -> None:
+    tags = {"psnr": "33.4321", "psnr_gain": "0.9050", "ssim": "0.91", "measured_on": "t91 valid"}
+    card = model_card(CardFacts("srcnn-x2", 1, 2, tags, {}, (), ""))
+    assert "On t91 valid: 33.4321 dB, +0.91 over bicubic, SSIM 0.91." in card
+    assert "Nothing yet." in card
 
 
 def test_of_what_was_not_measured_it_says_so() -> None:
