@@ -7,6 +7,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 from srcnn_mlflow.measuring.model_card import CardFacts, Contest, RunPage, SetScore
 from srcnn_mlflow.tracking.registry import model_name
@@ -27,7 +28,7 @@ def find_card_facts(scale: int, version: int, verdict: str = "") -> CardFacts:
     made_by = find_run(found.run_id)
     metrics = metrics_of(found)
     known = (find_run(run_id) for run_id in sorted({str(one.run_id) for one in metrics}))
-    runs = sorted((run for run in known if run), key=_start, reverse=True)
+    runs = sorted((_whole(run) for run in known if run), key=_start, reverse=True)
     return CardFacts(
         model_name(scale),
         version,
@@ -39,6 +40,13 @@ def find_card_facts(scale: int, version: int, verdict: str = "") -> CardFacts:
         contests_of(runs),
         next((_page(run) for run in runs if _has_picture(run)), None),
     )
+
+
+def _whole(run: Run) -> Run:
+    """A run, or the comparison of which it is the part of one version."""
+    if run.data.tags.get("entry_point") != "compare-version":
+        return run
+    return find_run(run.data.tags.get(MLFLOW_PARENT_RUN_ID)) or run
 
 
 def _start(run: Run) -> int:

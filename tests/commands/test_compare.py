@@ -22,6 +22,7 @@ from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.photos import digest
 from srcnn_mlflow.tracking import registry
+from srcnn_mlflow.tracking.card_facts import find_card_facts
 from srcnn_mlflow.tracking.versions import find_versions
 from tests.conftest import put_store, run_here, runs_of
 
@@ -155,6 +156,11 @@ def _check_run(run: Run) -> None:
         }
         assert own["srcnn_psnr"].value == pytest.approx(row["srcnn_psnr"])
         assert own["srcnn_psnr"].dataset_digest == digest(shared)
+        # Its card names the comparison, too, once.
+        contests = find_card_facts(scale, int(number)).contests
+        (named,) = [one for one in contests if one.page.run_id == run.info.run_id]
+        assert (named.kind, named.dataset) == ("comparison", "photos")
+        assert row["label"].partition(" ")[0] in named.of
     assert "| srcnn-x4/1 (challenger, champion) | x4 " in artifact(run, "table.md")
     assert "Seconds are this machine's" in artifact(run, "table.md")
     images = json.loads(artifact(run, "images.json"))

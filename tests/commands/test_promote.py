@@ -89,6 +89,8 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
     assert f"| {run.data.metrics['psnr_gain']:+.2f} |" in card
     assert f"{run.data.metrics['psnr_gain_low']:+.2f} to" in card
     assert "promoted: better than bicubic and version 1" in card
+    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+    assert f"[promotion]({page}) of srcnn-x2/{GOOD} on " in card
     # What a person has written is kept.
     client.update_model_version("srcnn-x2", str(GOOD), "mine")
     make_champion(WEAK)
