@@ -16,6 +16,7 @@ import click
 from srcnn_mlflow import __version__
 from srcnn_mlflow import parameters as given
 from srcnn_mlflow.cli_judging import JUDGING_COMMANDS
+from srcnn_mlflow.cli_serving import SERVING_COMMANDS
 from srcnn_mlflow.cli_store import STORE_COMMANDS
 from srcnn_mlflow.help_pages import Commands
 from srcnn_mlflow.machine.errors import SrcnnError
@@ -265,7 +266,7 @@ def export(scale: int, model: str, output: Path) -> None:
     command.export(scale, model, output)
 
 
-for _one in (*JUDGING_COMMANDS, *STORE_COMMANDS):
+for _one in (*JUDGING_COMMANDS, *SERVING_COMMANDS, *STORE_COMMANDS):
     cli.add_command(_one)
 
 

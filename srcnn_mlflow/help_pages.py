@@ -14,7 +14,7 @@ T = TypeVar("T")
 TASKS = {
     "Train": ("main", "prepare", "train", "sweep", "study", "reproduce", "import-weights"),
     "Judge": ("evaluate", "compare", "benchmark", "leaderboard", "score", "promote", "results"),
-    "Use": ("upscale", "export"),
+    "Use": ("upscale", "serve", "export"),
     "Look after the store": ("send", "tidy", "where", "clean", "move-models"),
 }
 # What the options of a training are about.
@@ -45,6 +45,7 @@ EXAMPLES = {
     "promote": "promote --scale 4 --dataset div2k",
     "results": "results",
     "upscale": "upscale --scale 2 --input photo.jpg --compare true",
+    "serve": "serve --scale 2+4 --port 5001",
     "export": "export --scale 2 --output exported",
     "send": "send",
     "tidy": "tidy",

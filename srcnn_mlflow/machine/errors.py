@@ -37,6 +37,10 @@ class TrackingError(SrcnnError):
     """A tracking server that is away, or does not take what it is given."""
 
 
+class ServiceError(SrcnnError):
+    """A service that cannot begin."""
+
+
 class SweepError(SrcnnError):
     """A sweep or a study that cannot start or go on."""
 

@@ -141,19 +141,33 @@ def check_model(found: FoundModel, scale: int) -> None:
         DamagedModelError: it cannot be loaded or run, or gives something else than the picture.
         ModelError: its process was ended from outside.
     """
-    small = np.asarray(Image.radial_gradient("L").resize((48, 40)))
+    small = small_picture()
     with JudgedModel(found.folder, found.name) as judged:
         result = judged.upscale_luma(small)
+    check_enlargement(found.name, small, result, scale)
+
+
+def small_picture() -> Plane:
+    """A small smooth picture, which any network enlarges much as bicubic interpolation does."""
+    return np.asarray(Image.radial_gradient("L").resize((48, 40)))
+
+
+def check_enlargement(name: str, small: Plane, result: Plane, scale: int) -> None:
+    """Look whether a result is the small smooth picture, enlarged.
+
+    Raises:
+        DamagedModelError: it is something else.
+    """
     expected = upscale_to_eight_bit(small, scale)
     if result.shape != expected.shape:
         raise DamagedModelError(
-            f"{found.name} enlarges a picture of {small.shape[1]}x{small.shape[0]} pixels to "
+            f"{name} enlarges a picture of {small.shape[1]}x{small.shape[0]} pixels to "
             f"{result.shape[1]}x{result.shape[0]}, which is not scale {scale}"
         )
     likeness = psnr(expected, result, scale)
     if likeness < LEAST_LIKENESS:
         raise DamagedModelError(
-            f"{found.name} gives something else than the picture it is to enlarge: its result on a "
+            f"{name} gives something else than the picture it is to enlarge: its result on a "
             f"smooth picture is {likeness:.1f} dB from bicubic's"
         )
 

@@ -1,0 +1,150 @@
+"""The processes of a model's version, who waits for them, and how another version takes over."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from srcnn_mlflow.serving.worker import Answer, Question, Worker, WorkerEndedError
+
+# A photograph of 256x256 pixels as base64 of a PNG is smaller, one of a megapixel larger.
+SMALL_REQUEST = 300_000
+# How long until a process that cannot be replaced is tried again.
+_SECONDS_TO_RETRY = 5.0
+
+logger = logging.getLogger(__name__)
+
+# Starts a process; whether it is for small requests only.
+Start = Callable[[bool], Awaitable[Worker]]
+
+
+@dataclass(eq=False)
+class _Waiting:
+    small: bool
+    turn: "asyncio.Future[Worker]"
+
+
+class Pool:
+    """Two processes of one version: one for all requests, one kept free for small ones.
+
+    A large picture uses all cores by itself, so that two at once would gain nothing, and let all
+    others wait.
+    """
+
+    def __init__(self) -> None:
+        self._start: Start | None = None
+        self._all: set[Worker] = set()
+        self._idle: list[Worker] = []
+        self._waiting: deque[_Waiting] = deque()
+        self._chores: set[asyncio.Task[None]] = set()
+
+    async def take_over(self, start: Start, check: Callable[[Worker], Awaitable[None]]) -> None:
+        """Start a version's processes and check them; then all that is new goes to them.
+
+        What the former ones work on they finish. Where this one fails, they go on.
+
+        Args:
+            start: starts one of its processes.
+            check: asks one of them something, and raises where the answer is wrong.
+        """
+        workers = [await start(small_only) for small_only in (False, True)]
+        try:
+            await asyncio.gather(*map(check, workers))
+        except BaseException:
+            await asyncio.gather(*(worker.close() for worker in workers))
+            raise
+        former, self._idle = self._idle, []
+        self._start, self._all = start, set(workers)
+        for worker in workers:
+            self._free(worker)
+        for worker in former:
+            self._begin(worker.close())
+
+    async def answer(self, question: Question) -> Answer:
+        """Wait for a free process, and ask it.
+
+        Raises:
+            WorkerEndedError: it has ended in the middle.
+        """
+        worker = await self._take(len(question.body) < SMALL_REQUEST)
+        try:
+            return await worker.ask(question)
+        finally:
+            self._begin(self._give_back(worker))
+
+    async def close(self) -> None:
+        """End all processes."""
+        self._start = None
+        workers, self._all, self._idle = self._all, set(), []
+        for chore in self._chores:
+            chore.cancel()
+        await asyncio.gather(*(worker.close() for worker in workers))
+
+    async def _take(self, small: bool) -> Worker:
+        # What is kept for small requests is taken first by them.
+        for worker in sorted(self._idle, key=lambda one: not one.small_only):
+            if not small and worker.small_only:
+                continue
+            self._idle.remove(worker)
+            if worker.is_alive:
+                return worker
+            self._begin(self._replace(worker))
+        waiting = _Waiting(small, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        try:
+            return await waiting.turn
+        except asyncio.CancelledError:
+            if waiting in self._waiting:
+                self._waiting.remove(waiting)
+            elif not waiting.turn.cancelled():
+                self._free(waiting.turn.result())
+            raise
+
+    async def _give_back(self, worker: Worker) -> None:
+        await worker.settle()
+        if worker not in self._all:
+            await worker.close()
+        elif worker.is_alive:
+            self._free(worker)
+        else:
+            await self._replace(worker)
+
+    def _free(self, worker: Worker) -> None:
+        for waiting in self._waiting:
+            if waiting.small or not worker.small_only:
+                self._waiting.remove(waiting)
+                if not waiting.turn.cancelled():
+                    waiting.turn.set_result(worker)
+                    return
+                self._free(worker)
+                return
+        self._idle.append(worker)
+
+    async def _replace(self, worker: Worker) -> None:
+        await worker.close()
+        logger.warning("a process of %s has ended and is started anew", worker.label)
+        while worker in self._all and self._start is not None:
+            start = self._start
+            another = await start(worker.small_only)
+            try:
+                # It answers once its model is loaded.
+                await another.ask(Question(b"", "none"))
+            except WorkerEndedError as error:
+                logger.warning("%s", error)
+                await another.close()
+                await asyncio.sleep(_SECONDS_TO_RETRY)
+                continue
+            if worker in self._all:
+                self._all.remove(worker)
+                self._all.add(another)
+                self._free(another)
+            else:
+                await another.close()
+
+    def _begin(self, chore: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the requests."""
+        task = asyncio.create_task(chore)
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)

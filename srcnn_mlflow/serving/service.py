@@ -1,0 +1,135 @@
+"""One scale of the service: the version that its alias points to, and the next one."""
+
+import asyncio
+import io
+import logging
+
+import numpy as np
+from PIL import Image
+
+from srcnn_mlflow.machine.errors import DamagedModelError, ModelError, SrcnnError
+from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.network.shipped import SHIPPED
+from srcnn_mlflow.serving.limits import ServiceLimits
+from srcnn_mlflow.serving.pool import Pool
+from srcnn_mlflow.serving.worker import Answer, Question, Worker, WorkerEndedError
+from srcnn_mlflow.tracking.judge import check_enlargement, small_picture
+from srcnn_mlflow.tracking.registry import (
+    CHAMPION,
+    FoundModel,
+    find_model,
+    model_name,
+    version_with_alias,
+)
+
+# How long a promotion waits until it is seen.
+SECONDS_BETWEEN_LOOKS = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class ScaleService:
+    """Answers with the version that an alias points to, and takes up another when it moves."""
+
+    def __init__(self, scale: int, alias: str, limits: ServiceLimits) -> None:
+        self.scale = scale
+        self._alias = alias
+        self._megapixels = limits.output_megapixels / scale**2
+        self._pool = Pool()
+        self._refused: set[int] = set()
+        self._told = ""
+        self.present: FoundModel | None = None
+
+    async def start(self) -> None:
+        """Begin with what the alias points to, or with the shipped weights in place of a champion.
+
+        Raises:
+            SrcnnError: there is no such version, or it cannot be loaded or run.
+        """
+        number = await asyncio.to_thread(version_with_alias, self.scale, self._alias)
+        if number is None and self._alias != CHAMPION:
+            raise ModelError(
+                f"the registry has no {self._alias} of {model_name(self.scale)}; train one with "
+                f"scale={self.scale} first, or give another alias"
+            )
+        if number is None:
+            logger.info(
+                "%s has no champion yet, so the shipped weights are served", model_name(self.scale)
+            )
+        await self._take_up(SHIPPED if number is None else str(number))
+
+    async def follow(self) -> None:
+        """Look again and again where the alias points to, and take up what is new there."""
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            try:
+                await self._look()
+            except Exception as error:
+                self._tell_once(f"{model_name(self.scale)} stays as it is: {_reason(error)}")
+
+    async def answer(self, question: Question) -> Answer:
+        """Ask the present version.
+
+        Raises:
+            WorkerEndedError: its process has ended in the middle.
+        """
+        return await self._pool.answer(question)
+
+    async def close(self) -> None:
+        """End its processes."""
+        await self._pool.close()
+
+    async def _look(self) -> None:
+        number = await asyncio.to_thread(version_with_alias, self.scale, self._alias)
+        present = None if self.present is None else self.present.version
+        if number is None or number == present or number in self._refused:
+            return
+        try:
+            await self._take_up(str(number))
+        except DamagedModelError:
+            # A server that is away is asked again; a version that cannot be run is not.
+            self._refused.add(number)
+            raise
+
+    async def _take_up(self, reference: str) -> None:
+        found = await asyncio.to_thread(find_model, reference, self.scale)
+        environment = {"SRCNN_MAX_MEGAPIXELS": f"{self._megapixels:g}"}
+
+        async def start(small_only: bool) -> Worker:
+            return await Worker.start(found.folder, found.label, environment, small_only=small_only)
+
+        async def check(worker: Worker) -> None:
+            await _check(worker, found.name, self.scale)
+
+        await self._pool.take_over(start, check)
+        self.present = found
+        self._refused.clear()
+        self._told = ""
+        logger.info("%s is served", found.name)
+
+    def _tell_once(self, message: str) -> None:
+        if message != self._told:
+            logger.warning("%s", message)
+        self._told = message
+
+
+async def _check(worker: Worker, name: str, scale: int) -> None:
+    """Let a process enlarge a picture, which is also what warms it.
+
+    Raises:
+        DamagedModelError: it cannot, or gives another picture.
+    """
+    small, file = small_picture(), io.BytesIO()
+    Image.fromarray(small).save(file, "PNG")
+    try:
+        answer = await worker.ask(Question(file.getvalue(), format="png"))
+    except WorkerEndedError as error:
+        raise DamagedModelError(str(error)) from None
+    if answer.status != 200:
+        raise DamagedModelError(f"{name} cannot be run: {first_line(Exception(answer.body))}")
+    check_enlargement(name, small, np.asarray(Image.open(io.BytesIO(answer.body))), scale)
+
+
+def _reason(error: Exception) -> str:
+    return str(error) if isinstance(error, SrcnnError) else explain(error) or first_line(error)
