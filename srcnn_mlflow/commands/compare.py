@@ -13,7 +13,7 @@ from srcnn_mlflow.commands.evaluate import load_comparable, tell_seen
 from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.comparison import (
     ComparedModel,
     Findings,
@@ -105,7 +105,9 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         largest = max(version.scale for version in versions)
         return versions, load_comparable(dataset, split, largest, largest, gate_split)
 
-    with runs.track_after(check, "compare", None, parameters, f"compare {dataset}") as (
+    with runs.track_after(
+        check, "compare", None, parameters, f"compare {short_dataset(dataset)}"
+    ) as (
         versions,
         pictures,
     ):

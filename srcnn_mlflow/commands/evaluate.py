@@ -13,7 +13,7 @@ from srcnn_mlflow.commands.evaluate_files import ARTIFACTS, write_files
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError
 from srcnn_mlflow.machine.git import git_commit
-from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.ensemble import self_ensemble
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
@@ -112,12 +112,14 @@ def evaluate(
         _check_apart(results, photographs)
         return found, photographs
 
-    with runs.track_after(check, "evaluate", scale, parameters, f"evaluate x{scale} {dataset}") as (
+    with runs.track_after(
+        check, "evaluate", scale, parameters, f"evaluate x{scale} {short_dataset(dataset)}"
+    ) as (
         found,
         photographs,
     ):
         active_run.set_tags(
-            {"model_uri": found.uri, "mlflow.runName": f"evaluate {found.label} on {dataset}"}
+            {"model_uri": found.uri, "mlflow.runName": f"{found.label} on {short_dataset(dataset)}"}
         )
         model_id = registry.logged_id(found)
         active_run.log_split(photographs, models=[model_id])

@@ -6,6 +6,7 @@ from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import find_start
+from srcnn_mlflow.machine.text import short_dataset
 from srcnn_mlflow.measuring.evaluation import check_sizes
 from srcnn_mlflow.pictures.datasets import GATE, load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
@@ -47,7 +48,9 @@ def run_main(request: TrainRequest, device: str) -> None:
             check_sizes(dataset.split(GATE).photos, scale, scale)
         return prepared, has_gate
 
-    with runs.track_after(check, "main", scale, parameters, f"main x{scale} {request.dataset}") as (
+    with runs.track_after(
+        check, "main", scale, parameters, f"main x{scale} {short_dataset(request.dataset)}"
+    ) as (
         prepared,
         has_gate,
     ):

@@ -8,7 +8,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
-from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.evaluation import Summary, check_sizes
 from srcnn_mlflow.measuring.tables import TableRow, markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -107,7 +107,7 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
         return prepared
 
     with runs.track_after(
-        check, "reproduce", None, parameters, f"reproduce {request.dataset}"
+        check, "reproduce", None, parameters, f"reproduce {short_dataset(request.dataset)}"
     ) as prepared:
         found = []
         for scale in REPORTED:

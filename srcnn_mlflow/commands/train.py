@@ -13,7 +13,7 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_start import INIT_FROM, Start, find_start
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
-from srcnn_mlflow.machine.text import differences
+from srcnn_mlflow.machine.text import differences, short_dataset
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
@@ -78,7 +78,7 @@ def train(
         SrcnnError: with a message for the person who asked.
     """
     world = world or alone(choose_device(device))
-    name = f"train x{request.scale} {request.settings.label} {request.dataset}"
+    name = f"train x{request.scale} {request.settings.label} {short_dataset(request.dataset)}"
     parameters = request.logged(device, memory)
     # Logged once it is known which version that is.
     del parameters[INIT_FROM]

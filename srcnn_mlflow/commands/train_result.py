@@ -10,7 +10,7 @@ from srcnn_mlflow.commands.train_epochs import Best
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import INIT_FROM, is_as_it_began
 from srcnn_mlflow.machine.git import git_commit
-from srcnn_mlflow.machine.text import as_markdown
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.evaluation import Summary, score_photos, summarize
 from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.network.onnx_export import Weights
@@ -79,7 +79,10 @@ def register(
             epoch=BestEpoch(best.epoch, valid),
         )
     describe_new(scale, version)
-    active_run.set_tags(warning)
+    # The same settings may have been trained before: the version tells such runs apart.
+    label = f"{registry.model_name(scale)}/{version}"
+    about = f"{request.settings.label} {short_dataset(request.dataset)}"
+    active_run.set_tags({**warning, "mlflow.runName": f"train {label} {about}"})
     active_run.describe(_describe(request, prepared, patches, version, validation))
     logger.info(
         "registered %s version %d as challenger: %.2f dB on %d validation pictures, "

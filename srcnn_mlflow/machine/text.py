@@ -4,6 +4,7 @@ import hashlib
 import html
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 # What Markdown takes for more than itself; a line inside a word is none of it.
@@ -89,6 +90,15 @@ def shortened(text: str, length: int) -> str:
         return text
     kept = length // 2
     return f"{text[:kept]}\N{HORIZONTAL ELLIPSIS}{text[len(text) - (length - kept - 1) :]}"
+
+
+def short_dataset(dataset: str) -> str:
+    """What a run says of a data set in its name: of a folder, the last part of its path.
+
+    >>> short_dataset("/home/me/photos/+t91@shrunk")
+    'photos+t91@shrunk'
+    """
+    return "+".join(Path(part.strip()).name or part for part in dataset.split("+"))
 
 
 def first_line(error: BaseException) -> str:
