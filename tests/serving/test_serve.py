@@ -22,7 +22,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
-from tests.conftest import ROOT, free_port, http_server, put_store, textured_pixels
+from tests.conftest import ROOT, free_port, put_store, textured_pixels
 from tests.served import JSON, champion_server
 from tests.versions import GOOD, WEAK, make_champion, register_all
 
@@ -70,6 +70,7 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(store: Path) -> Iterator[str]:
+    port = str(free_port())
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -77,9 +78,17 @@ def service(store: Path) -> Iterator[str]:
         "SRCNN_MAX_REQUEST_MEGABYTES": "4",
         "SRCNN_MAX_REQUESTS": "12",
     }
-    command = ("-m", "srcnn_mlflow", "serve", "--scale", "2+3", "--port", "PORT")
-    with http_server(sys.executable, *command, cwd=store, environment=environment) as address:
-        yield address
+    command = (sys.executable, "-m", "srcnn_mlflow", "serve", "--scale", "2+3", "--port", port)
+    process = subprocess.Popen(command, cwd=store, env=environment, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    while b"serving at" not in (line := process.stdout.readline()):
+        assert line
+    hearing = threading.Thread(target=process.stdout.read)
+    hearing.start()
+    yield f"http://127.0.0.1:{port}"
+    process.terminate()
+    assert process.wait(60) == 0
+    hearing.join()
 
 
 def pixels_of(body: bytes) -> np.ndarray:
