@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from importlib.metadata import version as package_version
@@ -66,7 +67,7 @@ class Application:
             scale, body = await asyncio.to_thread(self._scale_and_body, request, body)
             return scale, Question(body, request.headers.get("content-type"))
 
-        return await self._in_time(request, read)
+        return await self._noted(request, read)
 
     async def _upscale(self, request: Request) -> Response:
         async def read() -> tuple[int, Question]:
@@ -75,7 +76,22 @@ class Application:
             body = await _body(request, self._limits)
             return scale, Question(body, format=kind)
 
-        return await self._in_time(request, read)
+        return await self._noted(request, read)
+
+    async def _noted(
+        self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]
+    ) -> Response:
+        """Answer a request, and log that as a line of JSON, without anything that was sent."""
+        begun = time.monotonic()
+        response = await self._in_time(request, read)
+        about = {
+            "place": request.url.path,
+            "status": response.status_code,
+            "seconds": round(time.monotonic() - begun, 3),
+            "version": response.headers.get("X-Model-Version"),
+        }
+        logger.info("%s", json.dumps(about))
+        return response
 
     async def _in_time(
         self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]

@@ -279,3 +279,6 @@ def test_it_ends_when_it_is_told_to_and_says_what_it_cannot_do(store: Path) -> N
     assert process.wait(30) == 0
     client.join()
     assert answers == [200]
+    told = json.loads(process.stdout.read().splitlines()[-1])
+    assert 0 < told.pop("seconds") < 30
+    assert told == {"place": "/upscale", "status": 200, "version": f"srcnn-x2/{GOOD}"}
