@@ -81,7 +81,8 @@ COMMANDS = Nursery(
 # What takes minutes goes first, so that no process is left with it at the end.
 LONGEST = (
     *("tests/journeys/test_project.py", "tests/training/test_distributed.py", "tests/journeys/"),
-    *("tests/commands/", "tests/tracking/", "tests/training/", "tests/test_parameters.py"),
+    *("tests/commands/", "tests/serving/", "tests/tracking/", "tests/training/"),
+    "tests/test_parameters.py",
 )
 
 
