@@ -183,6 +183,10 @@ class OnceCommand(HelpfulCommand):
 class _TrueOrFalse(click.types.BoolParamType):
     """What click takes for true or false, but for blanks, which it takes for false."""
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        """As a choice is shown."""
+        return "[true|false]"
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Turn a word into a truth value."""
         if not str(value).strip():
@@ -226,6 +230,9 @@ SEEDS = Number(1, 1000, whole=True)
 
 def option(name: str, kind: Any, default: Any, text: str) -> Callable[[Command], Command]:
     """An option that takes a value, with its default shown."""
+    if isinstance(default, bool):
+        # As it is given.
+        default = str(default).lower()
     return click.option(f"--{name}", type=kind, default=default, show_default=True, help=text)
 
 
