@@ -110,7 +110,9 @@ def address(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
     (tmp_path / "temporary").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     git = ("git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@example.org")
-    for words in (("init", "-q"), ("add", "."), ("commit", "-q", "-m", "all of it")):
+    # Which an earlier test may have made of it already.
+    commit = ("commit", "-q", "--allow-empty", "-m", "all of it")
+    for words in (("init", "-q"), ("add", "."), commit):
         subprocess.run([*git, *words], check=True)
     monkeypatch.setenv("GIT_CONFIG_COUNT", "1")
     monkeypatch.setenv("GIT_CONFIG_KEY_0", f"url.file://{project}.insteadOf")
