@@ -22,7 +22,7 @@ from srcnn_mlflow.training.importance import (
 )
 from srcnn_mlflow.training.order import shuffled
 from srcnn_mlflow.training.sampler import Share, spread
-from srcnn_mlflow.training.windows import Window, lay_blocks, windows_of_pass
+from srcnn_mlflow.training.windows import Window, lay_blocks, own_count, windows_of_pass
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,7 @@ class WindowedSampler:
         """
         per_pass = self.batches_in_pass(batch_size)
         current_pass, position = divmod(first, per_pass)
-        place = _own(position * batch_size, world)
+        place = own_count(position * batch_size, world.rank, world.size)
         least = -(-batch_size // world.size)
         windows = self._windows(seed, current_pass, place, least, world)
         with ThreadPoolExecutor(1, "reads patches") as reader:
@@ -163,7 +163,7 @@ class WindowedSampler:
                 of_pass, position = divmod(batch, per_pass)
                 start = position * batch_size
                 end = min(start + batch_size, self.patch_count)
-                mine, until = _own(start, world), _own(end, world)
+                mine, until = (own_count(one, world.rank, world.size) for one in (start, end))
                 if mine == until:
                     # Every process has to take part in every step.
                     yield _share(
@@ -197,7 +197,7 @@ class WindowedSampler:
         planes, place = self._store.train, half * self._window
         errors = []
         weigh = (self._drawing.sampling, self._drawing.loss) != ("uniform", "mse")
-        for block in window.blocks:
+        for block, mine in zip(window.blocks, window.patches, strict=True):
             start, end = map(int, self._blocks.offsets[block])
             lr, hr = (self._reader.read(enlarged, start, end - start) for enlarged in (True, False))
             for target, read in ((self._gatherer.lr, lr), (self._gatherer.hr, hr)):
@@ -206,13 +206,15 @@ class WindowedSampler:
             offsets = torch.from_numpy(planes.offsets[pictures] - start + place)
             self._gatherer.place(pictures.start, pictures.stop, offsets.to(self.device))
             if weigh:
-                errors.append(self._errors(pictures, lr, hr))
+                # Of a block that neighbouring processes share, what lies in the window.
+                inside = slice(*(mine - self._blocks.patches[block, 0]))
+                errors.append(self._errors(pictures, lr, hr)[inside])
             place += end - start
         numbers = np.concatenate([np.arange(*ends) for ends in window.patches])
         factors = None
         key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
         if weigh:
-            order, factors = self._drawn(window, numbers, np.concatenate(errors), key)
+            order, factors = self._drawn(numbers, np.concatenate(errors), key)
         else:
             order = shuffled(len(numbers), key, 0, len(numbers))
         return _Loaded(
@@ -249,26 +251,13 @@ class WindowedSampler:
         return np.concatenate(found)
 
     def _drawn(
-        self,
-        window: Window,
-        numbers: NDArray[np.int64],
-        errors: NDArray[np.float64],
-        key: int,
+        self, numbers: NDArray[np.int64], errors: NDArray[np.float64], key: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The order of a window's patches by importance, and how much each then counts."""
-        # Of blocks that neighbouring processes share, what lies in the window.
-        whole = self._blocks.patches[window.blocks]
-        shift = np.cumsum(whole[:, 1] - whole[:, 0]) - (whole[:, 1] - whole[:, 0])
-        inside = np.concatenate(
-            [
-                np.arange(*(ends - first + at))
-                for ends, first, at in zip(window.patches, whole[:, 0], shift, strict=True)
-            ]
-        )
         pictures = self._store.patches.pictures(numbers)
         _, compact = np.unique(pictures, return_inverse=True)
         importance = weigh_patches(
-            np.maximum(errors[inside], LEAST_ERROR),
+            np.maximum(errors, LEAST_ERROR),
             compact,
             int(compact.max()) + 1,
             self._drawing.sampling,
@@ -282,11 +271,6 @@ class WindowedSampler:
             )
             order = np.searchsorted(importance.ends, tickets, side="right")
         return order, importance.weights(order, compact[order])
-
-
-def _own(place: int, world: World) -> int:
-    """How many of the first patches of a pass are this process's."""
-    return -(-max(0, place - world.rank) // world.size)
 
 
 def _cut(loaded: _Loaded, first: int, end: int) -> tuple[Tensor, Tensor | None]:

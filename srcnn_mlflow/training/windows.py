@@ -142,5 +142,10 @@ def own_stretch(patches: int, rank: int, size: int) -> tuple[int, int]:
     It is as many as there are among the places rank, rank + size, rank + 2 size and so on: what a
     process has of batches that are dealt out patch by patch.
     """
-    counts = [-(-(patches - one) // size) for one in range(rank + 1)]
+    counts = [own_count(patches, one, size) for one in range(rank + 1)]
     return sum(counts[:rank]), sum(counts)
+
+
+def own_count(places: int, rank: int, size: int) -> int:
+    """How many of the first places are rank, rank + size, rank + 2 size and so on."""
+    return len(range(rank, places, size))
