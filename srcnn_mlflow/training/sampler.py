@@ -1,8 +1,8 @@
 """Training patches as batches of tensors: resident on a device, gathered in one operation."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -37,36 +37,54 @@ class Share:
     size: int
 
 
-class Sampler(Protocol):
-    """What a fit needs of the training patches.
+class Sampler(ABC):
+    """The training patches of a store, as a fit draws them.
 
     Attributes:
         patch_count: how many there are.
-        device: where batches are made.
+        patch_size: the side of each, in pixels.
+        device: where they lie, and where batches are made.
         note: what is to be told of how they are kept.
     """
 
-    patch_count: int
-    device: torch.device
-    note: str
+    note = ""
+
+    def __init__(self, store: Store, gatherer: Gatherer) -> None:
+        """Take a store whose planes, or a part of them, `gatherer` has on a device."""
+        self.patch_count, self.patch_size = len(store.patches), store.settings.patch_size
+        self.device = gatherer.lr.device
+        self._store, self._gatherer = store, gatherer
 
     @property
     def bytes(self) -> int:
-        """Memory that they take there."""
+        """Memory that planes and tables take on the device."""
+        return self._gatherer.bytes
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Patches by their numbers: network input and target."""
+        """Cut patches that are in memory out of their planes.
 
-    def measured(self, count: int) -> Tensor:
-        """Network input of some patches, picked evenly from all."""
+        Args:
+            indices: int64 of shape (batch,), on the sampler's device.
 
-    def shares(
-        self, batch_size: int, seed: int, first: int, count: int, world: World
-    ) -> Iterator[Share]:
-        """What this process learns from, step by step."""
+        Returns:
+            Network input and target, float32 of shape (batch, planes, patch_size, patch_size), in
+            0..1.
+        """
+        return self._gatherer.gather(indices)
 
     def batches_in_pass(self, batch_size: int) -> int:
         """How many batches are as many patches as there are."""
+        return -(-self.patch_count // batch_size)
+
+    @abstractmethod
+    def measured(self, count: int) -> Tensor:
+        """Network input of `count` patches or fewer, picked evenly from all of them."""
+
+    @abstractmethod
+    def shares(
+        self, batch_size: int, seed: int, first: int, count: int, world: World
+    ) -> Iterator[Share]:
+        """What this process learns from in batches `first` to `first + count`."""
 
 
 def spread(count: int, wanted: int) -> Tensor:
@@ -74,17 +92,8 @@ def spread(count: int, wanted: int) -> Tensor:
     return torch.linspace(0, count - 1, min(wanted, count), dtype=torch.float64).long()
 
 
-class PatchSampler:
-    """The patches of a store, drawn in an order that depends on the seed alone.
-
-    Attributes:
-        patch_count: how many patches there are.
-        patch_size: the side of each, in pixels.
-        device: where they lie, and where batches are made.
-        note: what is to be told of how they are kept.
-    """
-
-    note = ""
+class PatchSampler(Sampler):
+    """The patches of a store, all in memory, drawn in an order that depends on the seed alone."""
 
     def __init__(
         self,
@@ -102,29 +111,9 @@ class PatchSampler:
             channels: what patches are made of; those of luma come from a store of luma, others
                 from one of red, green and blue.
         """
-        self._importance, self._patches = importance, store.patches
-        self.patch_count = len(store.patches)
-        self.patch_size = store.settings.patch_size
-        self.device = device
         lr, hr = (_joined(parts).to(device) for parts in (store.train.lr, store.train.hr))
-        self._gatherer = Gatherer(lr, hr, store.train, store.patches, channels)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that planes and tables take on the device."""
-        return self._gatherer.bytes
-
-    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut patches out of their planes.
-
-        Args:
-            indices: int64 of shape (batch,), on the sampler's device.
-
-        Returns:
-            Network input and target, float32 of shape (batch, planes, patch_size, patch_size), in
-            0..1.
-        """
-        return self._gatherer.gather(indices)
+        super().__init__(store, Gatherer(lr, hr, store.train, store.patches, channels))
+        self._importance = importance
 
     def measured(self, count: int) -> Tensor:
         """Network input of `count` patches or fewer, picked evenly from all of them."""
@@ -142,7 +131,7 @@ class PatchSampler:
         if self._importance is None:
             return None
         patches = indices.cpu().numpy()
-        weights = self._importance.weights(patches, self._patches.pictures(patches))
+        weights = self._importance.weights(patches, self._store.patches.pictures(patches))
         return torch.from_numpy(weights).to(self.device)
 
     def batches(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[Tensor]:
@@ -180,10 +169,6 @@ class PatchSampler:
         for batch in self.batches(batch_size, seed, first, count):
             mine, weight = world.share(batch)
             yield Share(mine, self.weigh(mine), weight, len(batch))
-
-    def batches_in_pass(self, batch_size: int) -> int:
-        """How many batches visit every patch once."""
-        return -(-self.patch_count // batch_size)
 
 
 def _joined(parts: Sequence[NDArray[np.uint8]]) -> Tensor:

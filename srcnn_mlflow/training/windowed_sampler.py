@@ -21,7 +21,7 @@ from srcnn_mlflow.training.importance import (
     weigh_patches,
 )
 from srcnn_mlflow.training.order import shuffled
-from srcnn_mlflow.training.sampler import Share, spread
+from srcnn_mlflow.training.sampler import Sampler, Share, spread
 from srcnn_mlflow.training.windows import Window, lay_blocks, own_count, windows_of_pass
 
 
@@ -64,17 +64,11 @@ class _Loaded:
         return self.first + len(self.numbers)
 
 
-class WindowedSampler:
+class WindowedSampler(Sampler):
     """The patches of a store of which a part is in memory, while the next part is read.
 
     The same memory gives the same batches. Weights of patches and pictures are those within their
     window.
-
-    Attributes:
-        patch_count: how many patches there are.
-        patch_size: the side of each, in pixels.
-        device: where they lie, and where batches are made.
-        note: what is to be told of how they are kept.
     """
 
     note = ", a part at a time"
@@ -91,31 +85,12 @@ class WindowedSampler:
         Raises:
             TrainingError: the largest picture takes more.
         """
-        self.patch_count, self.patch_size = len(store.patches), store.settings.patch_size
-        self.device = device
-        self._store, self._drawing = store, drawing
+        self._drawing = drawing
         self._reader = PlaneReader(store)
         self._window = memory // 4
         self._blocks = lay_blocks(store.train, store.patches, self._window)
         lr, hr = (torch.empty(2 * self._window, dtype=torch.uint8, device=device) for _ in range(2))
-        self._gatherer = Gatherer(lr, hr, store.train, store.patches, drawing.channels)
-
-    @property
-    def bytes(self) -> int:
-        """Memory that planes and tables take on the device."""
-        return self._gatherer.bytes
-
-    def gather(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Cut patches of the window that is in memory, and of the one before, out of their planes.
-
-        Args:
-            indices: int64 of shape (batch,), on the sampler's device.
-
-        Returns:
-            Network input and target, float32 of shape (batch, planes, patch_size, patch_size), in
-            0..1.
-        """
-        return self._gatherer.gather(indices)
+        super().__init__(store, Gatherer(lr, hr, store.train, store.patches, drawing.channels))
 
     def measured(self, count: int) -> Tensor:
         """Network input of `count` patches or fewer, picked evenly from all of them."""
@@ -134,10 +109,6 @@ class WindowedSampler:
         if self._drawing.channels == "ycbcr":
             inputs = to_ycbcr(inputs)
         return inputs
-
-    def batches_in_pass(self, batch_size: int) -> int:
-        """How many batches visit every patch once."""
-        return -(-self.patch_count // batch_size)
 
     def shares(
         self, batch_size: int, seed: int, first: int, count: int, world: World
