@@ -5,39 +5,28 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from http import HTTPStatus
 from importlib.metadata import version as package_version
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from srcnn_mlflow.serving.limits import ServiceLimits
+from srcnn_mlflow.serving.metrics import CONTENT_TYPE, Metrics
+from srcnn_mlflow.serving.reading import (
+    RefusedError,
+    accepted_format,
+    read_body,
+    read_picture,
+)
+from srcnn_mlflow.serving.responses import JSON, refusal, response
 from srcnn_mlflow.serving.service import ScaleService
-from srcnn_mlflow.serving.worker import Answer, Question, WorkerEndedError
-
-FORMATS = ("png", "jpeg", "webp")
-_JSON = "application/json"
-# As MLflow's own answers name them.
-_CODES = {
-    400: "INVALID_PARAMETER_VALUE",
-    404: "ENDPOINT_NOT_FOUND",
-    429: "RESOURCE_EXHAUSTED",
-    503: "TEMPORARILY_UNAVAILABLE",
-}
+from srcnn_mlflow.serving.worker import Answer, Question
 
 logger = logging.getLogger(__name__)
-
-
-class RefusedError(Exception):
-    """A request that is not answered, with the status and the reason that the client is told."""
-
-    def __init__(self, status: int, reason: str) -> None:
-        self.status = status
-        super().__init__(reason)
 
 
 class Application:
@@ -45,6 +34,7 @@ class Application:
 
     def __init__(self, services: Mapping[int, ScaleService], limits: ServiceLimits) -> None:
         self._services, self._limits = services, limits
+        self._metrics = Metrics(services)
         self._present = 0
         self._asgi = Starlette(
             routes=[
@@ -53,6 +43,7 @@ class Application:
                 Route("/ping", _ping),
                 Route("/health", _ping),
                 Route("/version", _version),
+                Route("/metrics", self._numbers),
             ],
             exception_handlers={HTTPException: _no_such_place},
         )
@@ -63,7 +54,7 @@ class Application:
 
     async def _invocations(self, request: Request) -> Response:
         async def read() -> tuple[int, Question]:
-            body = await _body(request, self._limits)
+            body = await read_body(request, self._limits)
             scale, body = await asyncio.to_thread(self._scale_and_body, request, body)
             return scale, Question(body, request.headers.get("content-type"))
 
@@ -72,9 +63,12 @@ class Application:
     async def _upscale(self, request: Request) -> Response:
         async def read() -> tuple[int, Question]:
             kind = accepted_format(request.headers.get("accept", "*/*"))
-            scale = self._named_scale(request.query_params.get("scale"))
-            body = await _body(request, self._limits)
-            return scale, Question(body, format=kind)
+            named = request.query_params.get("scale")
+            scale = self._named_scale(named)
+            form = await read_picture(request, self._limits)
+            if named is None:
+                scale = self._named_scale(form.fields.get("scale"))
+            return scale, Question(form.picture, format=kind)
 
         return await self._noted(request, read)
 
@@ -82,23 +76,28 @@ class Application:
         self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]
     ) -> Response:
         """Answer a request, and log that as a line of JSON, without anything that was sent."""
-        begun = time.monotonic()
-        response = await self._in_time(request, read)
+        begun, place = time.monotonic(), request.url.path
+        answer = await self._in_time(request, read)
+        seconds = time.monotonic() - begun
+        self._metrics.note(place, answer.status_code, seconds)
         about = {
-            "place": request.url.path,
-            "status": response.status_code,
-            "seconds": round(time.monotonic() - begun, 3),
-            "version": response.headers.get("X-Model-Version"),
+            "place": place,
+            "status": answer.status_code,
+            "seconds": round(seconds, 3),
+            "version": answer.headers.get("X-Model-Version"),
         }
         logger.info("%s", json.dumps(about))
-        return response
+        return answer
+
+    async def _numbers(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
     async def _in_time(
         self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]
     ) -> Response:
         """Read a request and answer it, or refuse it by its deadline."""
         if self._present >= self._limits.requests:
-            return _refusal(429, "the service has as much to do as it takes on; try again soon")
+            return refusal(429, "the service has as much to do as it takes on; try again soon")
         self._present += 1
         stage = _Stage()
         work = asyncio.create_task(self._answer(read, stage))
@@ -110,10 +109,10 @@ class Application:
                 return_when=asyncio.FIRST_COMPLETED,
             )
             if work.done():
-                return _response(work)
+                return response(work)
             if leaving.done():
                 return Response(status_code=499)
-            return _refusal(*stage.too_late(self._limits.seconds))
+            return refusal(*stage.too_late(self._limits.seconds))
         finally:
             self._present -= 1
             for task in (work, leaving):
@@ -172,87 +171,17 @@ async def _leaves(request: Request, stage: _Stage) -> None:
         pass
 
 
-async def _body(request: Request, limits: ServiceLimits) -> bytes:
-    most = int(limits.request_megabytes * 1e6)
-    refused = RefusedError(413, f"a request may have {limits.request_megabytes:g} MB; send less")
-    length = request.headers.get("content-length", "0")
-    if length.isdecimal() and int(length) > most:
-        raise refused
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > most:
-            raise refused
-    return bytes(body)
-
-
-def accepted_format(accept: str) -> str:
-    """The kind of picture file that a client would like best, of those that are written.
-
-    Raises:
-        RefusedError: it takes none of them.
-
-    >>> accepted_format("image/webp;q=0.8, image/jpeg"), accepted_format("*/*")
-    ('jpeg', 'png')
-    """
-    best, liked = "", 0.0
-    for one in accept.split(","):
-        name, *about = (part.strip().lower() for part in one.split(";"))
-        weight = next((part[2:] for part in about if part.startswith("q=")), "1")
-        kind = "png" if name in ("", "*/*", "image/*") else name.removeprefix("image/")
-        kind = "jpeg" if kind == "jpg" else kind
-        try:
-            wanted = float(weight)
-        except ValueError:
-            continue
-        if kind in FORMATS and wanted > liked:
-            best, liked = kind, wanted
-    if not best:
-        raise RefusedError(406, "answers are image/png, image/jpeg or image/webp; accept one")
-    return best
-
-
-def _response(work: "asyncio.Task[Answer]") -> Response:
-    try:
-        answer = work.result()
-    except RefusedError as error:
-        return _refusal(error.status, str(error))
-    except ClientDisconnect:
-        return Response(status_code=499)
-    except WorkerEndedError as error:
-        logger.error("a request was not answered: %s", error)
-        return _refusal(503, "the model's process has ended, and is started anew; try again soon")
-    except Exception:
-        logger.exception("a request has failed")
-        return _refusal(500, "the service has failed on the request; its log says more")
-    return Response(
-        answer.body,
-        answer.status,
-        headers={"X-Model-Version": answer.label},
-        media_type=answer.content_type,
-    )
-
-
-def _refusal(status: int, reason: str) -> Response:
-    told = {"error_code": _CODES.get(status, HTTPStatus(status).name), "message": reason}
-    headers = {"Retry-After": "5"} if status in (429, 503) else {}
-    if status in (408, 413, 504):
-        # What is still on its way would be taken for the next request.
-        headers["Connection"] = "close"
-    return Response(json.dumps(told), status, headers=headers, media_type=_JSON)
-
-
 async def _ping(_: Request) -> Response:
-    return Response("\n", media_type=_JSON)
+    return Response("\n", media_type=JSON)
 
 
 async def _version(_: Request) -> Response:
-    return Response(package_version("mlflow"), media_type=_JSON)
+    return Response(package_version("mlflow"), media_type=JSON)
 
 
 async def _no_such_place(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    places = "POST /invocations or /upscale; GET /ping, /health or /version"
-    answer = _refusal(error.status_code, f"{error.detail}; there are {places}")
+    places = "POST /invocations or /upscale; GET /ping, /health, /version or /metrics"
+    answer = refusal(error.status_code, f"{error.detail}; there are {places}")
     answer.headers.update(error.headers or {})
     return answer

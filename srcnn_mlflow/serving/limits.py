@@ -13,7 +13,8 @@ class ServiceLimits:
         requests: that are read, waited with and worked on at once, `SRCNN_MAX_REQUESTS`.
         seconds: from the first byte of a request to its answer, `SRCNN_MAX_SECONDS`.
         request_megabytes: of the body of a request, `SRCNN_MAX_REQUEST_MEGABYTES`.
-        output_megapixels: of a picture after it is enlarged, `SRCNN_MAX_OUTPUT_MEGAPIXELS`.
+        output_megapixels: of the pictures of a request together, after they are enlarged,
+            `SRCNN_MAX_OUTPUT_MEGAPIXELS`.
     """
 
     requests: float = 20

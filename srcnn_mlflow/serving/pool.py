@@ -40,6 +40,16 @@ class Pool:
         self._waiting: deque[_Waiting] = deque()
         self._chores: set[asyncio.Task[None]] = set()
 
+    @property
+    def workers(self) -> frozenset[Worker]:
+        """The processes of the present version."""
+        return frozenset(self._all)
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for one of them."""
+        return len(self._waiting)
+
     async def take_over(self, start: Start, check: Callable[[Worker], Awaitable[None]]) -> None:
         """Start a version's processes and check them; then all that is new goes to them.
 

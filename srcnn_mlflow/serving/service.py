@@ -3,6 +3,8 @@
 import asyncio
 import io
 import logging
+import time
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
@@ -25,21 +27,45 @@ from srcnn_mlflow.tracking.registry import (
 
 # How long a promotion waits until it is seen.
 SECONDS_BETWEEN_LOOKS = 2.0
+# How long a version that cannot be run is left alone: twice as long each time.
+_FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0
 
 logger = logging.getLogger(__name__)
 
 
+@dataclass
+class _Pause:
+    """A version that could not be run, until when it is left alone, and for how long."""
+
+    version: int
+    until: float
+    seconds: float
+
+
 class ScaleService:
-    """Answers with the version that an alias points to, and takes up another when it moves."""
+    """Answers with the version that an alias points to, and takes up another when it moves.
+
+    Attributes:
+        pool: its processes.
+        pixels: of the pictures that it has made.
+        swaps: how many versions have taken over from another one.
+        refusals: how many times a version could not be run.
+    """
 
     def __init__(self, scale: int, alias: str, limits: ServiceLimits) -> None:
         self.scale = scale
         self._alias = alias
         self._megapixels = limits.output_megapixels / scale**2
-        self._pool = Pool()
-        self._refused: set[int] = set()
+        self._pause: _Pause | None = None
         self._told = ""
-        self.present: FoundModel | None = None
+        self._present: FoundModel | None = None
+        self.pool = Pool()
+        self.pixels = self.swaps = self.refusals = 0
+
+    @property
+    def label(self) -> str:
+        """The version that is served, as answers name it; empty before there is one."""
+        return "" if self._present is None else self._present.label
 
     async def start(self) -> None:
         """Begin with what the alias points to, or with the shipped weights in place of a champion.
@@ -74,22 +100,27 @@ class ScaleService:
         Raises:
             WorkerEndedError: its process has ended in the middle.
         """
-        return await self._pool.answer(question)
+        answer = await self.pool.answer(question)
+        self.pixels += answer.pixels
+        return answer
 
     async def close(self) -> None:
         """End its processes."""
-        await self._pool.close()
+        await self.pool.close()
 
     async def _look(self) -> None:
         number = await asyncio.to_thread(version_with_alias, self.scale, self._alias)
-        present = None if self.present is None else self.present.version
-        if number is None or number == present or number in self._refused:
+        present = None if self._present is None else self._present.version
+        pause = self._pause if self._pause and self._pause.version == number else None
+        if number is None or number == present or (pause and time.monotonic() < pause.until):
             return
         try:
             await self._take_up(str(number))
         except DamagedModelError:
-            # A server that is away is asked again; a version that cannot be run is not.
-            self._refused.add(number)
+            # A server that is away is asked again at once; loading a model takes a while.
+            seconds = min(2 * pause.seconds, _LONGEST_PAUSE) if pause else _FIRST_PAUSE
+            self._pause = _Pause(number, time.monotonic() + seconds, seconds)
+            self.refusals += 1
             raise
 
     async def _take_up(self, reference: str) -> None:
@@ -102,9 +133,9 @@ class ScaleService:
         async def check(worker: Worker) -> None:
             await _check(worker, found.name, self.scale)
 
-        await self._pool.take_over(start, check)
-        self.present = found
-        self._refused.clear()
+        await self.pool.take_over(start, check)
+        self.swaps += self._present is not None
+        self._present, self._pause = found, None
         self._told = ""
         logger.info("%s is served", found.name)
 

@@ -7,11 +7,14 @@ import os
 import signal
 import sys
 import tempfile
+import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 
@@ -42,12 +45,23 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client is told, by the version `label`."""
+    """What a client is told.
+
+    Attributes:
+        status: of HTTP.
+        content_type: of the body.
+        body: the answer.
+        label: the version that has answered.
+        seconds: from the question to it.
+        pixels: of the enlarged pictures in it.
+    """
 
     status: int
     content_type: str
     body: bytes
     label: str
+    seconds: float
+    pixels: int
 
 
 class WorkerEndedError(Exception):
@@ -95,6 +109,13 @@ class Worker:
     def is_alive(self) -> bool:
         """Whether it can be asked."""
         return self._process.returncode is None
+
+    def resident_bytes(self) -> int:
+        """How much memory it has; none once it has ended."""
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.NoSuchProcess:
+            return 0
 
     async def ask(self, question: Question) -> Answer:
         """Ask, and wait for the answer; where nobody waits any more, its work is stopped.
@@ -148,6 +169,7 @@ class Worker:
             "content_type": question.content_type,
             "format": question.format,
         }
+        begun = time.monotonic()
         try:
             self._process.stdin.write(json.dumps(about).encode() + b"\n")
             self._process.stdin.write(question.body)
@@ -160,7 +182,10 @@ class Worker:
             await self._process.wait()
             await self._listening
             raise WorkerEndedError(str(self.ended())) from None
-        return Answer(told["status"], told["content_type"], body, self.label)
+        seconds = time.monotonic() - begun
+        return Answer(
+            told["status"], told["content_type"], body, self.label, seconds, told["pixels"]
+        )
 
     async def _listen(self) -> None:
         """Hand on what the model logs."""

@@ -27,6 +27,7 @@ _server: Any = untyped_server
 _JSON = "application/json"
 # Of JPEG and WebP, where files are several times smaller than PNG and no loss is seen.
 _QUALITY = 92
+_PLAIN_BASE64 = str.maketrans("-_", "+/")
 
 
 class _Stopped(BaseException):
@@ -38,6 +39,29 @@ class _Answer:
     status: int
     content_type: str
     body: bytes
+    pixels: int = 0
+
+
+class _Measured:
+    """A model that takes so many pixels a request, and counts those that it makes."""
+
+    def __init__(self, model: Any, most: float) -> None:
+        self._model, self._most, self.metadata = model, most, model.metadata
+        self.pixels, self.refusal = 0, ""
+
+    def predict(self, data: Any, params: Any = None) -> Any:
+        """Predict, unless the pictures are too large together."""
+        files = list(data.get("image", ())) if hasattr(data, "get") else []
+        given = sum(map(_pixels, files)) / 1e6 if len(files) > 1 else 0
+        if given > self._most:
+            self.refusal = (
+                f"the pictures of the request have {given:.1f} megapixels together, and "
+                f"{self._most:g} are allowed; send fewer at once"
+            )
+            raise ValueError
+        made = self._model.predict(data, **({} if params is None else {"params": params}))
+        self.pixels = sum((one.get("width") or 0) * (one.get("height") or 0) for one in made)
+        return made
 
 
 class _Work:
@@ -73,21 +97,23 @@ def main() -> None:
     # By this module a model knows that it is served, and what its answers may say.
     sys.modules[f"{_server.__name__}.app"] = ModuleType("app")
     model = _server.load_model_with_mlflow_config(sys.argv[1])
+    most = float(os.environ["SRCNN_MAX_MEGAPIXELS"])
     for line in sys.stdin.buffer:
         message = json.loads(line)
         body = sys.stdin.buffer.read(message["length"])
-        answer = work.do(partial(_answer, model, message, body))
+        answer = work.do(partial(_answer, _Measured(model, most), message, body))
         about = {
             "status": answer.status,
             "content_type": answer.content_type,
             "length": len(answer.body),
+            "pixels": answer.pixels,
         }
         answers.write(json.dumps(about).encode() + b"\n")
         answers.write(answer.body)
         answers.flush()
 
 
-def _answer(model: Any, about: dict[str, Any], body: bytes) -> _Answer:
+def _answer(model: _Measured, about: dict[str, Any], body: bytes) -> _Answer:
     if about["format"] is None:
         return _invocation(model, body, about["content_type"])
     image = base64.b64encode(body).decode("ascii")
@@ -100,25 +126,42 @@ def _answer(model: Any, about: dict[str, Any], body: bytes) -> _Answer:
         file = _file(base64.b64decode(prediction["image"]), about["format"])
     except (OSError, ValueError) as error:
         return _refused(f"the result cannot be {about['format']}: {error}; accept image/png")
-    return _Answer(200, f"image/{about['format']}", file)
+    return _Answer(200, f"image/{about['format']}", file, answer.pixels)
 
 
-def _invocation(model: Any, body: bytes, content_type: str | None) -> _Answer:
+def _invocation(model: _Measured, body: bytes, content_type: str | None) -> _Answer:
     try:
         schema = model.metadata.get_input_schema()
         found = _server.invocations(body, content_type or "none", model, schema)
-    except MlflowException as error:
+    except Exception as error:
+        if model.refusal:
+            return _refused(model.refusal)
+        if not isinstance(error, MlflowException):
+            traceback.print_exc()
+            return _Answer(500, "text/plain; charset=utf-8", b"Internal Server Error")
         told: Any = error
         return _Answer(told.get_http_status_code(), _JSON, told.serialize_as_json().encode())
-    except Exception:
-        traceback.print_exc()
-        return _Answer(500, "text/plain; charset=utf-8", b"Internal Server Error")
-    return _Answer(found.status, found.mimetype, found.response.encode())
+    return _Answer(found.status, found.mimetype, found.response.encode(), model.pixels)
 
 
 def _refused(reason: str) -> _Answer:
     told = json.dumps({"error_code": "INVALID_PARAMETER_VALUE", "message": reason})
     return _Answer(400, _JSON, told.encode())
+
+
+def _pixels(given: Any) -> int:
+    """How many pixels a picture file has, as bytes or as base64; 0 where that cannot be read.
+
+    What is no picture, the model refuses; one that only it can read has its own limit.
+    """
+    try:
+        if isinstance(given, str):
+            text = given.partition(",")[2] if given[:5].lower() == "data:" else given
+            given = base64.b64decode(text.translate(_PLAIN_BASE64) + "==")
+        with Image.open(io.BytesIO(given)) as image:
+            return image.width * image.height
+    except Exception:
+        return 0
 
 
 def _file(png: bytes, kind: str) -> bytes:

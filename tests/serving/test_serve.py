@@ -2,7 +2,6 @@
 
 import base64
 import http.client
-import io
 import json
 import os
 import signal
@@ -14,47 +13,20 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from email.message import Message
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
-from PIL import Image
 
-from tests.conftest import ROOT, free_port, put_store, textured_pixels
+from tests.conftest import ROOT, free_port, put_store
 from tests.served import JSON, champion_server
+from tests.serving.asking import PICTURE, get, large, pixels_of, png, post, rows, serving
 from tests.versions import GOOD, WEAK, make_champion, register_all
 
 pytestmark = pytest.mark.slow
 
-PICTURE = textured_pixels(40, 50, 3)
 SECONDS = 15
-
-
-def png(pixels: np.ndarray) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
-    return file.getvalue()
-
-
-def rows(*files: bytes) -> bytes:
-    data = [[base64.b64encode(file).decode()] for file in files]
-    return json.dumps({"dataframe_split": {"columns": ["image"], "data": data}}).encode()
-
-
-def post(address: str, body: bytes, **headers: str) -> tuple[int, dict[str, str], bytes]:
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(address, body, named)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, titled(answer.headers), answer.read()
-    except urllib.error.HTTPError as error:
-        return error.code, titled(error.headers), error.read()
-
-
-def titled(headers: Message) -> dict[str, str]:
-    return {name.title(): value for name, value in headers.items()}
 
 
 @pytest.fixture(scope="module")
@@ -70,29 +42,13 @@ def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterat
 
 @pytest.fixture(scope="module")
 def service(store: Path) -> Iterator[str]:
-    port = str(free_port())
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
+    limits = {
         "SRCNN_MAX_SECONDS": str(SECONDS),
         "SRCNN_MAX_REQUEST_MEGABYTES": "4",
         "SRCNN_MAX_REQUESTS": "12",
     }
-    command = (sys.executable, "-m", "srcnn_mlflow", "serve", "--scale", "2+3", "--port", port)
-    process = subprocess.Popen(command, cwd=store, env=environment, stdout=subprocess.PIPE)
-    assert process.stdout is not None
-    while b"serving at" not in (line := process.stdout.readline()):
-        assert line
-    hearing = threading.Thread(target=process.stdout.read)
-    hearing.start()
-    yield f"http://127.0.0.1:{port}"
-    process.terminate()
-    assert process.wait(60) == 0
-    hearing.join()
-
-
-def pixels_of(body: bytes) -> np.ndarray:
-    return np.asarray(Image.open(io.BytesIO(body)))
+    with serving(store, "--scale", "2+3", **limits) as address:
+        yield address
 
 
 def test_answers_are_those_of_mlflows_scoring_server(store: Path, service: str) -> None:
@@ -177,18 +133,86 @@ def test_promotions_and_roll_backs_under_load_fail_and_mix_nothing(service: str)
     assert expected[f"srcnn-x2/{WEAK}"] != expected[f"srcnn-x2/{GOOD}"]
 
 
-def test_a_version_that_cannot_be_loaded_does_not_take_over(service: str) -> None:
+def test_a_version_that_cannot_be_loaded_takes_over_when_it_is_mended(service: str) -> None:
     broken = MlflowClient().get_model_version_download_uri("srcnn-x2", "2")
     (network,) = Path(broken.removeprefix("file://")).glob("**/network.onnx")
+    whole = network.read_bytes()
     network.write_bytes(b"damaged")
     make_champion(2)
-    time.sleep(8)
+    while number(service, 'srcnn_model_swaps_refused_total{scale="2"}') < 1:
+        time.sleep(0.2)
     assert post(f"{service}/upscale", png(PICTURE))[1]["X-Model-Version"] == f"srcnn-x2/{GOOD}"
+    network.write_bytes(whole)
+    while 'srcnn_model_info{scale="2",version="srcnn-x2/2"} 1.0' not in get(f"{service}/metrics"):
+        time.sleep(0.5)
     make_champion(GOOD)
 
 
-def large(side: int) -> bytes:
-    return png(textured_pixels(side, side, 1))
+def number(service: str, name: str) -> float:
+    """One of the numbers that an operator watches."""
+    lines = [line for line in get(f"{service}/metrics").splitlines() if line.startswith(name)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_what_was_asked_and_made_is_counted(service: str) -> None:
+    counts = {
+        'srcnn_requests_total{code="200",place="/upscale"}': 1,
+        'srcnn_requests_total{code="400",place="/upscale"}': 1,
+        'srcnn_request_seconds_count{place="/upscale"}': 2,
+        'srcnn_output_pixels_total{scale="2"}': 4 * PICTURE.shape[0] * PICTURE.shape[1],
+        'srcnn_output_pixels_total{scale="3"}': 0,
+        'srcnn_requests_waiting{scale="2"}': 0,
+    }
+    before = {name: number(service, name) for name in counts}
+    assert post(f"{service}/upscale", png(PICTURE))[0] == 200
+    assert post(f"{service}/upscale", b"no picture")[0] == 400
+    assert {name: number(service, name) - before[name] for name in counts} == counts
+    for takes in ("all", "small"):
+        memory = number(service, f'srcnn_worker_resident_bytes{{scale="2",takes="{takes}"}}')
+        assert 50e6 < memory < 2e9
+    assert number(service, "process_resident_memory_bytes") > 50e6
+
+
+def form(*parts: tuple[str, bytes]) -> bytes:
+    """Parts of a form, each with what stands behind `form-data;`."""
+    heads = ("--edge\r\nContent-Disposition: form-data; " + about for about, _ in parts)
+    bodies = (f"{head}\r\n\r\n".encode() + part[1] for head, part in zip(heads, parts, strict=True))
+    return b"\r\n".join([*bodies, b"--edge--\r\n"])
+
+
+def test_a_form_is_a_picture_and_its_scale(service: str) -> None:
+    kind = {"Content_Type": "multipart/form-data; boundary=edge"}
+    picture = ('name="picture"; filename="a b.png"', png(PICTURE))
+    plain = post(f"{service}/upscale", png(PICTURE))
+    for body, address in (
+        (form(picture), f"{service}/upscale"),
+        (form(('name="scale"', b"2"), picture), f"{service}/upscale"),
+        (form(('name="scale"', b"3"), picture), f"{service}/upscale?scale=2"),
+    ):
+        status, _, answer = post(address, body, **kind)
+        assert (status, answer) == (200, plain[2])
+    assert pixels_of(
+        post(f"{service}/upscale", form(picture, ('name="scale"', b"3")), **kind)[2]
+    ).shape == (120, 150, 3)
+    for body, reason in (
+        (form(('name="scale"', b"2")), "the form has no file; send one"),
+        (form(picture, picture), "the form cannot be used: Too many files"),
+        (form(picture)[:60], "the form has no file"),
+        (b"nothing", "the form cannot be used"),
+        (form(('name="scale"', b"4"), picture), "scale '4' is not served here"),
+    ):
+        status, _, answer = post(f"{service}/upscale", body, **kind)
+        assert (status, json.loads(answer)["message"][: len(reason)]) == (400, reason)
+
+
+def test_pictures_of_a_request_are_not_too_large_together(service: str) -> None:
+    small, flat = png(PICTURE), png(np.zeros((1000, 1000), np.uint8))
+    status, _, answer = post(f"{service}/invocations", rows(small, *[flat] * 4), Content_Type=JSON)
+    assert status == 400
+    assert json.loads(answer)["message"] == (
+        "the pictures of the request have 4.0 megapixels together, and 4 are allowed; send fewer "
+        "at once"
+    )
 
 
 def test_who_leaves_takes_no_time_from_others(service: str) -> None:
