@@ -5,6 +5,8 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass
+from functools import partial
 from importlib.metadata import version as package_version
 from typing import Any
 
@@ -14,11 +16,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from srcnn_mlflow.serving.choices import BICUBIC, SERVED
+from srcnn_mlflow.serving.guests import Guests
 from srcnn_mlflow.serving.limits import ServiceLimits
 from srcnn_mlflow.serving.metrics import CONTENT_TYPE, Metrics
+from srcnn_mlflow.serving.page import page_routes
 from srcnn_mlflow.serving.reading import (
     RefusedError,
     accepted_format,
+    named_version,
     read_body,
     read_picture,
 )
@@ -29,12 +35,23 @@ from srcnn_mlflow.serving.worker import Answer, Question
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """A question, and whom it is for: `bicubic`, `served`, or a version's number."""
+
+    scale: int
+    question: Question
+    version: str = SERVED
+
+
 class Application:
     """The routes, over one service a scale; the first scale is taken where none is named."""
 
-    def __init__(self, services: Mapping[int, ScaleService], limits: ServiceLimits) -> None:
-        self._services, self._limits = services, limits
-        self._metrics = Metrics(services)
+    def __init__(
+        self, services: Mapping[int, ScaleService], guests: Guests, limits: ServiceLimits
+    ) -> None:
+        self._services, self._guests, self._limits = services, guests, limits
+        self._metrics = Metrics(services, guests)
         self._present = 0
         self._asgi = Starlette(
             routes=[
@@ -43,7 +60,9 @@ class Application:
                 Route("/ping", _ping),
                 Route("/health", _ping),
                 Route("/version", _version),
+                Route("/versions", self._versions),
                 Route("/metrics", self._numbers),
+                *page_routes(services, limits),
             ],
             exception_handlers={HTTPException: _no_such_place},
         )
@@ -53,28 +72,27 @@ class Application:
         await self._asgi(scope, receive, send)
 
     async def _invocations(self, request: Request) -> Response:
-        async def read() -> tuple[int, Question]:
+        async def read() -> Wanted:
             body = await read_body(request, self._limits)
             scale, body = await asyncio.to_thread(self._scale_and_body, request, body)
-            return scale, Question(body, request.headers.get("content-type"))
+            return Wanted(scale, Question(body, request.headers.get("content-type")))
 
         return await self._noted(request, read)
 
     async def _upscale(self, request: Request) -> Response:
-        async def read() -> tuple[int, Question]:
+        async def read() -> Wanted:
             kind = accepted_format(request.headers.get("accept", "*/*"))
             named = request.query_params.get("scale")
             scale = self._named_scale(named)
+            version = named_version(request.query_params.get("version", SERVED))
             form = await read_picture(request, self._limits)
             if named is None:
                 scale = self._named_scale(form.fields.get("scale"))
-            return scale, Question(form.picture, format=kind)
+            return Wanted(scale, Question(form.picture, format=kind), version)
 
         return await self._noted(request, read)
 
-    async def _noted(
-        self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]
-    ) -> Response:
+    async def _noted(self, request: Request, read: Callable[[], Awaitable[Wanted]]) -> Response:
         """Answer a request, and log that as a line of JSON, without anything that was sent."""
         begun, place = time.monotonic(), request.url.path
         answer = await self._in_time(request, read)
@@ -89,12 +107,17 @@ class Application:
         logger.info("%s", json.dumps(about))
         return answer
 
+    async def _versions(self, _: Request) -> Response:
+        found = {
+            scale: [asdict(one) for one in await service.choices()]
+            for scale, service in self._services.items()
+        }
+        return Response(json.dumps(found), media_type=JSON)
+
     async def _numbers(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type=CONTENT_TYPE)
 
-    async def _in_time(
-        self, request: Request, read: Callable[[], Awaitable[tuple[int, Question]]]
-    ) -> Response:
+    async def _in_time(self, request: Request, read: Callable[[], Awaitable[Wanted]]) -> Response:
         """Read a request and answer it, or refuse it by its deadline."""
         if self._present >= self._limits.requests:
             return refusal(429, "the service has as much to do as it takes on; try again soon")
@@ -118,12 +141,19 @@ class Application:
             for task in (work, leaving):
                 task.cancel()
 
-    async def _answer(
-        self, read: Callable[[], Awaitable[tuple[int, Question]]], stage: "_Stage"
-    ) -> Answer:
-        scale, question = await read()
+    async def _answer(self, read: Callable[[], Awaitable[Wanted]], stage: "_Stage") -> Answer:
+        wanted = await read()
         stage.read.set()
-        return await self._services[scale].answer(question)
+        service = self._services[wanted.scale]
+        if wanted.version == BICUBIC:
+            return await service.bicubic(wanted.question)
+        if wanted.version in (SERVED, str(service.number)):
+            return await service.answer(wanted.question)
+        number = int(wanted.version)
+        name = (wanted.scale, number)
+        return await self._guests.answer(
+            name, partial(service.begin_guest, number), wanted.question
+        )
 
     def _named_scale(self, text: str | None) -> int:
         if text is None:
@@ -181,7 +211,7 @@ async def _version(_: Request) -> Response:
 
 async def _no_such_place(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    places = "POST /invocations or /upscale; GET /ping, /health, /version or /metrics"
+    places = "POST /invocations or /upscale; GET /, /ping, /health, /version, /versions or /metrics"
     answer = refusal(error.status_code, f"{error.detail}; there are {places}")
     answer.headers.update(error.headers or {})
     return answer

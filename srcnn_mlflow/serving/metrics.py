@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
+from srcnn_mlflow.serving.guests import Guests
 from srcnn_mlflow.serving.service import ScaleService
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -17,7 +18,7 @@ _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60)
 class Metrics:
     """What was asked and answered, and what the services are at the moment."""
 
-    def __init__(self, services: Mapping[int, ScaleService]) -> None:
+    def __init__(self, services: Mapping[int, ScaleService], guests: Guests) -> None:
         self._registry = CollectorRegistry()
         self._requests = Counter(
             *("srcnn_requests", "Requests by their place and the status of the answer."),
@@ -31,7 +32,7 @@ class Metrics:
             registry=self._registry,
         )
         ProcessCollector(registry=self._registry)
-        self._registry.register(_Present(services))
+        self._registry.register(_Present(services, guests))
 
     def note(self, place: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -46,8 +47,8 @@ class Metrics:
 class _Present(Collector):
     """Reads each service when it is asked."""
 
-    def __init__(self, services: Mapping[int, ScaleService]) -> None:
-        self._services = services
+    def __init__(self, services: Mapping[int, ScaleService], guests: Guests) -> None:
+        self._services, self._guests = services, guests
 
     def describe(self) -> Iterator[Metric]:
         """Say nothing in advance, when no model is loaded yet."""
@@ -70,7 +71,7 @@ class _Present(Collector):
         )
         memory = GaugeMetricFamily(
             "srcnn_worker_resident_bytes",
-            "Memory of a model's process, which takes all requests or small ones only.",
+            "Memory of a model's process: for all requests, small ones or other versions.",
             labels=["scale", "takes"],
         )
         for scale, service in self._services.items():
@@ -83,4 +84,6 @@ class _Present(Collector):
             for worker in service.pool.workers:
                 takes = "small" if worker.small_only else "all"
                 memory.add_metric([*named, takes], worker.resident_bytes())
+            others = [worker.resident_bytes() for worker in self._guests.workers(scale)]
+            memory.add_metric([*named, "other versions"], sum(others))
         yield from (version, waiting, pixels, swaps, refused, memory)

@@ -33,7 +33,13 @@ class Pool:
     others wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, small_apart: bool = True) -> None:
+        """Make it without processes; see `take_over`.
+
+        Args:
+            small_apart: whether there is one for small requests only.
+        """
+        self._kinds = (False, True) if small_apart else (False,)
         self._start: Start | None = None
         self._all: set[Worker] = set()
         self._idle: list[Worker] = []
@@ -59,7 +65,7 @@ class Pool:
             start: starts one of its processes.
             check: asks one of them something, and raises where the answer is wrong.
         """
-        workers = [await start(small_only) for small_only in (False, True)]
+        workers = [await start(small_only) for small_only in self._kinds]
         try:
             await asyncio.gather(*map(check, workers))
         except BaseException:

@@ -1,5 +1,6 @@
 """What a request asks for: its body, the picture of a form, and the kind of picture it accepts."""
 
+import re
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
+from srcnn_mlflow.serving.choices import BICUBIC, SERVED
 from srcnn_mlflow.serving.limits import ServiceLimits
 
 FORMATS = ("png", "jpeg", "webp")
@@ -81,6 +83,24 @@ async def _form(headers: Headers, body: bytes) -> Form:
         if isinstance(value, UploadFile):
             return Form(await value.read(), fields)
     raise RefusedError(400, "the form has no file; send one picture, as curl -F picture=@photo.jpg")
+
+
+def named_version(text: str) -> str:
+    """How a request says by what a picture is to be enlarged.
+
+    Raises:
+        RefusedError: it is no way to say so.
+
+    >>> named_version("bicubic"), named_version("007")
+    ('bicubic', '7')
+    """
+    if text in (BICUBIC, SERVED):
+        return text
+    if re.fullmatch("[0-9]{1,9}", text) is None:
+        raise RefusedError(
+            400, f"version {text[:16]!r} is unknown; give {BICUBIC}, {SERVED} or a number"
+        )
+    return str(int(text))
 
 
 def accepted_format(accept: str) -> str:

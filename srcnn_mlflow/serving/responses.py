@@ -8,6 +8,7 @@ from http import HTTPStatus
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
+from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.serving.reading import RefusedError
 from srcnn_mlflow.serving.worker import Answer, WorkerEndedError
 
@@ -31,6 +32,9 @@ def response(work: "asyncio.Task[Answer]") -> Response:
         return refusal(error.status, str(error))
     except ClientDisconnect:
         return Response(status_code=499)
+    except ModelError as error:
+        logger.warning("%s", error)
+        return refusal(400, "the version cannot be used; GET /versions names those there are")
     except WorkerEndedError as error:
         logger.error("a request was not answered: %s", error)
         return refusal(503, "the model's process has ended, and is started anew; try again soon")

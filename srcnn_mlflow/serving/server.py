@@ -14,6 +14,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from srcnn_mlflow.machine.errors import ServiceError
 from srcnn_mlflow.serving.application import Application
+from srcnn_mlflow.serving.guests import Guests
 from srcnn_mlflow.serving.limits import ServiceLimits
 from srcnn_mlflow.serving.service import ScaleService
 
@@ -40,8 +41,10 @@ async def run_service(
         following = [asyncio.create_task(service.follow()) for service in services.values()]
         for task in following:
             stack.callback(task.cancel)
+        guests = Guests()
+        stack.push_async_callback(guests.close)
         config = uvicorn.Config(
-            Application(services, limits),
+            Application(services, guests, limits),
             http=_Protocol,
             ws="none",
             lifespan="off",
@@ -49,6 +52,7 @@ async def run_service(
             access_log=False,
             timeout_graceful_shutdown=round(limits.seconds),
         )
+        listening.listen(config.backlog)
         logger.info("serving at http://%s:%d", host, port)
         await _Server(config).serve([listening])
 

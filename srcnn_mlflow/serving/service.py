@@ -1,22 +1,19 @@
 """One scale of the service: the version that its alias points to, and the next one."""
 
 import asyncio
-import io
 import logging
 import time
-from dataclasses import dataclass
-
-import numpy as np
-from PIL import Image
+from dataclasses import dataclass, replace
 
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError, SrcnnError
 from srcnn_mlflow.machine.faults import explain
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.network.shipped import SHIPPED
+from srcnn_mlflow.serving.choices import BICUBIC, Choice, choices
 from srcnn_mlflow.serving.limits import ServiceLimits
+from srcnn_mlflow.serving.loading import load
 from srcnn_mlflow.serving.pool import Pool
-from srcnn_mlflow.serving.worker import Answer, Question, Worker, WorkerEndedError
-from srcnn_mlflow.tracking.judge import check_enlargement, small_picture
+from srcnn_mlflow.serving.worker import Answer, Question
 from srcnn_mlflow.tracking.registry import (
     CHAMPION,
     FoundModel,
@@ -24,11 +21,14 @@ from srcnn_mlflow.tracking.registry import (
     model_name,
     version_with_alias,
 )
+from srcnn_mlflow.tracking.version_list import ListedVersion, list_versions
 
 # How long a promotion waits until it is seen.
 SECONDS_BETWEEN_LOOKS = 2.0
 # How long a version that cannot be run is left alone: twice as long each time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0
+# Of the registered versions, the newest may be chosen; how long they are not looked for again.
+_MOST_LISTED, _SECONDS_LISTED = 50, 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +59,9 @@ class ScaleService:
         self._pause: _Pause | None = None
         self._told = ""
         self._present: FoundModel | None = None
+        self._listed: list[ListedVersion] = []
+        self._listed_until = 0.0
+        self._guests: dict[int, FoundModel] = {}
         self.pool = Pool()
         self.pixels = self.swaps = self.refusals = 0
 
@@ -66,6 +69,11 @@ class ScaleService:
     def label(self) -> str:
         """The version that is served, as answers name it; empty before there is one."""
         return "" if self._present is None else self._present.label
+
+    @property
+    def number(self) -> int | None:
+        """Its number in the registry; None for the weights that ship."""
+        return None if self._present is None else self._present.version
 
     async def start(self) -> None:
         """Begin with what the alias points to, or with the shipped weights in place of a champion.
@@ -104,15 +112,55 @@ class ScaleService:
         self.pixels += answer.pixels
         return answer
 
+    async def bicubic(self, question: Question) -> Answer:
+        """Let a process enlarge a picture by bicubic interpolation in place of its model.
+
+        Raises:
+            WorkerEndedError: it has ended in the middle.
+        """
+        answer = await self.answer(replace(question, bicubic=self.scale))
+        return replace(answer, label=BICUBIC)
+
+    async def choices(self) -> list[Choice]:
+        """What may be compared; of the registry, what it had last where it does not answer."""
+        await self._list()
+        return choices(self.label, self.number, self._alias, self._listed)
+
+    async def begin_guest(self, number: int) -> Pool:
+        """Load another version into a process of its own.
+
+        Raises:
+            ModelError: there is none, or it cannot be run.
+        """
+        await self._list()
+        if number not in [version.number for version in self._listed]:
+            raise ModelError(
+                f"{model_name(self.scale)} has no version {number} among its newest "
+                f"{_MOST_LISTED}; GET /versions names them"
+            )
+        if number not in self._guests:
+            self._guests[number] = await asyncio.to_thread(find_model, str(number), self.scale)
+        pool = Pool(small_apart=False)
+        await load(self._guests[number], self.scale, self._megapixels, pool)
+        return pool
+
     async def close(self) -> None:
         """End its processes."""
         await self.pool.close()
 
+    async def _list(self) -> None:
+        if time.monotonic() < self._listed_until:
+            return
+        self._listed_until = time.monotonic() + _SECONDS_LISTED
+        try:
+            self._listed = await asyncio.to_thread(list_versions, self.scale, _MOST_LISTED)
+        except Exception as error:
+            self._tell_once(f"the versions of {model_name(self.scale)}: {_reason(error)}")
+
     async def _look(self) -> None:
         number = await asyncio.to_thread(version_with_alias, self.scale, self._alias)
-        present = None if self._present is None else self._present.version
         pause = self._pause if self._pause and self._pause.version == number else None
-        if number is None or number == present or (pause and time.monotonic() < pause.until):
+        if number is None or number == self.number or (pause and time.monotonic() < pause.until):
             return
         try:
             await self._take_up(str(number))
@@ -125,15 +173,7 @@ class ScaleService:
 
     async def _take_up(self, reference: str) -> None:
         found = await asyncio.to_thread(find_model, reference, self.scale)
-        environment = {"SRCNN_MAX_MEGAPIXELS": f"{self._megapixels:g}"}
-
-        async def start(small_only: bool) -> Worker:
-            return await Worker.start(found.folder, found.label, environment, small_only=small_only)
-
-        async def check(worker: Worker) -> None:
-            await _check(worker, found.name, self.scale)
-
-        await self.pool.take_over(start, check)
+        await load(found, self.scale, self._megapixels, self.pool)
         self.swaps += self._present is not None
         self._present, self._pause = found, None
         self._told = ""
@@ -143,23 +183,6 @@ class ScaleService:
         if message != self._told:
             logger.warning("%s", message)
         self._told = message
-
-
-async def _check(worker: Worker, name: str, scale: int) -> None:
-    """Let a process enlarge a picture, which is also what warms it.
-
-    Raises:
-        DamagedModelError: it cannot, or gives another picture.
-    """
-    small, file = small_picture(), io.BytesIO()
-    Image.fromarray(small).save(file, "PNG")
-    try:
-        answer = await worker.ask(Question(file.getvalue(), format="png"))
-    except WorkerEndedError as error:
-        raise DamagedModelError(str(error)) from None
-    if answer.status != 200:
-        raise DamagedModelError(f"{name} cannot be run: {first_line(Exception(answer.body))}")
-    check_enlargement(name, small, np.asarray(Image.open(io.BytesIO(answer.body))), scale)
 
 
 def _reason(error: Exception) -> str:

@@ -36,11 +36,14 @@ class Question:
         content_type: of the body; None where the client has not said.
         format: `png`, `jpeg` or `webp` where body and answer are picture files; None where they
             are those of MLflow's scoring server.
+        bicubic: by how much bicubic interpolation is to enlarge it, in place of the model; None
+            for the model.
     """
 
     body: bytes
     content_type: str | None = None
     format: str | None = None
+    bicubic: int | None = None
 
 
 @dataclass(frozen=True)
@@ -168,6 +171,7 @@ class Worker:
             "length": len(question.body),
             "content_type": question.content_type,
             "format": question.format,
+            "bicubic": question.bicubic,
         }
         begun = time.monotonic()
         try:

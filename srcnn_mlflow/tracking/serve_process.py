@@ -21,12 +21,15 @@ import numpy as np
 from mlflow.environment_variables import _MLFLOW_IS_IN_SERVING_ENVIRONMENT
 from mlflow.exceptions import MlflowException
 from mlflow.pyfunc import scoring_server as untyped_server
-from PIL import Image
+from PIL import Image, ImageOps
 
 _server: Any = untyped_server
 _JSON = "application/json"
 # Of JPEG and WebP, where files are several times smaller than PNG and no loss is seen.
 _QUALITY = 92
+# As the model writes them.
+_PNG_LEVEL = 3
+_PLAIN_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 _PLAIN_BASE64 = str.maketrans("-_", "+/")
 
 
@@ -46,17 +49,17 @@ class _Measured:
     """A model that takes so many pixels a request, and counts those that it makes."""
 
     def __init__(self, model: Any, most: float) -> None:
-        self._model, self._most, self.metadata = model, most, model.metadata
+        self._model, self.most, self.metadata = model, most, model.metadata
         self.pixels, self.refusal = 0, ""
 
     def predict(self, data: Any, params: Any = None) -> Any:
         """Predict, unless the pictures are too large together."""
         files = list(data.get("image", ())) if hasattr(data, "get") else []
         given = sum(map(_pixels, files)) / 1e6 if len(files) > 1 else 0
-        if given > self._most:
+        if given > self.most:
             self.refusal = (
                 f"the pictures of the request have {given:.1f} megapixels together, and "
-                f"{self._most:g} are allowed; send fewer at once"
+                f"{self.most:g} are allowed; send fewer at once"
             )
             raise ValueError
         made = self._model.predict(data, **({} if params is None else {"params": params}))
@@ -114,6 +117,8 @@ def main() -> None:
 
 
 def _answer(model: _Measured, about: dict[str, Any], body: bytes) -> _Answer:
+    if about["bicubic"] is not None:
+        return _bicubic(body, about["bicubic"], about["format"], model.most)
     if about["format"] is None:
         return _invocation(model, body, about["content_type"])
     image = base64.b64encode(body).decode("ascii")
@@ -122,11 +127,14 @@ def _answer(model: _Measured, about: dict[str, Any], body: bytes) -> _Answer:
     if answer.status != 200:
         return answer
     (prediction,) = json.loads(answer.body)["predictions"]
+    return _picture(base64.b64decode(prediction["image"]), about["format"], answer.pixels)
+
+
+def _picture(png: bytes, kind: str, pixels: int) -> _Answer:
     try:
-        file = _file(base64.b64decode(prediction["image"]), about["format"])
+        return _Answer(200, f"image/{kind}", _file(png, kind), pixels)
     except (OSError, ValueError) as error:
-        return _refused(f"the result cannot be {about['format']}: {error}; accept image/png")
-    return _Answer(200, f"image/{about['format']}", file, answer.pixels)
+        return _refused(f"the result cannot be {kind}: {error}; accept image/png")
 
 
 def _invocation(model: _Measured, body: bytes, content_type: str | None) -> _Answer:
@@ -142,6 +150,25 @@ def _invocation(model: _Measured, body: bytes, content_type: str | None) -> _Ans
         told: Any = error
         return _Answer(told.get_http_status_code(), _JSON, told.serialize_as_json().encode())
     return _Answer(found.status, found.mimetype, found.response.encode(), model.pixels)
+
+
+def _bicubic(body: bytes, scale: int, kind: str, most: float) -> _Answer:
+    """What Pillow makes of a picture file, for a comparison with a model."""
+    try:
+        with Image.open(io.BytesIO(body), formats=_PLAIN_FORMATS) as image:
+            if image.width * image.height > most * 1e6:
+                return _refused(f"a picture may have {most:g} megapixels; send a smaller one")
+            upright = ImageOps.exif_transpose(_eight_bit(image))
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return _refused("bicubic interpolation takes PNG, JPEG, WebP, TIFF, BMP and GIF files")
+    if upright.mode not in ("L", "LA", "RGB", "RGBA"):
+        upright = upright.convert("RGBA" if upright.has_transparency_data else "RGB")
+    size = (scale * upright.width, scale * upright.height)
+    large = upright.resize(size, Image.Resampling.BICUBIC)
+    file = io.BytesIO()
+    about = {"icc_profile": upright.info.get("icc_profile")}
+    large.save(file, "PNG", compress_level=_PNG_LEVEL, **about)
+    return _picture(file.getvalue(), kind, large.width * large.height)
 
 
 def _refused(reason: str) -> _Answer:

@@ -15,11 +15,24 @@ from email.message import Message
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, free_port, textured_pixels
+from tests.conftest import ROOT, free_port, put_store, textured_pixels
+from tests.versions import GOOD, make_champion, register_all
 
 PICTURE = textured_pixels(40, 50, 3)
+
+
+@contextmanager
+def registry_of_versions(folder: Path, empty_store: Path) -> Iterator[Path]:
+    """Work in a folder with a registry of five versions, one of which is champion."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
+        register_all(folder)
+        make_champion(GOOD)
+        yield folder
 
 
 @contextmanager
@@ -74,6 +87,12 @@ def get(address: str) -> str:
     with urllib.request.urlopen(address, timeout=60) as answer:
         text: str = answer.read().decode()
     return text
+
+
+def number(service: str, name: str) -> float:
+    """One of the numbers that an operator watches."""
+    lines = [line for line in get(f"{service}/metrics").splitlines() if line.startswith(name)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def pixels_of(body: bytes) -> np.ndarray:

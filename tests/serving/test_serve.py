@@ -19,10 +19,21 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import ROOT, free_port, put_store
+from tests.conftest import ROOT, free_port
 from tests.served import JSON, champion_server
-from tests.serving.asking import PICTURE, get, large, pixels_of, png, post, rows, serving
-from tests.versions import GOOD, WEAK, make_champion, register_all
+from tests.serving.asking import (
+    PICTURE,
+    get,
+    large,
+    number,
+    pixels_of,
+    png,
+    post,
+    registry_of_versions,
+    rows,
+    serving,
+)
+from tests.versions import GOOD, WEAK, make_champion
 
 pytestmark = pytest.mark.slow
 
@@ -31,12 +42,7 @@ SECONDS = 15
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("served")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, folder))
-        register_all(folder)
-        make_champion(GOOD)
+    with registry_of_versions(tmp_path_factory.mktemp("served"), empty_store) as folder:
         yield folder
 
 
@@ -146,12 +152,6 @@ def test_a_version_that_cannot_be_loaded_takes_over_when_it_is_mended(service: s
     while 'srcnn_model_info{scale="2",version="srcnn-x2/2"} 1.0' not in get(f"{service}/metrics"):
         time.sleep(0.5)
     make_champion(GOOD)
-
-
-def number(service: str, name: str) -> float:
-    """One of the numbers that an operator watches."""
-    lines = [line for line in get(f"{service}/metrics").splitlines() if line.startswith(name)]
-    return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
 def test_what_was_asked_and_made_is_counted(service: str) -> None:

@@ -300,8 +300,8 @@ def test_a_finger_pans_a_zoomed_picture_and_still_moves_the_divider(open_page: O
 def test_the_divider_follows_the_keyboard(open_page: OpenPage) -> None:
     page = open_page()
     page.get_by_role("radio", name="8×").first.focus()
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    for _ in range(3):
+        page.keyboard.press("Tab")
     slider = page.get_by_role("slider").first
     assert slider.evaluate("element => element === document.activeElement")
     assert slider.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
@@ -313,6 +313,59 @@ def test_the_divider_follows_the_keyboard(open_page: OpenPage) -> None:
         page.keyboard.press("PageDown")
     assert colours(page, (0.5, 0.7)) == [RED, BLUE]
     assert slider.get_attribute("aria-valuetext") == "60 % bicubic"
+
+
+def magnified(page: "Page") -> list[Colour]:
+    """The colour in the middle of each half of the first loupe."""
+    panes = page.locator(".loupe").first.locator("canvas")
+    shots = [Image.open(io.BytesIO(panes.nth(half).screenshot())) for half in (0, 1)]
+    return [one.convert("RGB").getpixel((one.width // 2, 20)) for one in shots]  # type: ignore[misc]
+
+
+def test_the_loupe_shows_both_pictures_where_the_mouse_or_the_keyboard_is(
+    open_page: OpenPage,
+) -> None:
+    page = open_page()
+    loupe, spot = page.locator(".loupe").first, page.locator(".spot").first
+    assert not loupe.is_visible()
+    page.get_by_role("checkbox", name="Loupe").first.focus()
+    page.keyboard.press("Space")
+    assert magnified(page) == [RED, BLUE]
+    page.keyboard.press("Tab")
+    before = spot.bounding_box()
+    assert before is not None
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowUp")
+    after = spot.bounding_box()
+    assert after is not None
+    # Of the picture's 160 pixels, on a stage of whole multiples of them.
+    larger = round(box(page, ".canvas")[2] / WIDTH)
+    assert after["x"] - before["x"] == pytest.approx(24 * larger, abs=0.1)
+    assert before["y"] - after["y"] == pytest.approx(larger, abs=0.1)
+    left, top, width, height = box(page, ".stage")
+    page.mouse.move(left + 0.8 * width, top + 0.9 * height)
+    found = spot.bounding_box()
+    assert found is not None
+    assert found["x"] + found["width"] / 2 == pytest.approx(left + 0.8 * width, abs=1)
+    page.get_by_role("radio", name="Difference ×15").first.check(force=True)
+    assert page.locator(".loupe canvas:visible").count() == 1
+
+
+def test_a_finger_moves_the_loupe_and_not_the_divider(open_page: OpenPage) -> None:
+    page = open_page(390, has_touch=True, is_mobile=True)
+    page.get_by_role("checkbox", name="Loupe").first.check(force=True)
+    before = page.locator(".spot").first.bounding_box()
+    swipe(page, 0.2, 0.3)
+    after = page.locator(".spot").first.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["x"] < before["x"] - 10
+    assert page.get_by_role("slider").first.input_value() == "50"
+    # What is under the finger, the loupe leaves free.
+    loupe = page.locator(".loupe").first.bounding_box()
+    assert loupe is not None
+    assert loupe["y"] > after["y"] + after["height"] or loupe["y"] + loupe["height"] < after["y"]
 
 
 def test_buttons_show_original_errors_and_difference(open_page: OpenPage) -> None:

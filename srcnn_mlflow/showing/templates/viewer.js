@@ -8,16 +8,22 @@ function prepare(viewer) {
   const canvas = viewer.querySelector(".canvas");
   const divider = viewer.querySelector(".divider");
   const range = viewer.querySelector("input[type=range]");
-  const width = Number(canvas.dataset.width);
-  const height = Number(canvas.dataset.height);
+  const loupe = viewer.querySelector(".loupe");
+  const mark = viewer.querySelector(".spot");
+  const looking = viewer.querySelector("[name^=loupe]");
   const badges = viewer.querySelectorAll(".badge");
   const levels = viewer.querySelector(".scale-bar");
   let left = canvas.querySelector(".left");
+  let right = canvas.querySelector(".right");
+  let width = 1;
+  let height = 1;
+  // Where the loupe is, in pixels of the picture.
+  let spot = { x: 0, y: 0 };
 
   // What a button stands for: two pictures with the divider between them, or one alone.
   function show(view) {
     const of = (kind) => canvas.querySelector(`[data-kind="${kind}"]`);
-    const right = view.right ? of(view.right) : null;
+    right = view.right ? of(view.right) : null;
     left = of(view.left);
     for (const image of canvas.querySelectorAll("img")) image.className = "";
     left.className = right ? "left" : "alone";
@@ -29,6 +35,17 @@ function prepare(viewer) {
     levels.hidden = !view.levels;
     levels.querySelector(".most").textContent = view.levels;
     split();
+    look();
+  }
+
+  // The pictures that are there now, which have a size of their own.
+  function take() {
+    width = Number(canvas.dataset.width);
+    height = Number(canvas.dataset.height);
+    canvas.style.aspectRatio = `${width} / ${height}`;
+    // Beside the divider's handle.
+    spot = { x: 0.4 * width, y: 0.4 * height };
+    layOut();
   }
 
   function zoom() {
@@ -64,6 +81,7 @@ function prepare(viewer) {
     pane.scrollLeft = across * canvas.clientWidth - pane.clientWidth / 2;
     pane.scrollTop = down * canvas.clientHeight - pane.clientHeight / 2;
     split();
+    look();
   }
 
   function pannable() {
@@ -75,6 +93,66 @@ function prepare(viewer) {
     const place = event.clientX - stage.getBoundingClientRect().left;
     range.value = (100 * (place - from)) / (to - from);
     split();
+  }
+
+  // Both pictures around the spot, beside each other, with every pixel to be seen.
+  function look() {
+    loupe.hidden = mark.hidden = !looking.checked;
+    pane.classList.toggle("looking", looking.checked);
+    if (!looking.checked) return;
+    const larger = Math.max(4, 2 * zoom());
+    const panes = loupe.querySelectorAll("canvas");
+    panes[1].hidden = !right;
+    const side = panes[0].clientWidth / larger;
+    for (const [index, image] of [left, right].entries()) if (image) magnify(panes[index], image, side);
+    const factor = canvas.clientWidth / width;
+    mark.style.left = `${(spot.x - side / 2) * factor}px`;
+    mark.style.top = `${(spot.y - side / 2) * factor}px`;
+    mark.style.width = mark.style.height = `${side * factor}px`;
+    placeLoupe(factor, side);
+  }
+
+  function magnify(target, image, side) {
+    target.width = target.height = Math.round(target.clientWidth * devicePixelRatio);
+    const context = target.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    if (!image.complete || !image.naturalWidth) return;
+    context.drawImage(image, spot.x - side / 2, spot.y - side / 2, side, side, 0, 0, target.width, target.height);
+  }
+
+  // Above the spot, where no hand is, or below it at the upper edge of the viewer.
+  function placeLoupe(factor, side) {
+    const origin = canvas.getBoundingClientRect();
+    const frame = viewer.getBoundingClientRect();
+    const x = origin.left - frame.left + spot.x * factor;
+    const y = origin.top - frame.top + spot.y * factor;
+    const gap = (side * factor) / 2 + 16;
+    const above = y - gap - loupe.offsetHeight;
+    const room = viewer.clientWidth - loupe.offsetWidth;
+    loupe.style.left = `${Math.min(Math.max(x - loupe.offsetWidth / 2, 0), room)}px`;
+    loupe.style.top = `${above >= 0 ? above : y + gap}px`;
+  }
+
+  function lookAt(x, y) {
+    spot = { x: Math.min(Math.max(x, 0), width), y: Math.min(Math.max(y, 0), height) };
+    look();
+  }
+
+  function lookUnder(event) {
+    if (!looking.checked) return;
+    const place = canvas.getBoundingClientRect();
+    const factor = canvas.clientWidth / width;
+    lookAt((event.clientX - place.left) / factor, (event.clientY - place.top) / factor);
+  }
+
+  function moveLoupe(event) {
+    const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+    const step = steps[event.key];
+    if (!looking.checked || !step) return;
+    event.preventDefault();
+    const far = event.shiftKey ? 1 : 8;
+    lookAt(spot.x + far * step[0], spot.y + far * step[1]);
+    mark.scrollIntoView({ block: "nearest", inline: "nearest" });
   }
 
   function pan(event) {
@@ -92,6 +170,8 @@ function prepare(viewer) {
 
   divider.addEventListener("pointerdown", (event) => follow(divider, event, divideAt));
   canvas.addEventListener("pointerdown", (event) => {
+    // A finger moves the loupe, where there is one.
+    if (looking.checked && event.pointerType !== "mouse") return;
     if (!pannable()) {
       divideAt(event);
       follow(canvas, event, divideAt);
@@ -100,11 +180,22 @@ function prepare(viewer) {
     }
   });
   range.addEventListener("input", split);
-  pane.addEventListener("scroll", split);
+  pane.addEventListener("scroll", () => {
+    split();
+    look();
+  });
+  for (const moved of ["pointermove", "pointerdown"]) stage.addEventListener(moved, lookUnder);
+  pane.addEventListener("keydown", moveLoupe);
+  for (const image of canvas.querySelectorAll("img")) image.addEventListener("load", look);
   viewer.addEventListener("change", (event) => {
     if (event.target.name.startsWith("view")) show(event.target.dataset);
     if (event.target.name.startsWith("zoom")) layOut();
+    if (event.target === looking) look();
+  });
+  viewer.addEventListener("replaced", (event) => {
+    take();
+    show(event.detail);
   });
   new ResizeObserver(layOut).observe(stage);
-  layOut();
+  take();
 }
