@@ -223,23 +223,28 @@ def study(**parameters: Any) -> None:
     multiple=True,
     help="Picture or folder; several joined by +, or given one by one.",
 )
-@option("output", FILE, "upscaled", "Folder; or a .png for one picture.")
+@option("output", FILE, "upscaled", "Folder; or a file for one picture.")
 @option(
     "compare", TRUE_OR_FALSE, False, "Write bicubic's enlargement beside each, and a page of both."
 )
-@options(given.inference_precision)
+@options(given.how_written, given.inference_precision)
 def upscale(
     scale: int,
     model: str,
     inputs: tuple[str, ...],
     output: Path,
     compare: bool,
+    format: str,
+    quality: int | None,
+    skip_done: bool,
     precision: str,
 ) -> None:
     """Enlarge pictures, colour kept. Ends with 0 if at least one was; each other is named."""
     from srcnn_mlflow.commands.upscale import upscale_for_project
+    from srcnn_mlflow.commands.upscale_steps import Wanted
 
-    upscale_for_project(model, scale, inputs, output, compare, precision)
+    wanted = Wanted(format, quality, skip_done)
+    upscale_for_project(model, scale, inputs, output, compare, precision, wanted)
 
 
 @cli.command(cls=OnceCommand, name="import-weights")

@@ -22,6 +22,7 @@ from srcnn_mlflow.network.architecture import (
     Architecture,
 )
 from srcnn_mlflow.network.foreign import origin_of
+from srcnn_mlflow.pictures.formats import FORMAT_NAMES
 from srcnn_mlflow.training.settings import (
     INITIALIZATIONS,
     LOSSES,
@@ -281,6 +282,18 @@ inference_precision = option(
     OneOf(INFERENCE_PRECISIONS),
     "float32",
     "bfloat16 needs OpenVINO, and a processor that multiplies it.",
+)
+how_written = options(
+    option("format", OneOf(FORMAT_NAMES), "png", "Of results; same is that of each picture."),
+    option(
+        "quality",
+        OrWord(Number(1, 100, whole=True), "auto"),
+        "auto",
+        "Of jpeg, webp and avif, from 1 to 100.",
+    ),
+    option(
+        "skip-done", TRUE_OR_FALSE, False, "Leave out what was made of the same file the same way."
+    ),
 )
 gate_split = option(
     "gate-split",

@@ -3,28 +3,28 @@
 import errno
 import logging
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from srcnn_mlflow import __version__
 from srcnn_mlflow.commands.project import under_project
-from srcnn_mlflow.commands.upscale_targets import Targets, beside, page_of, plan_targets
+from srcnn_mlflow.commands.upscale_steps import BICUBIC, Method, Outcome, Steps, Wanted
+from srcnn_mlflow.commands.upscale_targets import Targets, page_of, plan_targets
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import ImageError, ModelError, WriteError
 from srcnn_mlflow.machine.limits import read_limit
+from srcnn_mlflow.machine.overlap import overlapped
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.network.shipped import SHIPPED, SHIPPED_NAMES, full_name, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.pictures.decoding import MAX_PIXELS, open_picture
-from srcnn_mlflow.pictures.encoding import write_png
-from srcnn_mlflow.pictures.imaging import enlarge
-from srcnn_mlflow.pictures.metadata import enlarged
+from srcnn_mlflow.pictures.decoding import MAX_PIXELS
+from srcnn_mlflow.pictures.formats import FORMATS, SAME, TIFF
 from srcnn_mlflow.pictures.photos import digest, scan
-from srcnn_mlflow.pictures.picture import Picture
 from srcnn_mlflow.showing.upscaled_page import Pair, render_upscaled
 
 if TYPE_CHECKING:
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# zlib's own default.
-PNG_LEVEL = 6
+AS_PNG = Wanted()
+# Pictures that are written at once, each of which takes memory.
+MOST_WRITERS = 4
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,16 @@ class ChosenModel:
 
     Attributes:
         upscaler: runs it.
+        network: its file.
         label: what it is called.
+        precision: what it is computed in.
         found: the model that holds it; None for weights that ship with the package.
     """
 
     upscaler: Upscaler
+    network: Path
     label: str
+    precision: str
     found: "FoundModel | None" = None
 
 
@@ -58,10 +63,12 @@ class Upscaled:
     Attributes:
         pictures: those that were enlarged.
         written: the files that they became.
+        done_before: pictures that a former call has enlarged.
     """
 
     pictures: list[Path]
     written: list[Path]
+    done_before: list[Path]
 
 
 def upscale_for_project(
@@ -71,13 +78,15 @@ def upscale_for_project(
     output: Path,
     compare: bool,
     precision: str = "float32",
+    wanted: Wanted = AS_PNG,
 ) -> None:
     """`upscale_files` as a command; under `mlflow run` the run learns what was upscaled.
 
     Arguments and errors are those of `choose_model` and `upscale_files`.
     """
     if not under_project():
-        upscale_files(choose_model(reference, scale, precision), scale, inputs, output, compare)
+        model = choose_model(reference, scale, precision)
+        upscale_files(model, scale, inputs, output, compare, wanted)
         return
     # Imported here, because MLflow takes seconds and upscaling needs none of it.
     from srcnn_mlflow.tracking import active_run, runs
@@ -86,8 +95,8 @@ def upscale_for_project(
     with runs.track("upscale", scale, {}, f"upscale x{scale} {Path(inputs[0]).name}"):
         model = choose_model(reference, scale, precision)
         active_run.set_tags({"model_uri": model.label})
-        done = upscale_files(model, scale, inputs, output, compare)
-        photos = tuple(scan(name, done.pictures)[0])
+        done = upscale_files(model, scale, inputs, output, compare, wanted)
+        photos = tuple(scan(name, [*done.pictures, *done.done_before])[0])
         active_run.log_split(Split(name, "upscale", photos, digest(photos)))
 
 
@@ -118,7 +127,8 @@ def choose_model(reference: str, scale: int, precision: str = "float32") -> Chos
         )
         return shipped_model(scale, precision=precision)
     found = registry.find_model(reference, scale)
-    return ChosenModel(Upscaler(found.network, precision), found.label, found)
+    upscaler = Upscaler(found.network, precision)
+    return ChosenModel(upscaler, found.network, found.label, precision, found)
 
 
 def _registry_in_sight() -> bool:
@@ -131,13 +141,19 @@ def shipped_model(scale: int, name: str = SHIPPED, precision: str = "float32") -
     """A trained network that comes with the package; `name` is one of SHIPPED_NAMES."""
     architecture = full_name(name).removeprefix(f"{SHIPPED}-")
     label = f"the {architecture} weights that ship with the package (x{scale})"
-    return ChosenModel(Upscaler(shipped_network(scale, name), precision), label)
+    network = shipped_network(scale, name)
+    return ChosenModel(Upscaler(network, precision), network, label, precision)
 
 
 def upscale_files(
-    model: ChosenModel, scale: int, inputs: Sequence[str], output: Path, compare: bool
+    model: ChosenModel,
+    scale: int,
+    inputs: Sequence[str],
+    output: Path,
+    compare: bool,
+    wanted: Wanted = AS_PNG,
 ) -> Upscaled:
-    """Enlarge pictures, and every picture of folders, into PNG files.
+    """Enlarge pictures, and every picture of folders.
 
     Pictures that cannot be used are named and left out.
 
@@ -145,8 +161,9 @@ def upscale_files(
         model: the network.
         scale: what was asked for; the network must agree.
         inputs: picture files, folders of them, or several of these in one, joined by `+`.
-        output: a folder, made where needed; or, for one picture, a file ending in `.png`.
+        output: a folder, made where needed; or, for one picture, a file.
         compare: write the bicubic enlargement beside each, and a page that shows both.
+        wanted: how results are written.
 
     Raises:
         ModelError: the network was trained for another scale.
@@ -157,70 +174,100 @@ def upscale_files(
             f"{model.label} upscales by {model.upscaler.scale}, not by {scale}; give "
             f"scale={model.upscaler.scale}, or another model"
         )
-    targets = plan_targets(inputs, output, scale, compare)
+    _check_quality(wanted)
+    targets = plan_targets(inputs, output, scale, compare, wanted.form)
     for line in targets.left_out:
         logger.warning("left out: %s", line)
-    done = Upscaled([], [])
+    done = Upscaled([], [], [])
     pairs: list[Pair] = []
-    largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
-    made_by = f"srcnn-mlflow {__version__}, {model.label}"
-    for path, target in progress(targets.pairs, total=len(targets.pairs), label="upscaling"):
-        try:
-            picture = open_picture(path, largest)
-            for note in picture.notes:
-                logger.info("note: of %s, %s", printable(path.name), note)
-            written = [_save(model.upscaler.upscale_picture(picture), scale, made_by, target)]
-            if compare:
-                bicubic = enlarge(picture, scale)
-                written.append(_save(bicubic, scale, "bicubic interpolation", beside(target)))
-                size = bicubic.width, bicubic.height
-                pairs.append(Pair(path.name, size, *written))
-        except ImageError as error:
-            logger.warning("skipped: %s", error)
-        except MemoryError:
-            logger.warning(
-                "skipped: %s does not fit the memory of this machine; cut it into parts, or give "
-                "it to a machine with more",
-                printable(path.name),
-            )
-        except WriteError as error:
-            if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
-                raise
-            logger.warning(
-                "skipped: the name of what %s becomes is too long; rename it", printable(path.name)
-            )
+    for (path, _), outcome in progress(
+        _outcomes(model, targets, compare, wanted), total=len(targets.pairs), label="upscaling"
+    ):
+        found = _taken(path, outcome)
+        if found is None:
+            continue
+        for note in found.notes:
+            logger.info("note: of %s, %s", printable(path.name), note)
+        if found.done_before:
+            done.done_before.append(path)
         else:
             done.pictures.append(path)
-            done.written.extend(written)
+            done.written.extend(found.files)
+        if compare:
+            pairs.append(Pair(path.name, found.size, *found.files))
     _tell(done, targets, model)
     if compare:
         _write_page(scale, model.label, pairs, page_of(targets, output, scale))
     return done
 
 
+def _check_quality(wanted: Wanted) -> None:
+    lossless = wanted.form != SAME and FORMATS[wanted.form].quality is None
+    if wanted.quality is not None and lossless:
+        raise ImageError(
+            f"quality is {wanted.quality}, and {wanted.form} loses nothing; leave it out, or give "
+            "format=jpeg, webp or avif"
+        )
+
+
+def _outcomes(
+    model: ChosenModel, targets: Targets, compare: bool, wanted: Wanted
+) -> Iterator[tuple[tuple[Path, Path], Future[Outcome]]]:
+    largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
+    ours = Method.of_network(model.network, model.label, model.precision)
+    steps = Steps(model.upscaler, [ours, BICUBIC] if compare else [ours], wanted, largest)
+    writers = max(1, min(MOST_WRITERS, available_cores() // 2))
+    return overlapped(targets.pairs, steps.read, steps.compute, steps.write, writers)
+
+
+def _taken(path: Path, outcome: Future[Outcome]) -> Outcome | None:
+    """What became of a picture; None, and a line that says why, where it cannot be used."""
+    try:
+        return outcome.result()
+    except ImageError as error:
+        logger.warning("skipped: %s", error)
+    except MemoryError:
+        logger.warning(
+            "skipped: %s does not fit the memory of this machine; cut it into parts, or give "
+            "it to a machine with more",
+            printable(path.name),
+        )
+    except WriteError as error:
+        if getattr(error.__cause__, "errno", None) != errno.ENAMETOOLONG:
+            raise
+        logger.warning(
+            "skipped: the name of what %s becomes is too long; rename it", printable(path.name)
+        )
+    return None
+
+
 def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
     tried = len(targets.pairs)
-    left_out = tried - len(done.pictures) + len(targets.left_out)
-    if not done.written:
+    skipped = tried - len(done.pictures) - len(done.done_before)
+    left_out = skipped + len(targets.left_out)
+    if skipped == tried:
         raise ImageError(f"none of the {tried} picture(s) could be upscaled; see above for each")
+    before = f"; {len(done.done_before)} picture(s) were done before" if done.done_before else ""
+    others = f"; left out {left_out} file(s), each named above" if left_out else ""
+    if not done.written:
+        logger.info("wrote nothing%s%s", before, others)
+        return
     logger.info(
-        "wrote %d file(s) to %s with %s%s",
+        "wrote %d file(s) to %s with %s%s%s",
         len(done.written),
         os.path.commonpath([path.parent.absolute() for path in done.written]),
         model.label,
-        f"; left out {left_out} file(s), each named above" if left_out else "",
+        before,
+        others,
     )
 
 
 def _write_page(scale: int, model: str, pairs: Sequence[Pair], page: Path) -> None:
-    text = render_upscaled(scale, model, pairs, page.parent)
+    shown = [one for one in pairs if one.srcnn.suffix.lower() not in TIFF.endings]
+    if not shown:
+        logger.warning("there is no page of them, because browsers show no TIFF files")
+        return
+    text = render_upscaled(scale, model, shown, page.parent)
     with atomic_write(page) as partial:
         partial.write_text(text, encoding="utf-8")
     logger.info("to see them beside bicubic's, open %s", page)
-
-
-def _save(picture: Picture, scale: int, made_by: str, path: Path) -> Path:
-    said = enlarged(picture.metadata, scale, picture.width, picture.height, made_by)
-    with atomic_write(path) as partial, partial.open("wb") as file:
-        write_png(replace(picture, metadata=said), file, PNG_LEVEL)
-    return path

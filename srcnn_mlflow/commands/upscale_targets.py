@@ -10,10 +10,12 @@ from pathlib import Path
 from srcnn_mlflow.machine.callers_folder import given_source
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.pictures.formats import FORMATS, PNG, SAME, ending_for, format_for
 from srcnn_mlflow.pictures.picture_files import SUFFIXES, list_files, split_joined
 
 # How results are called.
-_RESULT = re.compile(r"(?P<of>.+)-x[234](-bicubic)?\.png")
+_ENDINGS = "|".join(ending for one in FORMATS.values() for ending in one.endings)
+_RESULT = re.compile(rf"(?P<of>.+)-x[234](-bicubic)?(?i:{_ENDINGS.replace('.', '[.]')})")
 _PAGE = re.compile(r"comparison-x[234]\.html")
 
 
@@ -38,16 +40,19 @@ class _Source:
     folder: Path
 
 
-def plan_targets(inputs: Sequence[str], output: Path, scale: int, compare: bool) -> Targets:
+def plan_targets(
+    inputs: Sequence[str], output: Path, scale: int, compare: bool, form: str = PNG.name
+) -> Targets:
     """Decide which file each picture becomes.
 
     Folders are taken with all folders in them, which the output repeats.
 
     Args:
         inputs: pictures and folders; several in one may be joined by `+`.
-        output: a folder, or, for one picture, a file ending in `.png`.
+        output: a folder, or, for one picture, a file with the format's ending.
         scale: part of the names of results.
         compare: whether bicubic's enlargement is written beside each.
+        form: one of FORMAT_NAMES.
 
     Raises:
         ImageError: an input is not there, there is no picture at all, one would be replaced by
@@ -55,25 +60,22 @@ def plan_targets(inputs: Sequence[str], output: Path, scale: int, compare: bool)
     """
     given = [path for text in inputs for path in _taken_apart(text)]
     if len(given) == 1 and given[0].is_file() and output.suffix.lower() in SUFFIXES:
-        if output.suffix.lower() != ".png":
-            raise ImageError(
-                f"output {output} would be a PNG file; give a name that ends in .png, or a folder"
-            )
+        _check_ending(output, given[0], form)
         targets = Targets([(given[0], output)], [])
     else:
         if output.is_file():
             raise ImageError(
                 f"output {output} is a file; give a folder, or for one picture a name that ends "
-                "in .png"
+                f"in {ending_for(form, output)}"
             )
-        targets = _in_folder(given, output, scale)
+        targets = _in_folder(given, output, scale, form)
     _check(targets.pairs, compare)
     return targets
 
 
 def beside(target: Path) -> Path:
     """Where bicubic's enlargement goes."""
-    return target.with_name(f"{target.stem}-bicubic.png")
+    return target.with_name(f"{target.stem}-bicubic{target.suffix}")
 
 
 def page_of(targets: Targets, output: Path, scale: int) -> Path:
@@ -81,6 +83,18 @@ def page_of(targets: Targets, output: Path, scale: int) -> Path:
     if [target for _, target in targets.pairs] == [output]:
         return output.with_name(f"{output.stem}-comparison.html")
     return output / f"comparison-x{scale}.html"
+
+
+def _check_ending(output: Path, source: Path, form: str) -> None:
+    chosen = format_for(form, source)
+    if output.suffix.lower() in chosen.endings:
+        return
+    meant = [one for one in FORMATS.values() if output.suffix.lower() in one.endings]
+    other = f", format={meant[0].name}" if meant and form != SAME else ""
+    raise ImageError(
+        f"output {output} would be a {chosen.title} file; give a name that ends in "
+        f"{chosen.endings[0]}{other}, or a folder"
+    )
 
 
 def _taken_apart(text: str) -> list[Path]:
@@ -92,7 +106,7 @@ def _taken_apart(text: str) -> list[Path]:
     return [given_source(name) for name in names]
 
 
-def _in_folder(given: Sequence[Path], output: Path, scale: int) -> Targets:
+def _in_folder(given: Sequence[Path], output: Path, scale: int, form: str) -> Targets:
     sources: list[_Source] = []
     left_out: list[str] = []
     for path in given:
@@ -113,7 +127,7 @@ def _in_folder(given: Sequence[Path], output: Path, scale: int) -> Targets:
             f"{' and '.join(map(str, given))} holds no picture that is read, such as a PNG, JPEG, "
             f"BMP, TIFF or WebP file{held}"
         )
-    return Targets(_paired(sources, scale), left_out)
+    return Targets(_paired(sources, scale, form), left_out)
 
 
 def _of_folder(folder: Path, output: Path, place: Path) -> tuple[list[_Source], list[str]]:
@@ -148,7 +162,7 @@ def _without_results(pictures: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     return originals, results
 
 
-def _paired(sources: Sequence[_Source], scale: int) -> list[tuple[Path, Path]]:
+def _paired(sources: Sequence[_Source], scale: int, form: str) -> list[tuple[Path, Path]]:
     # Where a.png and a.jpg lie side by side, the endings tell their results apart; what is left
     # of a.png.jpg without its own must not be taken for one of them.
     taken = Counter(key for source in sources for key in _keys(source))
@@ -156,7 +170,8 @@ def _paired(sources: Sequence[_Source], scale: int) -> list[tuple[Path, Path]]:
     for source in sources:
         alone = taken[_key(source.folder, source.path.stem)] == 1
         name = source.path.stem if alone else source.path.name
-        pairs.append((source.path, source.folder / f"{name}-x{scale}.png"))
+        ending = ending_for(form, source.path)
+        pairs.append((source.path, source.folder / f"{name}-x{scale}{ending}"))
     return pairs
 
 

@@ -18,6 +18,7 @@ from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.metadata import (
     DAMAGED,
     Metadata,
+    identity_in,
     orientation,
     read_metadata,
     statements,
@@ -101,6 +102,15 @@ def open_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
 def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Image:
     """`open_picture` for what is measured: rounded to 8 bits, of mode L, LA, RGB or RGBA."""
     return open_picture(source, max_pixels).image()
+
+
+def identity_of(path: Path) -> str | None:
+    """The unique id that a picture's EXIF names, without decoding its pixels; None for none."""
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return identity_in(image.getexif())
+    except DAMAGED:
+        return None
 
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:

@@ -24,7 +24,13 @@ _KEPT = (
 ORIENTATION = 0x0112
 _FIRST, _DETAILS, _PLACE, _INTEROPERABILITY = 0, 0x8769, 0x8825, 0xA005
 _X_RESOLUTION, _Y_RESOLUTION = 0x011A, 0x011B
-_RESOLUTION_UNIT, _INCH, _CENTIMETRE = 0x0128, 2, 3
+_RESOLUTION_UNIT, _NO_UNIT, _INCH, _CENTIMETRE = 0x0128, 1, 2, 3
+_SOFTWARE, _UNIQUE_ID = 0x0131, 0xA420
+# EXIF's words for those of PNG.
+_TAG_OF_KEY = {
+    **{"Title": 0x010E, "Description": 0x010E, "Comment": 0x010E},
+    **{"Author": 0x013B, "Copyright": 0x8298},
+}
 _XMP, _PROFILE = 0x02BC, 0x8773
 _WIDTH, _HEIGHT = 0xA002, 0xA003
 # Sensor pixels a unit of length: an enlarged picture has more of them.
@@ -159,6 +165,55 @@ def with_note(metadata: Metadata, note: str) -> Metadata:
     return replace(metadata, text={**metadata.text, "Comment": words})
 
 
+def with_identity(metadata: Metadata, identity: str) -> Metadata:
+    """Name a picture by EXIF's unique id.
+
+    Args:
+        metadata: of the picture; its former id, which is that of another picture, is replaced.
+        identity: 32 hexadecimal digits.
+    """
+    details = {**metadata.exif.get(_DETAILS, {}), _UNIQUE_ID: identity}
+    return replace(metadata, exif={**metadata.exif, _DETAILS: details})
+
+
+def identity_in(exif: Image.Exif) -> str | None:
+    """EXIF's unique id, where there is one."""
+    try:
+        found = exif.get_ifd(_DETAILS).get(_UNIQUE_ID)
+    except DAMAGED:
+        return None
+    return found.rstrip("\0") if isinstance(found, str) else None
+
+
+def in_exif(metadata: Metadata) -> Metadata:
+    """Say in EXIF what a PNG says beside it, as far as EXIF has tags for it.
+
+    Its own words on author, rights and description stand.
+    """
+    first = dict(metadata.exif.get(_FIRST, {}))
+    for key, tag in _TAG_OF_KEY.items():
+        if metadata.text.get(key):
+            first.setdefault(tag, metadata.text[key].encode().decode("latin-1"))
+    if "Software" in metadata.text:
+        first[_SOFTWARE] = metadata.text["Software"]
+    if metadata.resolution is not None and _X_RESOLUTION not in first:
+        across, down, unit = metadata.resolution
+        to_inch = 1 / _METRE if unit else 1.0
+        first[_X_RESOLUTION], first[_Y_RESOLUTION] = across * to_inch, down * to_inch
+        first[_RESOLUTION_UNIT] = _INCH if unit else _NO_UNIT
+    return replace(metadata, exif={**metadata.exif, _FIRST: first})
+
+
+def tiff_tags(metadata: Metadata) -> Mapping[int, Any]:
+    """The tags of a TIFF file's first directory, EXIF's own directories below theirs."""
+    tags, details = dict(metadata.exif.get(_FIRST, {})), dict(metadata.exif.get(_DETAILS, {}))
+    if metadata.exif.get(_INTEROPERABILITY):
+        details[_INTEROPERABILITY] = dict(metadata.exif[_INTEROPERABILITY])
+    below = {_DETAILS: details, _PLACE: dict(metadata.exif.get(_PLACE, {}))}
+    tags |= {tag: content for tag, content in below.items() if content}
+    return {tag: _as_read(value) for tag, value in tags.items()}
+
+
 def png_chunks(metadata: Metadata) -> Iterator[bytes]:
     """The chunks that a PNG file holds between its header and its pixels."""
     for name, data in metadata.colour.items():
@@ -167,7 +222,7 @@ def png_chunks(metadata: Metadata) -> Iterator[bytes]:
         yield _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(metadata.profile))
     if metadata.resolution is not None:
         yield _chunk(b"pHYs", struct.pack(">IIB", *metadata.resolution))
-    exif = _exif_bytes(metadata.exif)
+    exif = exif_bytes(metadata.exif)
     if exif:
         yield _chunk(b"eXIf", exif)
     if metadata.xmp:
@@ -293,8 +348,23 @@ def _enlarged_exif(exif: Directories, scale: int, width: int, height: int) -> Di
     return {**exif, _DETAILS: details} if details else exif
 
 
+def exif_bytes(directories: Directories) -> bytes:
+    """EXIF as a PNG holds it; without whatever cannot be written, and nothing where it is empty."""
+    if not directories:
+        return b""
+    try:
+        return _exif_bytes(directories)
+    except DAMAGED:
+        return _exif_bytes(short_of(directories))
+
+
+def short_of(directories: Directories) -> Directories:
+    """The id of a picture alone, where the rest of its EXIF is too long or cannot be written."""
+    identity = directories.get(_DETAILS, {}).get(_UNIQUE_ID)
+    return {_DETAILS: {_UNIQUE_ID: identity}} if isinstance(identity, str) else {}
+
+
 def _exif_bytes(directories: Directories) -> bytes:
-    """EXIF as a PNG holds it; nothing where it is empty, or cannot be written."""
     exif = Image.Exif()
     parts = {
         _FIRST: exif,
@@ -304,12 +374,13 @@ def _exif_bytes(directories: Directories) -> bytes:
     }
     for directory, content in directories.items():
         for tag, value in content.items():
-            # Words as the bytes that they are in the file: Pillow would write ASCII alone.
-            words = isinstance(value, str) and not value.isascii()
-            parts[directory][tag] = value.encode("latin-1", "replace") if words else value
+            parts[directory][tag] = _as_read(value)
     if parts[_INTEROPERABILITY]:
         parts[_DETAILS][_INTEROPERABILITY] = parts[_INTEROPERABILITY]
-    try:
-        return exif.tobytes().removeprefix(b"Exif\0\0") if directories else b""
-    except DAMAGED:
-        return b""
+    return exif.tobytes().removeprefix(b"Exif\0\0") if any(directories.values()) else b""
+
+
+def _as_read(value: Any) -> Any:
+    """Words as the bytes that they are in the file: Pillow would write ASCII alone."""
+    words = isinstance(value, str) and not value.isascii()
+    return value.encode("latin-1", "replace") if words else value
