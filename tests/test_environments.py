@@ -63,11 +63,15 @@ def test_what_is_imported_is_required() -> None:
                 imported |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
                 imported.add(node.module.split(".")[0])
-    packages = {"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"}
+    packages = {
+        **{"PIL": "pillow", "skimage": "scikit-image", "sklearn": "scikit-learn"},
+        "pillow_heif": "pillow-heif",
+    }
     import sys
 
     needed = {packages.get(name, name) for name in imported - sys.stdlib_module_names}
-    optional = PYPROJECT["optional-dependencies"]["bfloat16"]
+    extras = PYPROJECT["optional-dependencies"]
+    optional = [*extras["bfloat16"], *extras["heif"]]
     assert needed - {"srcnn_mlflow"} <= {
         Requirement(text).name for text in (*PYPROJECT["dependencies"], *optional)
     }

@@ -6,6 +6,7 @@ import re
 import stat
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,7 +74,8 @@ def open_picture(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Picture:
     an animation or of several pages the first is taken.
 
     Args:
-        source: a file, or the bytes of one: see `READ`; also PPM and QOI.
+        source: a file, or the bytes of one: see `READ`; also PPM, QOI, and HEIC where the package
+            `pillow-heif` is installed.
         max_pixels: refuse larger pictures before they are decoded.
 
     Raises:
@@ -115,12 +117,12 @@ def identity_of(path: Path) -> str | None:
 
 def _decode(file: BinaryIO, name: str, max_pixels: int) -> Picture:
     signature = file.read(12)
-    _name_what_is_not_read(signature, name)
+    formats = _formats(signature, name)
     layout = read_layout(file, name) if signature[:4] in SIGNATURES else None
     if layout is not None and not layout.by_pillow:
         return _decode_by_libtiff(file, layout, name, max_pixels)
     file.seek(0)
-    image = _opened(file, layout, name)
+    image = _opened(file, formats, layout, name)
     _check_size(image.size, name, max_pixels)
     _check_scans(image, name)
     notes = _notes(image, layout)
@@ -143,18 +145,41 @@ def _decode_by_libtiff(file: BinaryIO, layout: TiffLayout, name: str, max_pixels
     return _upright(decode_tiff(file.read(), layout), exif, metadata, notes)
 
 
-def _name_what_is_not_read(signature: bytes, name: str) -> None:
-    """Refuse what people take for a picture, or a picture for, by its own name."""
+def _formats(signature: bytes, name: str) -> tuple[str, ...]:
+    """Which formats a file may have; what people take for a picture, or a picture for, is named."""
     if not signature:
         raise ImageError(f"{name} is empty")
-    if signature[4:8] == b"ftyp" and signature[8:12] in _HEIF:
-        raise ImageError(f"{name} is a HEIC picture, which is not read; save it as JPEG or PNG")
+    if signature[4:8] != b"ftyp" or signature[8:12] not in _HEIF:
+        return FORMATS
+    if not reads_heif():
+        raise ImageError(
+            f"{name} is a HEIC picture, which needs the package pillow-heif; install it, or save "
+            "the picture as JPEG or PNG"
+        )
+    return ("HEIF", *FORMATS)
 
 
-def _opened(file: BinaryIO, layout: TiffLayout | None, name: str) -> ImageFile.ImageFile:
+@cache
+def reads_heif() -> bool:
+    """Whether the optional package that decodes HEIC is there; Pillow is told of it."""
     try:
-        return Image.open(file, formats=FORMATS)
+        import pillow_heif
+    except ImportError:
+        return False
+    pillow_heif.register_heif_opener()
+    return True
+
+
+def _opened(
+    file: BinaryIO, formats: tuple[str, ...], layout: TiffLayout | None, name: str
+) -> ImageFile.ImageFile:
+    try:
+        return Image.open(file, formats=formats)
     except UnidentifiedImageError:
+        if "HEIF" in formats:
+            raise ImageError(
+                f"{name} is a HEIC picture that cannot be read; save it as JPEG or PNG"
+            ) from None
         if layout is None:
             raise
         raise ImageError(
@@ -190,6 +215,8 @@ def _notes(image: ImageFile.ImageFile, layout: TiffLayout | None) -> tuple[str, 
 
 def _bits(image: ImageFile.ImageFile) -> int:
     """Bits a channel where Pillow reads 8 of more."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
     assert image.fp is not None
     if image.mode in _MODES_16_BIT or image.format not in ("AVIF", "JPEG2000"):
         return 8

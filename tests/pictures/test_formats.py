@@ -1,6 +1,7 @@
 """Each format holds the pixels and what is known of them, as far as it can, and tells the rest."""
 
 import io
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import tifffile
 from PIL import ExifTags, Image
 
 from srcnn_mlflow.machine.errors import ImageError
+from srcnn_mlflow.pictures import decoding
 from srcnn_mlflow.pictures.decoding import identity_of, open_picture
 from srcnn_mlflow.pictures.encoding import check_size, fit, write_picture
 from srcnn_mlflow.pictures.formats import FORMATS, PNG, SAME, TIFF, ending_for, format_for
@@ -195,3 +197,27 @@ def test_the_same_is_by_the_ending(source: str, ending: str) -> None:
 def test_formats_by_name() -> None:
     assert format_for("tiff", Path("a.png")) is TIFF
     assert format_for(SAME, Path("a.bmp")) is PNG
+
+
+def test_a_phones_heic_is_read_where_its_package_is_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Maker", 6
+    file = io.BytesIO()
+    options: dict[str, Any] = {"quality": 95, "exif": exif.tobytes(), "icc_profile": RGB_PROFILE}
+    Image.fromarray(PHOTO).save(file, "HEIF", **options)
+    picture = open_picture(file.getvalue())
+    assert off_by(picture, np.rot90(PHOTO, -1)) < 8
+    assert picture.metadata.profile == RGB_PROFILE
+    assert picture.metadata.exif[0][0x010F] == "Maker"
+    with pytest.raises(ImageError, match="is a HEIC picture that cannot be read; save it as"):
+        open_picture(file.getvalue()[:300])
+    # Without it, what to do is told.
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    decoding.reads_heif.cache_clear()
+    with pytest.raises(ImageError, match="needs the package pillow-heif; install it, or save"):
+        open_picture(file.getvalue())
+    decoding.reads_heif.cache_clear()
