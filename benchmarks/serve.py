@@ -1,228 +1,219 @@
-"""A served model under load: latency, throughput by concurrency, and memory over time.
+"""`serve` beside `mlflow models serve` on the same model: times, loads, memory.
 
     python benchmarks/serve.py
     python benchmarks/serve.py --network path/to/network.onnx
+    python benchmarks/serve.py --minutes 10
 
-Starts `mlflow models serve --env-manager local` on a model that is logged for the occasion (the
-shipped 9-1-5 weights, or an ONNX file that `export` wrote), asks it with real HTTP clients, a
-tenth of whose requests are malformed in twenty ways, and holds every answer against what the
-package computes itself. Memory is the resident set of the server and its workers; it needs Linux.
+Both serve a model that is registered for the occasion (the shipped 9-1-5 weights, or an ONNX file
+that `export` wrote) to real HTTP clients, and every answer is held against what the package
+computes itself. With minutes, `serve` is then asked for so long with a promotion a minute. Memory
+is the resident set of a server and all its processes; it needs Linux.
 """
 
-import base64
-import io
-import json
 import os
-import signal
-import socket
-import subprocess
-import sys
 import tempfile
+import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
 import click
 import mlflow
 import numpy as np
+import torch
+from arithmetic import matrix_product_rate
 from memory import resident_bytes
 from PIL import Image
+from scoring_requests import Answer, ask, encode, malformed, request_body
+from scoring_servers import (
+    Server,
+    following_server,
+    make_champion,
+    mlflows_server,
+    register_two,
+)
 
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.tracking import registry
 
-SIDE, REQUESTS, CLIENTS, FIRST = 256, 300, 8, 50
+SIDE, LARGE = 256, (1200, 900)
+REQUESTS, CLIENTS, FIRST = 300, 8, 50
 SHIPPED = shipped_network(2, "shipped-9-1-5")
-JSON = "application/json"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What came back: status, body, and how long it took in seconds."""
-
-    status: int
-    body: bytes
-    seconds: float
-
-
-def encode(image: Image.Image, kind: str = "PNG") -> str:
-    """The base64 of a picture file."""
-    file = io.BytesIO()
-    image.save(file, kind)
-    return base64.b64encode(file.getvalue()).decode()
-
-
-def request_body(*rows: object) -> bytes:
-    """A request in the form that the interface has."""
-    return json.dumps(
-        {"dataframe_split": {"columns": ["image"], "data": [[row] for row in rows]}}
-    ).encode()
-
-
-def malformed(picture: Image.Image) -> dict[str, tuple[bytes, str]]:
-    """Twenty wrong requests by name: body and content type."""
-    good = encode(picture)
-    rows: dict[str, object] = {
-        "empty text": "",
-        "words": "hello world",
-        "base64 of words": base64.b64encode(b"hello").decode(),
-        "truncated picture": good[: len(good) // 2],
-        "number": 7,
-        "null": None,
-        "list": [1, 2, 3],
-        "object": {"image": good},
-        "not ASCII": "\u00e9" * 40,
-        "float picture": encode(picture.convert("F"), "TIFF"),
-        "icon": encode(picture.resize((32, 32)), "ICO"),
-        "bomb": encode(Image.new("1", (9000, 9000))),
-        "too long": "A" * 30_000_000,
-        "path": "/etc/passwd",
-        "address": "http://127.0.0.1/",
-    }
-    bodies = {name: (request_body(row), JSON) for name, row in rows.items()}
-    bodies["too many images"] = (request_body(*[encode(Image.new("L", (4, 4)))] * 17), JSON)
-    bodies["no JSON"] = (b"{", JSON)
-    bodies["no known form"] = (b'{"pictures": []}', JSON)
-    wrong_column = {"dataframe_split": {"columns": ["photo"], "data": [[good]]}}
-    bodies["wrong column"] = (json.dumps(wrong_column).encode(), JSON)
-    bodies["wrong content type"] = (request_body(good), "text/plain")
-    return bodies
-
-
-def ask(address: str, body: bytes, kind: str = JSON) -> Answer:
-    """Send a request, and wait for its answer."""
-    request = urllib.request.Request(f"{address}/invocations", body, {"Content-Type": kind})
-    start = time.perf_counter()
-    try:
-        with urllib.request.urlopen(request, timeout=120) as answer:
-            return Answer(answer.status, answer.read(), time.perf_counter() - start)
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read(), time.perf_counter() - start)
-
-
-@contextmanager
-def server(model: str, folder: Path) -> Iterator[tuple[str, int]]:
-    """Serve a model; gives the address and the server's process id."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", model, "-p", str(port)]
-    # The server looks for its own programs on the path.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    start = time.perf_counter()
-    process = subprocess.Popen(
-        [*command, "--env-manager", "local"],
-        cwd=folder,
-        env={**os.environ, "PATH": path},
-        start_new_session=True,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        while True:
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=5).close()
-                break
-            except OSError:
-                if process.poll() is not None or time.perf_counter() - start > 120:
-                    raise click.ClickException("the server did not start") from None
-                time.sleep(0.1)
-        click.echo(f"server ready after {time.perf_counter() - start:.1f} s")
-        yield address, process.pid
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait()
 
 
 @click.command()
 @click.option("--network", type=click.Path(path_type=Path), default=SHIPPED, help="An ONNX file.")
-def main(network: Path) -> None:
-    """Measure a server from its start to its memory after 300 requests."""
+@click.option("--minutes", default=0, show_default=True, help="Of load with a promotion a minute.")
+def main(network: Path, minutes: int) -> None:
+    """Measure both servers in turn, and then how `serve` takes promotions under load."""
     photo = Image.open(load_dataset("samples").photos("test")[0].path).convert("RGB")
     picture = photo.crop((100, 0, 100 + SIDE, SIDE))
-    good = request_body(encode(picture))
-    expected = np.asarray(Upscaler(network).upscale_image(picture))
-    with tempfile.TemporaryDirectory() as temporary:
+    network = network.absolute()
+    click.echo(f"matrix product: {matrix_product_rate(torch.device('cpu')) / 1e9:.0f} GFLOP/s")
+    with tempfile.TemporaryDirectory() as temporary, ExitStack() as stack:
         folder = Path(temporary)
-        mlflow.set_tracking_uri(f"sqlite:///{folder}/mlflow.db")
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
         os.chdir(folder)
-        with mlflow.start_run():
-            registry.register(2, network, {}, alias=None)
-        model = str(registry.find_model("1", 2).folder)
-        with server(model, folder) as (address, process):
-            _measure_latency(address, good)
-            _measure_concurrency(address, good)
-            _measure_load(address, process, picture, good, expected)
+        files = register_two(network, folder)
+        expected = [np.asarray(Upscaler(file).upscale_image(picture)) for file in files]
+        with mlflows_server(folder) as mlflows:
+            ours = stack.enter_context(following_server(folder))
+            good, large = request_body(encode(picture)), request_body(encode(photo.resize(LARGE)))
+            _measure_latency(mlflows, ours, good)
+            _measure_mixed(mlflows, ours, good, large)
+            for server in (mlflows, ours):
+                _measure_concurrency(server, good)
+                _measure_load(server, picture, good, expected[0])
+        if minutes:
+            _measure_promotions(ours, minutes, good, large, expected)
+    click.echo(f"matrix product: {matrix_product_rate(torch.device('cpu')) / 1e9:.0f} GFLOP/s")
 
 
-def _measure_latency(address: str, good: bytes) -> None:
-    times = [ask(address, good).seconds for _ in range(25)][5:]
+def _measure_latency(mlflows: Server, ours: Server, good: bytes) -> None:
+    """One client, who asks both in turn."""
+    times: dict[str, list[float]] = {server.name: [] for server in (mlflows, ours)}
+    for turn in range(45):
+        for server in (mlflows, ours):
+            answer = ask(server.address, good)
+            if turn >= 5:
+                times[server.name].append(answer.seconds)
+    told = ", ".join(
+        f"{name} median {1000 * median(ones):.0f} ms, slowest {1000 * max(ones):.0f} ms"
+        for name, ones in times.items()
+    )
+    ratio = median(times[ours.name]) / median(times[mlflows.name])
+    click.echo(f"one client, {SIDE}x{SIDE} colour: {told}: {ratio:.2f} times")
+
+
+def _measure_mixed(mlflows: Server, ours: Server, good: bytes, large: bytes) -> None:
+    """Four clients with small pictures and four with large ones, each server twice in turn."""
+    small: dict[str, list[float]] = {server.name: [] for server in (mlflows, ours)}
+    bodies = [good] * 4 + [large] * 4
+    for _ in range(2):
+        for server in (mlflows, ours):
+            answers = _ask_for(20, server, bodies)
+            _demand_200(server, [one for ones in answers for one in ones])
+            small[server.name] += [one.seconds for ones in answers[:4] for one in ones]
+            rest = sum(map(len, answers[4:]))
+            click.echo(f"  {server.name}: {sum(map(len, answers[:4]))} small, {rest} large in 20 s")
+    slowest = {name: float(np.percentile(times, 95)) for name, times in small.items()}
+    told = ", ".join(f"{name} {1000 * time:.0f} ms" for name, time in slowest.items())
     click.echo(
-        f"one client, {SIDE}x{SIDE} colour: median {1000 * median(times):.0f} ms, slowest of "
-        f"{len(times)} {1000 * max(times):.0f} ms"
+        f"four clients with {SIDE}x{SIDE}, four with {LARGE[0]}x{LARGE[1]}; 95th percentile of the "
+        f"small ones: {told}: {slowest[ours.name] / slowest[mlflows.name]:.2f} times"
     )
 
 
-def _measure_concurrency(address: str, good: bytes) -> None:
-    for clients in (1, 2, 4, 8):
-        start = time.perf_counter()
-        with ThreadPoolExecutor(clients) as pool:
-            times = [a.seconds for a in pool.map(lambda _: ask(address, good), range(40))]
-        rate = len(times) / (time.perf_counter() - start)
-        click.echo(
-            f"{clients} client(s): {rate:.1f} requests a second, median {1000 * median(times):.0f} "
-            f"ms, slowest {1000 * max(times):.0f} ms"
+def _ask_for(
+    seconds: float,
+    server: Server,
+    bodies: list[bytes],
+    beside: Callable[[], None] = lambda: None,
+) -> list[list[Answer]]:
+    """Let a client for each body ask again and again, and do something beside; all answers."""
+    answers: list[list[Answer]] = [[] for _ in bodies]
+    end = time.monotonic() + seconds
+
+    def ask_again(body: bytes, got: list[Answer]) -> None:
+        while time.monotonic() < end:
+            got.append(ask(server.address, body))
+
+    clients = [
+        threading.Thread(target=ask_again, args=one) for one in zip(bodies, answers, strict=True)
+    ]
+    for client in clients:
+        client.start()
+    beside()
+    for client in clients:
+        client.join()
+    return answers
+
+
+def _demand_200(server: Server, answers: list[Answer]) -> None:
+    failed = [one for one in answers if one.status != 200]
+    if failed:
+        raise click.ClickException(
+            f"{server.name}: {len(failed)} of {len(answers)} failed, as {failed[0].status}: "
+            f"{failed[0].body[:200]!r}"
         )
 
 
-def _measure_load(
-    address: str, process: int, picture: Image.Image, good: bytes, expected: np.ndarray
-) -> None:
+def _measure_concurrency(server: Server, good: bytes) -> None:
+    for clients in (1, 2, 4, 8):
+        start = time.perf_counter()
+        with ThreadPoolExecutor(clients) as pool:
+            times = [a.seconds for a in pool.map(lambda _: ask(server.address, good), range(40))]
+        rate = len(times) / (time.perf_counter() - start)
+        click.echo(
+            f"{server.name}, {clients} client(s): {rate:.1f} requests a second, median "
+            f"{1000 * median(times):.0f} ms, slowest {1000 * max(times):.0f} ms"
+        )
+
+
+def _measure_load(server: Server, picture: Image.Image, good: bytes, expected: np.ndarray) -> None:
+    """Many requests, a tenth of them malformed."""
     wrong = malformed(picture)
     names = [list(wrong)[n // 10 % len(wrong)] if n % 10 == 5 else "" for n in range(REQUESTS)]
-    memory = 0
 
     def send(number: int) -> Answer:
         name = names[number]
-        return ask(address, *wrong[name]) if name else ask(address, good)
+        return ask(server.address, *wrong[name]) if name else ask(server.address, good)
 
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = list(pool.map(send, range(FIRST)))
-        memory = resident_bytes(process)
+        memory = resident_bytes(server.process)
         answers += list(pool.map(send, range(FIRST, REQUESTS)))
-    after = resident_bytes(process)
-    right, statuses = 0, {}
-    for name, answer in zip(names, answers, strict=True):
-        if name:
-            statuses[name] = answer.status
-        else:
-            prediction = json.loads(answer.body)["predictions"][0]
-            served = Image.open(io.BytesIO(base64.b64decode(prediction["image"])))
-            right += np.array_equal(np.asarray(served), expected)
+    after = resident_bytes(server.process)
+    right = [
+        answer.status == 200 and np.array_equal(answer.pixels(), expected)
+        for name, answer in zip(names, answers, strict=True)
+        if not name
+    ]
+    statuses = {name: ask(server.address, *wrong[name]).status for name in wrong}
+    statuses |= {name: one.status for name, one in zip(names, answers, strict=True) if name}
+    others = {name: status for name, status in statuses.items() if not 400 <= status < 500}
     click.echo(
-        f"{REQUESTS} requests from {CLIENTS} clients: {right} of {names.count('')} good ones "
-        "answered right"
+        f"{server.name}: {REQUESTS} requests from {CLIENTS} clients: {sum(right)} of {len(right)} "
+        f"good ones answered right; {len(statuses) - len(others)} of {len(statuses)} kinds of bad "
+        f"ones got a 4xx, others {others}; resident memory {memory / 1e6:.0f} MB after {FIRST} "
+        f"requests, {after / 1e6:.0f} MB after {REQUESTS} ({100 * (after / memory - 1):+.1f} %)"
     )
-    for name in wrong:
-        answer = ask(address, *wrong[name])
-        statuses[name] = answer.status
-    refused = [name for name, status in statuses.items() if 400 <= status < 500]
-    others = {name: status for name, status in statuses.items() if name not in refused}
-    click.echo(
-        f"{len(refused)} of {len(statuses)} kinds of bad requests got a 4xx; others {others}"
+
+
+def _measure_promotions(
+    server: Server, minutes: int, good: bytes, large: bytes, expected: list[np.ndarray]
+) -> None:
+    """Load with a promotion a minute, in the middle of it; memory at its end."""
+    memory: list[int] = []
+
+    def promote() -> None:
+        for minute in range(minutes):
+            time.sleep(30)
+            make_champion(2 - minute % 2)
+            time.sleep(30)
+            memory.append(resident_bytes(server.process))
+            click.echo(f"  minute {minute + 1}: {memory[-1] / 1e6:.0f} MB")
+
+    *of_small, of_large = _ask_for(60 * minutes, server, [good] * 4 + [large], promote)
+    answers = [one for ones in of_small for one in ones]
+    failed = [one.status for one in (*answers, *of_large) if one.status != 200]
+    made = [one for one in answers if one.status == 200]
+    mixed = sum(
+        not np.array_equal(one.pixels(), expected[int(one.version.rpartition("/")[2]) - 1])
+        for one in made
     )
+    versions = {one.version for one in made}
     click.echo(
-        f"resident memory {memory / 1e6:.0f} MB after {FIRST} requests, {after / 1e6:.0f} MB after "
-        f"{REQUESTS} ({100 * (after / memory - 1):+.1f} %)"
+        f"{minutes} minutes, a promotion a minute: {len(answers)} small and {len(of_large)} large "
+        f"requests, {len(failed)} failed {sorted(set(failed))}; {len(versions)} versions, {mixed} "
+        f"answers with other pixels than their version's; memory {memory[0] / 1e6:.0f} MB after a "
+        f"minute, {min(memory) / 1e6:.0f} to {max(memory) / 1e6:.0f} MB since, "
+        f"{100 * (memory[-1] / memory[0] - 1):+.1f} % at the end"
     )
 
 
