@@ -2,6 +2,7 @@
 # make check  style, types, import contracts and unit tests: at most two minutes
 # make test   the same, and all other tests but for
 # make exhaustive   further cases of what they show
+# make site   the pages of docs/ as a site, in site/
 # make weights   train the weights that ship with the package anew (about six hours; it goes on where it was stopped)
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
@@ -17,7 +18,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder \
 STYLE := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 
-.PHONY: demo check test exhaustive install weights clean
+.PHONY: demo check test exhaustive install site weights clean
 
 demo: .venv/installed
 	$(BIN)/mlflow run . --env-manager local --experiment-name srcnn -e main -P scale=2
@@ -50,9 +51,12 @@ install: .venv/installed
 	$(BIN)/python -m pip install --quiet -r requirements-test.txt
 	touch $@
 
+site: .venv/installed-test
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+
 weights: .venv/installed
 	$(BIN)/python tools/records.py
 	$(BIN)/python tools/ship_weights.py
 
 clean:
-	rm -rf .venv data/prepared
+	rm -rf .venv data/prepared site

@@ -19,6 +19,7 @@ from srcnn_mlflow.training.settings import TrainingSettings
 from tests.conftest import ROOT
 
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PYPROJECT["optional-dependencies"]
 MLPROJECT = yaml.safe_load((ROOT / "MLproject").read_text())
 ENTRY_POINTS = MLPROJECT["entry_points"]
 
@@ -32,7 +33,7 @@ def pins(name: str) -> dict[str, str]:
 def test_every_dependency_is_pinned_within_its_range() -> None:
     for file, requirements in (
         ("requirements.txt", PYPROJECT["dependencies"]),
-        ("requirements-test.txt", PYPROJECT["optional-dependencies"]["test"]),
+        ("requirements-test.txt", [*EXTRAS["test"], *EXTRAS["docs"]]),
     ):
         pinned = pins(file)
         assert sorted(pinned) == sorted(Requirement(text).name.lower() for text in requirements)

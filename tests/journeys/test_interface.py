@@ -1,4 +1,4 @@
-"""The MLflow UI as a newcomer finds it, in a real browser; the README's screenshots come from here.
+"""The MLflow UI as a newcomer finds it, in a real browser; the site's screenshots are from here.
 
 With SRCNN_SCREENSHOTS set to a folder, the pictures are written there; with SRCNN_WORKSPACE set to
 a folder in which experiments at x4 have been run, that is what they show.

@@ -1,6 +1,6 @@
 """A model's page in the MLflow UI, in a real browser: each score, its pictures and its run.
 
-With SRCNN_SCREENSHOTS set to a folder, the README's picture is written there.
+With SRCNN_SCREENSHOTS set to a folder, the page's picture is written there.
 """
 
 import os
@@ -129,16 +129,18 @@ def test_the_leaderboard_has_the_order_of_the_evaluations(store: Judged) -> None
         }
         best_first = sorted(scores, key=lambda version: -scores[version])
         assert listed == best_first
-        found = by_the_recipe_of_the_readme(digest, store)
+        found = by_the_recipe_of_the_page(digest, store)
         assert [line.split()[0] for line in found] == [
             store.model(one).model_id for one in best_first
         ]
         assert f"'srcnn_psnr': {scores[best_first[0]]}" in found[0]
 
 
-def by_the_recipe_of_the_readme(digest: str, store: Judged) -> list[str]:
+def by_the_recipe_of_the_page(digest: str, store: Judged) -> list[str]:
     """What its code prints, of these pictures and this scale."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/how-to/compare.md").read_text(), re.DOTALL
+    )
     (code,) = (block for block in blocks if "search_logged_models" in block)
     code = re.sub(r"[0-9a-f]{32}", digest, code).replace("scale = '4'", "scale = '2'")
     done = subprocess.run(

@@ -494,10 +494,12 @@ def test_the_server_upscales_like_the_command(
 
 
 @pytest.mark.parametrize(("language", "program"), [("sh", "sh"), ("python", sys.executable)])
-def test_the_clients_of_the_readme_work_as_written(
+def test_the_clients_of_the_page_work_as_written(
     workspace: Workspace, server: str, tmp_path: Path, language: str, program: str
 ) -> None:
-    blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    blocks = re.findall(
+        rf"```{language}\n(.*?)```", (ROOT / "docs/how-to/serve.md").read_text(), re.DOTALL
+    )
     (code,) = (block for block in blocks if "http://127.0.0.1:5001/" in block)
     Image.fromarray(textured_pixels(30, 40, 1)).save(tmp_path / "photo.jpg")
     subprocess.run(

@@ -31,11 +31,11 @@ def test_an_address_names_a_view_that_its_experiment_holds(
     assert list(found) == []
 
 
-def test_the_readme_names_the_views_that_make_demo_leaves() -> None:
+def test_the_page_names_the_views_that_make_demo_leaves() -> None:
     samples = load_dataset("samples")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/compare.md").read_text(encoding="utf-8")
     for view in (
         evaluations(4, samples.measured("test").digest),
         trainings(4, samples.split("valid").digest),
     ):
-        assert f"?workflowType=machine_learning&viewStateShareKey={view.key})" in readme
+        assert f"?workflowType=machine_learning&viewStateShareKey={view.key})" in page
