@@ -52,7 +52,7 @@ install: .venv/installed
 	touch $@
 
 site: .venv/installed-test
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 weights: .venv/installed
 	$(BIN)/python tools/records.py
