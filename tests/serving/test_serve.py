@@ -5,15 +5,17 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -33,11 +35,15 @@ from tests.serving.asking import (
     rows,
     serving,
 )
+from tests.serving.hostile import ALLOWED, NOTHING, deeds, do, some
 from tests.versions import GOOD, WEAK, make_champion
 
 pytestmark = pytest.mark.slow
 
 SECONDS = 15
+# With larger numbers, an ordeal: see docs/reliability.md.
+SWAPS = int(os.environ.get("SRCNN_SWAPS", "2"))
+HOSTILE = int(os.environ.get("SRCNN_HOSTILE", "40"))
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +114,7 @@ def test_a_scale_is_named_by_the_address_or_by_params(service: str) -> None:
     assert json.loads(answer)["message"] == "scale '4' is not served here; give 2 and 3"
 
 
+@pytest.mark.timeout(600 + 60 * SWAPS)
 def test_promotions_and_roll_backs_under_load_fail_and_mix_nothing(service: str) -> None:
     expected: dict[str, bytes] = {}
     answers: list[tuple[int, str, bytes]] = []
@@ -122,7 +129,8 @@ def test_promotions_and_roll_backs_under_load_fail_and_mix_nothing(service: str)
     for client in clients:
         client.start()
     try:
-        for version in (WEAK, GOOD):
+        for swap in range(SWAPS):
+            version = GOOD if swap % 2 else WEAK
             make_champion(version)
             label, begun = f"srcnn-x2/{version}", time.monotonic()
             while answers[-1][1] != label if answers else True:
@@ -137,6 +145,7 @@ def test_promotions_and_roll_backs_under_load_fail_and_mix_nothing(service: str)
         assert expected.setdefault(label, body) == body
     assert sorted(expected) == [f"srcnn-x2/{WEAK}", f"srcnn-x2/{GOOD}"]
     assert expected[f"srcnn-x2/{WEAK}"] != expected[f"srcnn-x2/{GOOD}"]
+    print(f"{SWAPS} swaps, {len(answers)} answers, none failed, each with its version's pixels")
 
 
 def test_a_version_that_cannot_be_loaded_takes_over_when_it_is_mended(service: str) -> None:
@@ -230,31 +239,53 @@ def test_who_leaves_takes_no_time_from_others(service: str) -> None:
     assert time.monotonic() - begun < SECONDS
 
 
-HOSTILE: dict[str, Callable[[], bytes]] = {
-    "half a body": lambda: b"POST /upscale HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nabc",
-    "half a header": lambda: b"POST /upscale HTTP/1.1\r\nHo",
-    "no request": lambda: b"\x00\xff\r\n\r\n",
-    "a wrong length": lambda: b"POST /upscale HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n",
-    "too much": lambda: b"POST /upscale HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n",
-}
+def used_memory(service: str) -> float:
+    """Of the service and all its processes, in MB."""
+    names = ("srcnn_worker_resident_bytes{", "process_resident_memory_bytes")
+    return sum(number(service, name) for name in names) / 1e6
 
 
-def test_hostile_requests_are_refused_by_their_deadline(service: str) -> None:
+def seconds_of_an_honest_request(service: str) -> float:
+    """The median of ten."""
+    times = []
+    for _ in range(10):
+        begun = time.monotonic()
+        assert post(f"{service}/upscale", png(PICTURE))[0] == 200
+        times.append(time.monotonic() - begun)
+    return median(times)
+
+
+@pytest.mark.timeout(600 + 5 * HOSTILE)
+def test_hostile_requests_end_in_time_and_leave_nothing_behind(service: str) -> None:
     host, port = service.removeprefix("http://").split(":")
-    open_ones = {name: socket.create_connection((host, int(port)), 60) for name in HOSTILE}
-    for name, connection in open_ones.items():
-        connection.sendall(HOSTILE[name]())
-    begun = time.monotonic()
-    assert post(f"{service}/upscale", png(PICTURE))[0] == 200
-    answered = {name: one.recv(12)[9:] for name, one in open_ones.items()}
-    assert time.monotonic() - begun < max(SECONDS, 20) + 5
-    assert answered == {
-        "half a body": b"408",
-        "half a header": b"",
-        "no request": b"400",
-        "a wrong length": b"400",
-        "too much": b"413",
-    }
+    # Buffers of the model, and what is imported when it is needed, stay.
+    for place in ("upscale?scale=2", "upscale?scale=3"):
+        assert post(f"{service}/{place}", large(400))[0] == 200
+    seconds = seconds_of_an_honest_request(service)
+    before = used_memory(service)
+    with ThreadPoolExecutor(30) as clients:
+        doings = [
+            clients.submit(do, name, deed, host, int(port)) for name, deed in some(HOSTILE, deeds())
+        ]
+        ended = [doing.result() for doing in doings]
+    assert [one for one in ended if one.told not in ALLOWED] == []
+    # Headers have 20 seconds; the machine may have others to do.
+    slow = max(SECONDS, 20) + 15
+    assert [one for one in ended if one.seconds > slow and not one.name.startswith("/")] == []
+    told = {one.name: one.told for one in ended if not one.name.startswith("/")}
+    assert told["half a body"] == told["a byte of the body now and then"] == "408"
+    assert told["half a header"] == told["nothing"] == NOTHING
+    assert told["too much"] == "413"
+    assert told["two lengths"] == told["no request"] == told["a form without end"] == "400"
+    again = seconds_of_an_honest_request(service)
+    assert again < 1.5 * seconds + 0.05
+    after = used_memory(service)
+    assert after < 1.25 * before
+    print(
+        f"{HOSTILE} hostile requests: {dict(Counter(one.told for one in ended))}; the slowest took "
+        f"{max(one.seconds for one in ended):.0f} s; memory {before:.0f} MB before, {after:.0f} MB "
+        f"after; an honest request {1000 * seconds:.0f} ms before, {1000 * again:.0f} ms after"
+    )
 
 
 def test_more_than_it_takes_on_is_refused_at_once_and_the_deadline_stops_work(
