@@ -1,10 +1,10 @@
 """What a start from shipped weights is worth on one kind of picture: pages of rendered text.
 
-    python benchmarks/fine_tuning.py --minutes 2 --anew-minutes 10 --seeds 2
+    python benchmarks/fine_tuning.py --epochs 20 --anew-epochs 100 --seeds 2
 
 Draws pages from this checkout's own documents, goes on from the shipped network for a while, trains
-another from random weights for longer, and shows both, and the shipped one as it is, pages that
-nothing has seen. It works in the present folder, by the commands that one would type.
+others from random weights as long and longer, and shows all of them, and the shipped one as it is,
+pages that nothing has seen. It works in the present folder, by the commands that one would type.
 """
 
 import subprocess
@@ -26,21 +26,21 @@ MEASURES = ("bicubic_psnr", "bicubic_ssim", "srcnn_psnr", "srcnn_ssim")
 
 @click.command()
 @click.option("--scale", default=2, show_default=True)
-@click.option("--minutes", default=2.0, show_default=True)
-@click.option("--anew-minutes", default=10.0, show_default=True)
+@click.option("--epochs", default=20, show_default=True)
+@click.option("--anew-epochs", default=100, show_default=True)
 @click.option("--seeds", default=2, show_default=True)
-def main(scale: int, minutes: float, anew_minutes: float, seeds: int) -> None:
+def main(scale: int, epochs: int, anew_epochs: int, seeds: int) -> None:
     """Print a table."""
     draw_pages(FOLDER)
     click.echo("| training | steps of each seed | test, PSNR / SSIM |\n|---|---|---|")
     shipped = evaluate("shipped", scale)
     click.echo(_row("bicubic", [], [shipped["bicubic_psnr"]], [shipped["bicubic_ssim"]]))
     click.echo(_row("shipped, as it is", [], [shipped["srcnn_psnr"]], [shipped["srcnn_ssim"]]))
-    for start, length in (("shipped", minutes), ("none", anew_minutes), ("none", minutes)):
+    for start, length in (("shipped", epochs), ("none", epochs), ("none", anew_epochs)):
         trained = [train(start, length, seed, scale) for seed in range(seeds)]
         steps, psnr, ssim = zip(*trained, strict=True)
         name = "anew" if start == "none" else f"from {start}"
-        click.echo(_row(f"{name}, {length:g} minutes", list(steps), list(psnr), list(ssim)))
+        click.echo(_row(f"{name}, {length} epochs", list(steps), list(psnr), list(ssim)))
 
 
 def draw_pages(folder: Path) -> None:
@@ -60,9 +60,9 @@ def draw_pages(folder: Path) -> None:
             page.save(folder / split / f"{number}.png")
 
 
-def train(start: str, minutes: float, seed: int, scale: int) -> tuple[float, float, float]:
+def train(start: str, epochs: int, seed: int, scale: int) -> tuple[float, float, float]:
     """Steps of a training, then PSNR and SSIM on the test pages."""
-    options = {"init-from": start, "max-minutes": minutes, "seed": seed}
+    options = {"init-from": start, "epochs": epochs, "seed": seed}
     ran = _command("train", scale, **options)
     scores = evaluate("newest", scale)
     return _steps(ran), scores["srcnn_psnr"], scores["srcnn_ssim"]

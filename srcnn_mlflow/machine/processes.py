@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 
+# The tag of a run that tells its process.
+TAG = "process"
 # Clocks are read in other units by other programs; no two processes of one number are so near.
 _SAME_START = 1.0
 
@@ -37,15 +39,29 @@ class ProcessSign:
 
     @classmethod
     def from_tags(cls, tags: Mapping[str, str]) -> "ProcessSign | None":
-        """The inverse of `tags`; None where they are missing or damaged."""
+        """The inverse of `tag` and of `tags`; None where they are missing or damaged."""
         try:
-            number, start = int(tags["process_id"]), float(tags["process_start"])
-            return cls(tags["host"], number, start, tags.get("process_ticks"))
-        except (KeyError, ValueError):
+            if TAG in tags:
+                return cls._from_words(*tags[TAG].split(maxsplit=3))
+            return cls._from_words(
+                *(tags["host"], tags["process_id"], tags["process_start"]),
+                tags.get("process_ticks"),
+            )
+        except (KeyError, TypeError, ValueError):
             return None
 
+    @classmethod
+    def _from_words(
+        cls, host: str, number: str, start: str, ticks: str | None = None
+    ) -> "ProcessSign":
+        return cls(host, int(number), float(start), ticks)
+
+    def tag(self) -> dict[str, str]:
+        """As a run holds it, in one tag that a person can pass over."""
+        return {TAG: f"{self.host} {self.number} {self.start:.2f} {self.ticks or ''}".rstrip()}
+
     def tags(self) -> dict[str, str]:
-        """As a run holds it."""
+        """As locks, studies and runs of former versions hold it."""
         return {
             "host": self.host,
             "process_id": str(self.number),

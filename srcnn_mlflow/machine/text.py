@@ -101,6 +101,15 @@ def short_dataset(dataset: str) -> str:
     return "+".join(Path(part.strip()).name or part for part in dataset.split("+"))
 
 
+def rounded(number: float) -> float:
+    """A measurement by six digits, which is more than any here is good for.
+
+    >>> rounded(28.190512943267822)
+    28.1905
+    """
+    return float(f"{number:.6g}")
+
+
 def first_line(error: BaseException) -> str:
     """What an error of another library says, in one line; its kind where it says nothing."""
     said = str(error).strip()

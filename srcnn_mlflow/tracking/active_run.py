@@ -17,7 +17,7 @@ from mlflow.entities import DatasetInput, InputTag, LoggedModelInput, Metric
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
 from srcnn_mlflow.machine.credentials import without_credentials
-from srcnn_mlflow.machine.text import as_text, shortened
+from srcnn_mlflow.machine.text import as_text, rounded, shortened
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.tracking.views import View, chart_path, table_path
 from srcnn_mlflow.tracking.where_to_look import address_of, how_to_see, place_of_results
@@ -61,6 +61,10 @@ class _PhotoDataset(MlflowDataset):
 def dataset_name(split: Split) -> str:
     """What MLflow calls the data set of photographs."""
     return shortened(split.dataset, LONGEST_DATASET)
+
+
+def _named(split: Split) -> tuple[str, str]:
+    return dataset_name(split), split.digest
 
 
 def log_split(split: Split, context: str | None = None, models: Iterable[str | None] = ()) -> None:
@@ -149,8 +153,8 @@ def describe(text: str) -> None:
 
 
 def log_metrics(values: Mapping[str, float]) -> None:
-    """Log numbers by name."""
-    mlflow.log_metrics(dict(values))
+    """Log numbers by name, rounded."""
+    mlflow.log_metrics({name: rounded(value) for name, value in values.items()})
 
 
 class Measured(NamedTuple):
@@ -170,10 +174,10 @@ class Measured(NamedTuple):
 
 
 def log_measured(*measured: Measured) -> None:
-    """Log what was measured, each number tied to its model and its photographs."""
+    """Log what was measured, rounded, each number tied to its model and its photographs."""
     now = int(time.time() * 1000)
     metrics = [
-        Metric(key, value, now, one.step, one.model_id, dataset_name(one.split), one.split.digest)
+        Metric(key, rounded(value), now, one.step, one.model_id, *_named(one.split))
         for one in measured
         for key, value in one.values.items()
     ]

@@ -21,7 +21,7 @@ from srcnn_mlflow.machine.errors import SrcnnError, TrackingError, WriteError
 from srcnn_mlflow.machine.faults import explain, reason_of
 from srcnn_mlflow.machine.places import former_home, home, kept
 from srcnn_mlflow.machine.server_faults import server_fault
-from srcnn_mlflow.machine.text import first_line
+from srcnn_mlflow.machine.text import first_line, rounded
 from srcnn_mlflow.tracking.reachability import is_away
 from srcnn_mlflow.tracking.runs import log_file
 from srcnn_mlflow.tracking.store import tracking_address
@@ -279,7 +279,7 @@ def _fill(partial: Path, parcel: Parcel, timestamp: int) -> None:
         "server": tracking_address(),
         "step": parcel.step,
         "timestamp": timestamp,
-        "metrics": dict(parcel.metrics),
+        "metrics": {name: rounded(value) for name, value in parcel.metrics.items()},
         "folder": parcel.folder,
     }
     for file in parcel.files:

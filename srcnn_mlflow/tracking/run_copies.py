@@ -10,7 +10,7 @@ from srcnn_mlflow.tracking.experiments import experiment_named
 ORIGIN = "origin"
 # Not of a copy: which process works on the run, what it stands below, what MLflow keeps for itself.
 _LEFT_OUT = (
-    *("host", "process_id", "process_start", "process_ticks", "mlflow.parentRunId"),
+    *("process", "host", "process_id", "process_start", "process_ticks", "mlflow.parentRunId"),
     *("mlflow.loggedArtifacts", "mlflow.log-model.history"),
 )
 # MLflow takes no more at once.

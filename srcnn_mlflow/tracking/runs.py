@@ -110,7 +110,7 @@ def _tracked(
                 "entry_point": entry_point,
                 "git_commit": git_commit(),
                 SEQUENCE: place,
-                **ProcessSign.own().tags(),
+                **ProcessSign.own().tag(),
                 **({} if scale is None else {"scale": str(scale)}),
             }
         )
@@ -143,7 +143,7 @@ def go_on(run_id: str) -> Iterator[Run]:
                 mlflow.delete_tag(tag)
         if parent is not None:
             mlflow.set_tag(MLFLOW_PARENT_RUN_ID, parent.info.run_id)
-        mlflow.set_tags(ProcessSign.own().tags())
+        mlflow.set_tags(ProcessSign.own().tag())
         yield run
 
 

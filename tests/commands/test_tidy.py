@@ -95,7 +95,16 @@ def test_a_process_is_told_from_a_later_one_with_its_number() -> None:
     assert ProcessSign.from_tags(own.tags()) == replace(own, start=round(own.start, 2))
 
 
-@pytest.mark.parametrize("tags", [{}, {"host": "a", "process_id": "x", "process_start": "1"}])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {},
+        {"host": "a", "process_id": "x", "process_start": "1"},
+        {"process": ""},
+        {"process": "a 1"},
+        {"process": "a x 1"},
+    ],
+)
 def test_damaged_tags_say_nothing(tags: dict[str, str]) -> None:
     assert ProcessSign.from_tags(tags) is None
 

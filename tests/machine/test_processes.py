@@ -40,7 +40,13 @@ def test_a_living_process_is_alive_until_it_ends(other: subprocess.Popen[bytes])
 
 def test_tags_say_all_of_it_and_those_of_before_less() -> None:
     own = ProcessSign.own()
-    assert ProcessSign.from_tags(own.tags()) == replace(own, start=round(own.start, 2))
+    rounded = replace(own, start=round(own.start, 2))
+    assert ProcessSign.from_tags(own.tags()) == ProcessSign.from_tags(own.tag()) == rounded
+    untold = replace(rounded, ticks=None)
+    assert ProcessSign.from_tags(untold.tag()) == untold
+    # A run that was begun by a former version and gone on with by this one has both.
+    both = {**replace(own, number=1).tags(), **own.tag()}
+    assert ProcessSign.from_tags(both) == rounded
     former = {name: tag for name, tag in own.tags().items() if name != "process_ticks"}
     sign = ProcessSign.from_tags(former)
     assert sign is not None
