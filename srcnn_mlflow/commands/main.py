@@ -1,13 +1,14 @@
 """`main`: one scale, from photographs to a promoted model."""
 
-from srcnn_mlflow.commands.evaluate import evaluate
-from srcnn_mlflow.commands.promote import promote
+from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
+from srcnn_mlflow.commands.promote import Verdict, promote
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import find_start
-from srcnn_mlflow.machine.text import short_dataset
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.evaluation import check_sizes
+from srcnn_mlflow.measuring.tables import markdown_table, table_rows
 from srcnn_mlflow.pictures.datasets import GATE, load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
@@ -62,7 +63,17 @@ def run_main(request: TrainRequest, device: str) -> None:
         else:
             verdict = promote(scale, version, dataset, known=evaluation.scores)
         active_run.log_metrics(evaluation.summary.metrics())
+        active_run.describe(_describe(evaluation, verdict, scale))
         active_run.log_inputs([], [evaluation.model_id])
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
         )
+
+
+def _describe(evaluation: Evaluation, verdict: Verdict, scale: int) -> str:
+    """What was trained, what it is worth, and what has become of it, in Markdown."""
+    summary, label = evaluation.summary, evaluation.model.label
+    became = f"not promoted: {'; '.join(verdict.shortcomings)}"
+    fate = "promoted to champion" if verdict.promoted else became
+    heading = f"{label} on {summary.images} pictures, {fate}."
+    return f"{as_markdown(heading)}\n\n{markdown_table(table_rows(scale, summary))}"

@@ -8,6 +8,7 @@ from PIL import Image
 
 from srcnn_mlflow.commands.project import under_project
 from srcnn_mlflow.machine.places import home
+from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.pictures.datasets import describe, load_dataset
 from srcnn_mlflow.pictures.imaging import Plane, luma
 from srcnn_mlflow.pictures.luma_spool import LumaSpool
@@ -57,10 +58,15 @@ def prepare_for_project(name: str, settings: StoreSettings) -> None:
         # Imported here, because MLflow takes seconds and preparing needs none of it.
         from srcnn_mlflow.tracking import active_run, runs
 
-        with runs.track("prepare", settings.scale, {}, f"prepare x{settings.scale} {name}"):
+        title = f"prepare x{settings.scale} {short_dataset(name)}"
+        with runs.track("prepare", settings.scale, {}, title):
             prepared = prepare_dataset(name, settings, None)
             for split in (prepared.train, prepared.valid):
                 active_run.log_split(split)
+            counts = (
+                f"{len(prepared.train.photos)} to train, {len(prepared.valid.photos)} to validate"
+            )
+            active_run.describe(as_markdown(f"Pictures: {counts}; in {prepared}"))
     else:
         prepared = prepare_dataset(name, settings, None)
     logger.info("prepared: %s", prepared)

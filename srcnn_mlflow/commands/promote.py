@@ -121,7 +121,10 @@ def promote(
         champions.mend_aliases(scale)
         complete_card(scale, f"{ARTIFACTS}/verdict.md")
         if candidate is None:
-            return Verdict(*roll_back(scale), ())
+            champion, former = roll_back(scale)
+            left = "" if former is None else f", in place of version {former}"
+            active_run.describe(f"{model_name(scale)}/{champion} is champion again{left}.")
+            return Verdict(champion, former, ())
         found, pictures = candidate
         on_more = _command_on_more(scale, found.version, dataset, split, gate_split)
         return _judge(scale, found, pictures, known, on_more)
@@ -246,7 +249,9 @@ def _judge_against(
         table += f"\nPassed over: {describe_broken(scale, opponent.broken)}.\n"
     logger.info(table)
     first = as_markdown(decision(f"Version {version} of {model_name(scale)}", judgement))
-    active_run.log_text(f"{first}\n\n{table}", f"{ARTIFACTS}/verdict.md")
+    page = f"{first}\n\n{table}"
+    active_run.log_text(page, f"{ARTIFACTS}/verdict.md")
+    active_run.describe(page)
     facts = {**asdict(judgement), "rule": judgement.rule, "decided": decided}
     active_run.log_json(facts, f"{ARTIFACTS}/verdict.json")
     return judgement

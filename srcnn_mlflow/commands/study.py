@@ -18,6 +18,7 @@ from srcnn_mlflow.commands.study_request import StudyRequest
 from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.trials import check_password
 from srcnn_mlflow.machine.errors import TrainingError
+from srcnn_mlflow.machine.text import short_dataset
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.tracking.cells import SharedTable
@@ -38,7 +39,7 @@ def study(request: StudyRequest) -> None:
     place = request.place
     check_password(place, "study")
     shown = {**asdict(request), "name": str(request.name), "storage": str(place)}
-    title = f"study {request.name.name} x{request.scale} {request.dataset}"
+    title = f"study {request.name.name} x{request.scale} {short_dataset(request.dataset)}"
 
     def check() -> tuple[Bench, Split]:
         world = alone(choose_device(request.device))

@@ -218,6 +218,8 @@ def _write(
         logger.info(sentence)
     address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("table and figures: %s", address)
+    for line in active_run.how_to_see_below("all trainings in each chart", "best_val_psnr"):
+        logger.info(line)
 
 
 def _to_come(count: int, of: int, test: Split) -> str:

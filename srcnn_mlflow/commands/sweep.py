@@ -17,7 +17,7 @@ from srcnn_mlflow.commands.train_origin import surroundings
 from srcnn_mlflow.commands.train_request import BEFORE, TrainRequest
 from srcnn_mlflow.commands.trials import Ground, TrialRun, check_password, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, SweepError
-from srcnn_mlflow.machine.text import as_file_name, as_markdown, as_text
+from srcnn_mlflow.machine.text import as_file_name, as_markdown, as_text, short_dataset
 from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.store import open_store
@@ -129,7 +129,8 @@ def sweep(request: SweepRequest) -> None:
     place = request.place
     check_password(place, "sweep")
     shown = {**asdict(request), "study": place.name, "storage": str(place)}
-    name = f"sweep x{request.scale} {request.training().settings.label} {request.dataset}"
+    label = request.training().settings.label
+    name = f"sweep x{request.scale} {label} {short_dataset(request.dataset)}"
 
     def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
@@ -286,18 +287,20 @@ def _report(request: SweepRequest, study: Search, valid: Split) -> None:
     decided = find_decisions(valid.digest).sentence(f"The validation set, {valid.label},")
     active_run.set_tags({DECISIONS: decided})
     command = request.command_for(best.params)
+    told = f"{as_markdown(decided)}\n\nTo train the best in full:\n\n    {command}\n"
     with active_run.artifact_folder(ARTIFACTS) as folder:
         draw_search(study.optuna, folder)
-        page = (
-            f"{table(study.trials())}\n\n{as_markdown(decided)}\n\n"
-            f"To train the best in full:\n\n    {command}\n"
-        )
+        page = f"{table(study.trials())}\n\n{told}"
         (folder / "trials.md").write_text(page, encoding="utf-8")
         (folder / "trials.json").write_text(as_json(study.trials()) + "\n", encoding="utf-8")
-    logger.info(table(study.ranking()[:SHOWN]))
+    best_ones = table(study.ranking()[:SHOWN])
+    active_run.describe(f"{best_ones}\n\n{told}")
+    logger.info(best_ones)
     logger.info(decided)
     address = active_run.place_of_artifacts(ARTIFACTS)
     logger.info("plots and all trials: %s", address)
+    for line in active_run.how_to_see_below("all trials in each chart", "best_val_psnr"):
+        logger.info(line)
     if not request.train_best:
         logger.info("to train the best in full: %s", command)
 
