@@ -9,6 +9,7 @@ from PIL import Image
 from srcnn_mlflow.commands.main import run_main
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.tracking.active_run import DESCRIPTION
 from srcnn_mlflow.tracking.decisions import find_decisions
 from srcnn_mlflow.training.settings import TrainingSettings
 from tests.conftest import put_store, textured_pixels
@@ -30,6 +31,14 @@ def test_the_gate_decides_and_the_test_pictures_choose_nothing(
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = {run.data.tags["entry_point"]: run.data.metrics.get("images") for run in runs}
     assert (images["evaluate"], images["promote"]) == (3, 6)
+    told = {run.data.tags["entry_point"]: run.data.tags[DESCRIPTION] for run in runs}
+    assert "srcnn-x2/1" in told["main"]
+    assert "on 3 pictures" in told["main"]
+    assert "6 pictures" in told["promote"]
+    assert all("|" in told[one] for one in ("main", "evaluate", "promote"))
+    for run in runs:
+        for value in run.data.metrics.values():
+            assert value == float(f"{value:.6g}")
     chosen = {
         split: find_decisions(load_dataset("photos").measured(split).digest)
         for split in ("valid", "test", "gate")

@@ -21,6 +21,7 @@ from srcnn_mlflow import cli
 from srcnn_mlflow.commands.sweep import SweepRequest, sweep
 from srcnn_mlflow.commands.tidy import tidy
 from srcnn_mlflow.machine.errors import SweepError, TrainingError
+from srcnn_mlflow.tracking.active_run import DESCRIPTION
 from srcnn_mlflow.tracking.search import Search
 from srcnn_mlflow.training.search_space import SEARCH_SPACE, recipe, settings
 from tests.conftest import put_store, start_command, textured_pixels
@@ -223,6 +224,8 @@ def test_a_sweep_logs_its_study_prunes_and_can_train_the_best(
     assert f"    {request(trials=3, epochs=8).command_for(best.params)}\n" in page
     assert parent.data.tags["decisions"] == told
     assert told in said
+    assert any(line.startswith("all trials in each chart: http") for line in said)
+    assert request(trials=3, epochs=8).command_for(best.params) in parent.data.tags[DESCRIPTION]
     listed = json.loads((folder / "trials.json").read_text())
     assert [one["trial"] for one in listed] == [0, 1, 2]
     assert listed[0]["params"] == recipe()
