@@ -18,7 +18,7 @@ from srcnn_mlflow.machine.limits import read_limit
 from srcnn_mlflow.machine.overlap import overlapped
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.machine.text import printable
+from srcnn_mlflow.machine.text import as_markdown, printable
 from srcnn_mlflow.network.shipped import SHIPPED, SHIPPED_NAMES, full_name, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import Split
@@ -98,6 +98,9 @@ def upscale_for_project(
         done = upscale_files(model, scale, inputs, output, compare, wanted)
         photos = tuple(scan(name, [*done.pictures, *done.done_before])[0])
         active_run.log_split(Split(name, "upscale", photos, digest(photos)))
+        count, before = len(done.pictures), len(done.done_before)
+        told = f"{count} picture(s) enlarged by {model.label}, {before} done before: {output}"
+        active_run.describe(as_markdown(told))
 
 
 def choose_model(reference: str, scale: int, precision: str = "float32") -> ChosenModel:
