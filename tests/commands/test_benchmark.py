@@ -12,6 +12,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import DatasetError
 from srcnn_mlflow.machine.places import home
+from srcnn_mlflow.machine.text import rounded as shown
 from srcnn_mlflow.measuring.benchmarking import Line
 from srcnn_mlflow.network.shipped import SHIPPED, full_name
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -96,7 +97,7 @@ def test_every_number_is_linked_to_its_model_and_its_pictures(lines: list[Line])
             *("set5_psnr", "set5_ssim", "set5_bicubic_psnr", "set5_bicubic_ssim"),
             *("srcnn_psnr", "srcnn_ssim", "psnr_gain", "bicubic_psnr", "images"),
         } <= set(linked)
-        assert linked["set5_psnr"].value == one(lines, scale, f"srcnn-x{scale}/1").psnr
+        assert linked["set5_psnr"].value == shown(one(lines, scale, f"srcnn-x{scale}/1").psnr)
         assert linked["srcnn_psnr"].value == linked["set5_psnr"].value
         assert {metric.dataset_digest for metric in linked.values()} == {
             "ee67db7e16969226241a28ce9dc1be6b"

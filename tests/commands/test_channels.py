@@ -98,8 +98,8 @@ def test_colours_are_evaluated_judged_and_promoted(trained: Path, channels: str)
         assert made.shape == original.shape
         lumas.append(psnr(luma_plane(original), luma_plane(made), 2))
         colours.append(psnr(original, made, 2))
-    assert metrics["srcnn_psnr"] == pytest.approx(np.mean(lumas), abs=1e-9)
-    assert metrics["srcnn_rgb_psnr"] == pytest.approx(np.mean(colours), abs=1e-9)
+    assert metrics["srcnn_psnr"] == pytest.approx(np.mean(lumas), abs=5e-5)
+    assert metrics["srcnn_rgb_psnr"] == pytest.approx(np.mean(colours), abs=5e-5)
     assert metrics["srcnn_rgb_psnr"] > metrics["bicubic_rgb_psnr"]
     table = json.loads(
         Path(

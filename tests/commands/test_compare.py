@@ -16,6 +16,7 @@ from PIL import Image
 from srcnn_mlflow.commands import compare as command
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.machine.errors import DatasetError, ModelError
+from srcnn_mlflow.machine.text import rounded
 from srcnn_mlflow.network import shipped
 from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
@@ -139,7 +140,7 @@ def _check_run(run: Run) -> None:
     assert [one.data.tags["entry_point"] for one in below] == ["compare-version"] * 3
     for one, row in zip(below, rows, strict=True):
         for name in ("srcnn_psnr", "psnr_gain", "srcnn_ssim", "seconds"):
-            assert one.data.metrics[name] == pytest.approx(row[name])
+            assert one.data.metrics[name] == rounded(row[name])
     # A model's page has them by the names that `evaluate` gives, and the pictures that count.
     shared = [photo for photo in load_dataset("photos").photos("test") if photo.name != "small.png"]
     for one, row in zip(below, rows, strict=True):
@@ -154,7 +155,7 @@ def _check_run(run: Run) -> None:
             for score in MlflowClient().get_logged_model(str(model_id)).metrics or []
             if score.run_id == one.info.run_id
         }
-        assert own["srcnn_psnr"].value == pytest.approx(row["srcnn_psnr"])
+        assert own["srcnn_psnr"].value == rounded(row["srcnn_psnr"])
         assert own["srcnn_psnr"].dataset_digest == digest(shared)
         # Its card names the comparison, too, once.
         contests = find_card_facts(scale, int(number)).contests

@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 from PIL import Image
 
+from srcnn_mlflow.machine.text import rounded
 from srcnn_mlflow.measuring.protocols import NAMED
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
@@ -216,7 +217,7 @@ def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
         found = scores[subject]["srcnn-mlflow"]
         # The order of the pictures, over which both average, is not the same.
         for what in ("psnr", "ssim"):
-            assert found[what] == pytest.approx(run.data.metrics[f"{name}_{what}"], abs=1e-12)
+            assert rounded(found[what]) == run.data.metrics[f"{name}_{what}"]
     assert len(scores["result"]["srcnn-mlflow"]["by_picture"]) == run.data.metrics["images"] == 5
 
 
