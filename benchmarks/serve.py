@@ -23,6 +23,7 @@ from statistics import median
 import click
 import mlflow
 import numpy as np
+import psutil
 import torch
 from arithmetic import matrix_product_rate
 from memory import resident_bytes
@@ -185,6 +186,14 @@ def _measure_load(server: Server, picture: Image.Image, good: bytes, expected: n
     )
 
 
+def _settled_bytes(server: Server) -> int:
+    """Memory once the processes of the former version have ended."""
+    end = time.monotonic() + 25
+    while len(psutil.Process(server.process).children()) > 2 and time.monotonic() < end:
+        time.sleep(0.5)
+    return resident_bytes(server.process)
+
+
 def _measure_promotions(
     server: Server, minutes: int, good: bytes, large: bytes, expected: list[np.ndarray]
 ) -> None:
@@ -196,7 +205,7 @@ def _measure_promotions(
             time.sleep(30)
             make_champion(2 - minute % 2)
             time.sleep(30)
-            memory.append(resident_bytes(server.process))
+            memory.append(_settled_bytes(server))
             click.echo(f"  minute {minute + 1}: {memory[-1] / 1e6:.0f} MB")
 
     *of_small, of_large = _ask_for(60 * minutes, server, [good] * 4 + [large], promote)
