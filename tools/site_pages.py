@@ -53,7 +53,9 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
         target = PAGES.get(target, target.removeprefix("docs/"))
         return f"]({relpath(target, dirname(address) or '.')}{link[2] or ''})"
 
-    return _LINK.sub(on_the_site, markdown.replace(_RESULTS, results_table()))
+    text = markdown.replace(_RESULTS, results_table())
+    # PSNR and SSIM of a cell stay on one line.
+    return _LINK.sub(on_the_site, re.sub(r"(\d) / (\d)", "\\1\u00a0/\u00a0\\2", text))
 
 
 def on_post_page(output: str, **_: object) -> str:
