@@ -2,8 +2,23 @@
 
 import math
 import os
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 from srcnn_mlflow.machine.errors import ModelError
+
+Limits = TypeVar("Limits")
+
+
+def read_limits(defaults: Limits) -> Limits:
+    """Several limits, each a field of a dataclass whose values are the defaults.
+
+    Raises:
+        ModelError: a variable is not a number above zero.
+    """
+    default: Any = defaults
+    values = {one.name: read_limit(one.name, getattr(default, one.name)) for one in fields(default)}
+    return replace(default, **values)  # type: ignore[no-any-return]
 
 
 def read_limit(what: str, default: float) -> float:

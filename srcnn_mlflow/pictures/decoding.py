@@ -106,6 +106,15 @@ def open_image(source: Path | bytes, max_pixels: int = MAX_PIXELS) -> Image.Imag
     return open_picture(source, max_pixels).image()
 
 
+def size_of(contents: bytes) -> int:
+    """How many pixels a picture file says that it has; 0 where that is not to be read."""
+    try:
+        with Image.open(io.BytesIO(contents), formats=_formats(contents[:12], "")) as image:
+            return image.width * image.height
+    except (ImageError, *DAMAGED):
+        return 0
+
+
 def identity_of(path: Path) -> str | None:
     """The unique id that a picture's EXIF names, without decoding its pixels; None for none."""
     try:

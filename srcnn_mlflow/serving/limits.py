@@ -1,8 +1,8 @@
 """What a service takes on, so that whatever it cannot do is refused in time."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-from srcnn_mlflow.machine.limits import read_limit
+from srcnn_mlflow.machine.limits import read_limits
 
 
 @dataclass(frozen=True)
@@ -30,4 +30,4 @@ class ServiceLimits:
         Raises:
             ModelError: a variable is not a number above zero.
         """
-        return cls(**{name: read_limit(name, default) for name, default in asdict(cls()).items()})
+        return read_limits(cls())

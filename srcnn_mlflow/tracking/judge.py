@@ -25,7 +25,10 @@ from srcnn_mlflow.pictures.imaging import Plane, upscale_to_eight_bit
 from srcnn_mlflow.tracking.registry import FoundModel
 
 # Limits are for strangers; pictures that are judged come from this machine.
-_NO_LIMITS = {f"SRCNN_MAX_{what}": "1e6" for what in ("IMAGES", "MEGABYTES", "MEGAPIXELS")}
+_NO_LIMITS = {
+    f"SRCNN_MAX_{what}": "1e6"
+    for what in ("IMAGES", "MEGABYTES", "MEGAPIXELS", "OUTPUT_MEGAPIXELS")
+}
 
 # How a process ends that others have ended, as when memory runs short; the model is not to blame.
 _ENDED_FROM_OUTSIDE = (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)

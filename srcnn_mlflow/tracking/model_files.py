@@ -10,9 +10,10 @@ from tempfile import TemporaryDirectory
 import mlflow
 import pandas as pd
 from mlflow.models import Model, ModelSignature
-from mlflow.types import ColSpec, DataType, Schema
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema
 from PIL import Image
 
+from srcnn_mlflow.pictures.answer_options import PARAMS
 from srcnn_mlflow.tracking.served_code import SERVED_MODEL, copy_served_code
 
 # What a served model needs; neither torch nor anything else that trains.
@@ -24,6 +25,12 @@ _SIGNATURE = ModelSignature(
             ColSpec(DataType.string, "image"),
             ColSpec(DataType.long, "width"),
             ColSpec(DataType.long, "height"),
+        ]
+    ),
+    params=ParamSchema(
+        [
+            ParamSpec(name, DataType.long if name == "quality" else DataType.string, default)
+            for name, default in PARAMS.items()
         ]
     ),
 )

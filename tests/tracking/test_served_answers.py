@@ -1,5 +1,7 @@
 """What a real server answers to requests that it refuses, in every format that MLflow knows."""
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 import pytest
+from PIL import Image
 
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.tracking import registry
@@ -117,12 +120,21 @@ def test_where_json_is_broken_is_said(body: bytes, post: Post) -> None:
 @pytest.mark.parametrize(
     ("params", "named"),
     [
-        ({"scale": 4}, "the model takes no params, and the request has 'scale'; leave them out"),
+        (
+            {"scale": 4},
+            "the model takes the params format, quality and on_error, and the request has 'scale'; "
+            "leave them out",
+        ),
         ({"a": 1, "b": 2}, "has 'a', 'b'; leave"),
         ({LONG: 1}, "has one of 300000 characters; leave"),
-        ([4], "has some; leave"),
-        (4, "has some; leave"),
-        ("scale", "has some; leave"),
+        ([4], "params is no object; give format"),
+        ("scale", "params is no object; give format"),
+        ({"format": LONG}, "format is none of png, jpeg, webp, avif, tiff; give one"),
+        ({"format": ["png"]}, "format is none of png, jpeg, webp, avif, tiff; give one"),
+        ({"quality": "90"}, "quality is no whole number from 1 to 100; give one, or leave it out"),
+        ({"quality": 101}, "quality is no whole number from 1 to 100; give one, or leave it out"),
+        ({"quality": 90}, "quality is 90, and png loses nothing; leave it out"),
+        ({"on_error": LONG}, "on_error is neither raise nor tell; give one of them"),
     ],
 )
 def test_params_that_the_model_does_not_know_are_refused(
@@ -134,6 +146,55 @@ def test_params_that_the_model_does_not_know_are_refused(
             assert status == 400
             assert named in json.loads(answer)["message"]
             assert len(answer) <= 1024
+
+
+def test_params_choose_the_answers_format(post: Post) -> None:
+    table = {"columns": ["image"], "data": [[GOOD]]}
+    sizes = []
+    for quality in (20, 95):
+        params = {"format": "jpeg", "quality": quality}
+        status, answer = post(
+            json.dumps({"dataframe_split": table, "params": params}).encode(), JSON
+        )
+        assert status == 200, answer
+        (prediction,) = json.loads(answer)["predictions"]
+        assert set(prediction) == {"image", "width", "height"}
+        contents = base64.b64decode(prediction["image"])
+        sizes.append(len(contents))
+        assert Image.open(io.BytesIO(contents)).format == "JPEG"
+    assert sizes[0] < sizes[1] / 2
+
+
+def test_a_request_may_ask_to_be_told_what_is_broken(post: Post) -> None:
+    table = {"columns": ["image"], "data": [[GOOD], ["?"], [GOOD]]}
+    body = {"dataframe_split": table, "params": {"on_error": "tell"}}
+    status, answer = post(json.dumps(body).encode(), JSON)
+    assert status == 200, answer
+    good, bad, _ = json.loads(answer)["predictions"]
+    assert good["error"] == ""
+    assert (bad["image"], bad["error"]) == ("", "is not base64 text of a picture file")
+
+
+def test_parquet_brings_files_as_they_are(post: Post) -> None:
+    for cells in ([base64.b64decode(GOOD)] * 2, [GOOD]):
+        file = io.BytesIO()
+        pd.DataFrame({"image": cells}).to_parquet(file)
+        status, answer = post(file.getvalue(), PARQUET)
+        assert status == 200, answer
+        predictions = json.loads(answer)["predictions"]
+        assert [one["width"] for one in predictions] == [80] * len(cells)
+
+
+def test_pictures_are_limited_together_by_what_they_become(post: Post) -> None:
+    """Sixteen of half a megapixel make 32 at x2, where 16 are allowed."""
+    file = io.BytesIO()
+    Image.new("1", (1000, 500)).save(file, "PNG")
+    text = base64.b64encode(file.getvalue()).decode()
+    table = {"columns": ["image"], "data": [[text]] * 16}
+    status, answer = post(json.dumps({"dataframe_split": table}).encode(), JSON)
+    assert status == 400
+    told = "the pictures of the request would have 32.0 megapixels together, and 16 are allowed"
+    assert told in json.loads(answer)["message"]
 
 
 @pytest.mark.parametrize("params", [{}, None])

@@ -39,9 +39,9 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def predict(model: ServedUpscaler, *texts: Any) -> list[dict[str, Any]]:
+def predict(model: ServedUpscaler, *texts: Any, **params: Any) -> list[dict[str, Any]]:
     frame = pd.DataFrame({"image": list(texts)})
-    return model.predict(None, frame)  # type: ignore[arg-type]
+    return model.predict(None, frame, params or None)  # type: ignore[arg-type]
 
 
 def decode(text: str) -> Image.Image:
@@ -202,6 +202,49 @@ def test_limits_are_set_by_environment_variables(monkeypatch: pytest.MonkeyPatch
         predict(model, encode(PICTURE.resize((41, 30))))
     with pytest.raises(MlflowException, match=r"image 1 has 0\.0 MB, and 0\.01 are allowed"):
         predict(model, good, "A" * 14_000)
+
+
+def test_a_picture_is_limited_by_what_it_becomes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SRCNN_MAX_OUTPUT_MEGAPIXELS", "0.0048")
+    model = load()
+    # Elsewhere than in a server, a frame may have any number of rows.
+    assert len(predict(model, *[encode(PICTURE)] * 17)) == 17
+    with pytest.raises(MlflowException, match=r"is 41x30, 1,230 pixels; the most .* 1,200"):
+        predict(model, encode(PICTURE.resize((41, 30))))
+
+
+def test_files_are_taken_as_bytes() -> None:
+    text = encode(PICTURE)
+    contents = base64.b64decode(text)
+    model = load()
+    assert predict(model, contents, bytearray(contents)) == predict(model, text, text)
+    with pytest.raises(MlflowException, match=r"^image 1 cannot be used: the image is not a PNG"):
+        predict(model, contents, b"no picture")
+
+
+@pytest.mark.parametrize("form", ["png", "jpeg", "webp", "avif", "tiff"])
+def test_answers_are_files_of_the_format_that_is_asked_for(form: str) -> None:
+    clear = PICTURE.convert("RGBA")
+    clear.putalpha(99)
+    (answer,) = predict(load(), encode(clear), format=form)
+    image = decode(answer["image"])
+    assert (image.format or "").lower() == form
+    assert image.size == (answer["width"], answer["height"]) == (80, 60)
+    assert image.mode == ("RGB" if form == "jpeg" else "RGBA")
+
+
+def test_what_cannot_be_used_is_a_row_with_its_reason_where_that_is_asked_for() -> None:
+    wide = encode(Image.new("1", (9000, 2)))
+    rows = predict(load(), encode(PICTURE), b"", None, wide, on_error="tell", format="webp")
+    assert [row["error"] for row in rows] == [
+        "",
+        "cannot be used: the image is empty",
+        "is not base64 text of a picture file",
+        "would be 18000x4 pixels, and a WebP file holds at most 16,383 a side; give format=png or "
+        "tiff",
+    ]
+    assert [row["width"] for row in rows] == [80, 0, 0, 0]
+    assert all(set(row) == {"image", "width", "height", "error"} for row in rows)
 
 
 def test_a_bomb_is_refused_before_it_is_decoded() -> None:
