@@ -186,9 +186,8 @@ def _measure_load(server: Server, picture: Image.Image, good: bytes, expected: n
     )
 
 
-def _settled_bytes(server: Server) -> int:
-    """Memory once the processes of the former version have ended."""
-    end = time.monotonic() + 25
+def _settled_bytes(server: Server, end: float) -> int:
+    """Memory once the processes of the former version have ended, or at the end of that time."""
     while len(psutil.Process(server.process).children()) > 2 and time.monotonic() < end:
         time.sleep(0.5)
     return resident_bytes(server.process)
@@ -197,15 +196,18 @@ def _settled_bytes(server: Server) -> int:
 def _measure_promotions(
     server: Server, minutes: int, good: bytes, large: bytes, expected: list[np.ndarray]
 ) -> None:
-    """Load with a promotion a minute, in the middle of it; memory at its end."""
+    """Load with a promotion a minute, and memory at the end of each."""
     memory: list[int] = []
+    begun = time.monotonic()
 
     def promote() -> None:
         for minute in range(minutes):
-            time.sleep(30)
+            end = begun + 60 * (minute + 1)
+            time.sleep(max(0, end - 40 - time.monotonic()))
             make_champion(2 - minute % 2)
-            time.sleep(30)
-            memory.append(_settled_bytes(server))
+            # By then, the new processes have seen what the former ones have.
+            time.sleep(max(0, end - 10 - time.monotonic()))
+            memory.append(_settled_bytes(server, end - 1))
             click.echo(f"  minute {minute + 1}: {memory[-1] / 1e6:.0f} MB")
 
     *of_small, of_large = _ask_for(60 * minutes, server, [good] * 4 + [large], promote)
