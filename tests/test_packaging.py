@@ -134,7 +134,7 @@ def test_the_wheel_holds_the_package_and_what_it_reads(wheel: Path) -> None:
     assert {name for name in names if name.startswith("srcnn_mlflow/")} == kept
     assert "srcnn_mlflow/py.typed" in names
     extras = set(re.findall(r"^Provides-Extra: (\S+)$", text, re.MULTILINE))
-    assert {"bfloat16", "docs", "heif", "server", "test"} <= extras
+    assert {"bfloat16", "docs", "heif", "server", "spark", "test"} <= extras
     assert f"\nVersion: {srcnn_mlflow.__version__}\n" in text
     assert "\nRequires-Python: >=3.11\n" in text
 
