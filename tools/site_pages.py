@@ -4,6 +4,7 @@ MkDocs calls `on_files` when it has listed what lies in docs/, and the others
 for each page.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,6 +40,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=text))
     files.append(File.generated(config, "reference/commands.md", content=commands_page()))
+    for book in [one for one in files if one.src_uri.endswith(".ipynb")]:
+        page, text = f"{book.src_uri.removesuffix('.ipynb')}.md", book.content_string
+        files.append(File.generated(config, page, content=notebook_page(text)))
     return files
 
 
@@ -61,6 +65,26 @@ def on_page_markdown(markdown: str, page: Page, **_: object) -> str:
 def on_post_page(output: str, **_: object) -> str:
     """Give the theme's search a name, which it has for those who see it only."""
     return output.replace('class="md-search"', 'class="md-search" aria-label="Search"')
+
+
+def notebook_page(text: str) -> str:
+    """A notebook as Markdown: its words, its code, and what that gave when it was last run."""
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        parts += [_output(one) for one in cell.get("outputs", ())]
+    # What a cell prints comes in pieces, which are one block.
+    return "\n\n".join(parts).replace("\n```\n\n```text\n", "\n") + "\n"
+
+
+def _output(output: dict[str, Any]) -> str:
+    data = output.get("data", {})
+    if "image/png" in data:
+        picture = "".join(data["image/png"].split())
+        return f"![What the cell gave](data:image/png;base64,{picture})"
+    words = output.get("text", data.get("text/plain", ""))
+    return f"```text\n{''.join(words).rstrip()}\n```"
 
 
 def results_table() -> str:
