@@ -186,7 +186,8 @@ def test_a_picture_that_does_not_fit_the_memory_is_left_out_like_a_broken_one(
     finished = subprocess.run(
         [sys.executable, "-c", LIMITED, str(300_000_000), command, *options],
         cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        # The limit counts what threads reserve for themselves and never use.
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"},
         capture_output=True,
         text=True,
         timeout=100,
