@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
+from srcnn_mlflow.machine.errors import SrcnnError
+
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 Computed = TypeVar("Computed")
@@ -43,6 +45,10 @@ def overlapped(
                 del computed  # the writer's alone
             except Exception as error:
                 outcome = Future()
+                if isinstance(error, MemoryError | SrcnnError):
+                    # Its frames hold the picture that memory is short of.
+                    error.__context__ = None
+                    error = error.with_traceback(None)
                 outcome.set_exception(error)
             writing.append((item, outcome))
             while len(writing) > writers or (writing and writing[0][1].done()):
