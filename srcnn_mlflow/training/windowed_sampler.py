@@ -141,7 +141,8 @@ class WindowedSampler(Sampler):
                         [_cut(current, current.first, current.first + 1)], 0.0, end - start
                     )
                     continue
-                if of_pass != current.of_pass or mine >= current.behind:
+                # The last window of a pass may be done with by the batch before.
+                while of_pass != current.of_pass or mine >= current.behind:
                     current, half = ahead.result(), 1 - half
                     ahead = read_next(half)
                 parts = [_cut(current, mine, until)]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -88,6 +88,8 @@ def taken(sampler: WindowedSampler, shares: Iterator[Share], store: Store) -> li
     seed=st.integers(0, 2**40),
     start=st.integers(0, 100),
 )
+# A batch reaches into the last window of a pass and takes all of it.
+@example(memory=36_304, batch_size=9, size=4, seed=0, start=23)
 def test_a_pass_has_every_patch_once_and_goes_on_anywhere(
     store: Store, memory: int, batch_size: int, size: int, seed: int, start: int
 ) -> None:
