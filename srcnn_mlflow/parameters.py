@@ -33,7 +33,7 @@ from srcnn_mlflow.training.settings import (
     TrainingSettings,
 )
 
-DEVICES = ("auto", "cpu", "cuda")
+DEVICES = ("auto", "cpu", "cuda", "mps")
 SPLITS = ("train", "valid", "test", "all", "gate")
 # By each of them, higher is better.
 RANKED_BY = (

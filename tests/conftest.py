@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractContextManager,
     closing,
@@ -221,6 +221,22 @@ def without(reason: str, what: str) -> NoReturn:
     if os.environ.get(f"SRCNN_REQUIRE_{what}"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def sampled(cases: Iterable[Any], usual: int = 1) -> list[Any]:
+    """Cases of a test, of which all but the first are left to `make exhaustive`.
+
+    Args:
+        cases: what `pytest.mark.parametrize` takes, each a value or a tuple of values.
+        usual: how many are in every run.
+    """
+    return [
+        pytest.param(
+            *(case if isinstance(case, tuple) else (case,)),
+            marks=() if number < usual else pytest.mark.exhaustive,
+        )
+        for number, case in enumerate(cases)
+    ]
 
 
 def textured_pixels(height: int, width: int, seed: int) -> np.ndarray:

@@ -235,6 +235,8 @@ def _end_like_a_program(order: Mapping[str, Any]) -> NoReturn:
 if __name__ == "__main__":
     for module in sys.argv[1:]:
         __import__(module)
+    # Whatever loads a model asks MLflow which package each module is of, which takes seconds.
+    sys.modules["mlflow.utils.requirements_utils"]._init_modules_to_packages_map()
     ordered = _wait_for_orders(socket.socket(fileno=0))
     if ordered is not None:
         _end_like_a_program(ordered)

@@ -127,6 +127,15 @@ def test_sessions_stand_on_pages_that_are_run() -> None:
     assert names == set(SESSIONS)
 
 
+def test_every_variable_of_the_environment_stands_on_its_page() -> None:
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
+    name = r"SRCNN_\w*[A-Z]\b"
+    sources = (ROOT / "srcnn_mlflow").rglob("*.py")
+    read = {one for path in sources for one in re.findall(name, path.read_text(encoding="utf-8"))}
+    assert len(read) > 8
+    assert set(re.findall(rf"^\| `({name})`", page, flags=re.MULTILINE)) == read
+
+
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
     """What anna has: a store, a photograph, and a folder of photographs that is split."""

@@ -85,7 +85,7 @@ def reproduce(request: TrainRequest, device: str) -> list[Reproduction]:
 
     Args:
         request: the settings; its scale is replaced by each of the report's.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
 
     Raises:
         SrcnnError: with a message for the person who asked.

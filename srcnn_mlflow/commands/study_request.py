@@ -22,7 +22,7 @@ class StudyRequest:
         seeds: so many trainings of each setting.
         max_minutes: of a training.
         epochs: of a training, in place of minutes; None for minutes.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         storage: an SQLAlchemy URL; None for a SQLite file.
     """
 

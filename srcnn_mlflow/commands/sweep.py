@@ -58,7 +58,7 @@ class SweepRequest:
         architecture: of every trial's network.
         seed: of every trial's training, and of what is suggested.
         max_minutes: of a trial, in place of epochs; None for epochs.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         study: its name; None for one made of scale, architecture, channels and data set.
         storage: an SQLAlchemy URL; None for a SQLite file.
         train_best: train and register the best trial's settings at the end.

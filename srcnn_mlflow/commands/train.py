@@ -33,7 +33,7 @@ def run_train(
 
     Args:
         request: what to train.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         resume_from: the id of an interrupted run; `auto` for the newest of the same request, if
             there is any; None to begin anew.
         memory: what the training planes of a process may take, in bytes; None for what the machine
@@ -69,7 +69,7 @@ def train(
 
     Args:
         request: what to train.
-        device: `auto`, `cpu` or `cuda`.
+        device: `auto`, `cpu`, `cuda` or `mps`.
         world: the processes that train together, which this one leads; None for this one alone.
         prepared: what `make_ready` has made of the request, where it has done so already.
         memory: as in `run_train`.

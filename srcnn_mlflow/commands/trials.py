@@ -51,7 +51,7 @@ class TrialRun:
         entry_point: goes into the tag of that name.
         name: what the run is called in the UI.
         told: what the trial is called in messages.
-        device: `auto`, `cpu` or `cuda`, as it was asked for.
+        device: `auto`, `cpu`, `cuda` or `mps`, as it was asked for.
         tags: of the run, from its beginning on.
     """
 

@@ -3,6 +3,7 @@
 import ast
 import shutil
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
@@ -25,7 +26,8 @@ def copy_served_code(destination: Path) -> Path:
     return destination / PACKAGE.name
 
 
-def served_files() -> set[Path]:
+@cache
+def served_files() -> frozenset[Path]:
     """The modules of this package that the served model needs, and the package's own.
 
     A wing's `__init__` only says what lives there, and a folder without one is a package as well.
@@ -36,7 +38,7 @@ def served_files() -> set[Path]:
         new = set(_imported_files(waiting.pop())) - found
         found |= new
         waiting += new
-    return found
+    return frozenset(found)
 
 
 def _imported_files(file: Path) -> Iterator[Path]:

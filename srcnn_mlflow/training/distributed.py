@@ -119,10 +119,10 @@ def join_world(device: str) -> Iterator[World]:
     """Meet the other processes of `torchrun`, and leave them when the block ends.
 
     Args:
-        device: `auto`, `cpu` or `cuda`; with `cuda` every process of a machine takes its own GPU.
+        device: as for `choose_device`; with `cuda` every process of a machine takes its own GPU.
 
     Raises:
-        TrainingError: `cuda`, where torch finds too few GPUs.
+        TrainingError: `cuda`, where torch finds too few GPUs; `mps` for several processes.
     """
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -130,6 +130,8 @@ def join_world(device: str) -> Iterator[World]:
         return
     rank_here = int(os.environ["LOCAL_RANK"])
     chosen = choose_device(device, rank_here)
+    if chosen.type == "mps":
+        raise TrainingError(f"device is mps, which {size} processes cannot share; use device=cpu")
     take_own_cores(rank_here, int(os.environ["LOCAL_WORLD_SIZE"]))
     if chosen.type == "cpu":
         # torchrun allows one thread a process, however many cores there are.
@@ -147,15 +149,19 @@ def join_world(device: str) -> Iterator[World]:
 
 
 def choose_device(device: str, number: int = 0) -> torch.device:
-    """Turn `auto`, `cpu` or `cuda` into a torch device.
+    """Turn `auto`, `cpu`, `cuda` or `mps` into a torch device; `auto` is a GPU or the processor.
 
     Args:
         device: what was asked for.
         number: which GPU, where it is one.
 
     Raises:
-        TrainingError: `cuda`, where torch finds no such GPU.
+        TrainingError: `cuda` or `mps`, where torch finds none.
     """
+    if device == "mps":
+        if not torch.backends.mps.is_available():
+            raise TrainingError("device is mps, which torch does not have here; use device=auto")
+        return torch.device("mps")
     gpus = torch.cuda.device_count()
     if device == "cuda" and not gpus:
         raise TrainingError("device is cuda, but torch finds no GPU here; use device=cpu or auto")

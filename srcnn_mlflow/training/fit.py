@@ -148,6 +148,11 @@ def _diverged(what: str, epoch: int, step: int, settings: TrainingSettings) -> T
     )
 
 
+def _exact(device: torch.device) -> torch.dtype:
+    # Apple's GPUs have no float64.
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def _train_epoch(
     learner: Learner,
     sampler: Sampler,
@@ -164,7 +169,7 @@ def _train_epoch(
     batches = sampler.shares(settings.batch_size, settings.seed, first, plan.steps, world)
     label = f"epoch {epoch} of {plan.epochs}"
     # The loss, and the most that it can be: that of white and black, each weighed as it is.
-    total, patches = torch.zeros(2, dtype=torch.float64, device=world.device), 0
+    total, patches = torch.zeros(2, dtype=_exact(world.device), device=world.device), 0
     looked_at, recent, most = (0.0, 0.0, 0), 0.0, 1.0
 
     def describe(done: int) -> str:

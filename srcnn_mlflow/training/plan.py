@@ -81,7 +81,7 @@ def _time_step(sampler: Sampler, settings: TrainingSettings, world: World) -> fl
     """Seconds a step takes, tried on a network that is thrown away."""
     learner = Learner(settings, sampler, world)
     # Where epochs are counted, the time is told, but decides nothing.
-    warm_up, enough = 5, 0.3 if settings.max_minutes is None else 1.5
+    warm_up, enough = 5, 0.1 if settings.max_minutes is None else 1.5
     start, steps = time.perf_counter(), 0
     batches = sampler.shares(settings.batch_size, settings.seed, 0, 1000, world)
     for number, batch in enumerate(batches):

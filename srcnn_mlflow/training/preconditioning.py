@@ -60,15 +60,17 @@ class Preconditioner(nn.Module):
     def trained_kernel(self, kernel: Tensor) -> Tensor:
         """The inverse of `kernel`."""
         filters, planes, *side = kernel.shape
-        # In float64: what is solved for is folded again, and both roundings would add up.
-        pixels, matrix = kernel.permute(0, 2, 3, 1).flatten(1).double(), self.matrix.double()
+        # In float64, which not every device has: what is solved for is folded again, and both
+        # roundings would add up.
+        pixels = kernel.permute(0, 2, 3, 1).flatten(1).cpu().double()
+        matrix = self.matrix.cpu().double()
         solved: Tensor
         if len(matrix) == pixels.shape[1]:
             # The matrix is symmetric.
             solved = torch.linalg.solve(matrix, pixels.T).T
         else:
             solved = torch.linalg.solve(matrix, pixels.view(filters, -1, planes))
-        return solved.reshape(filters, *side, planes).permute(0, 3, 1, 2).to(kernel.dtype)
+        return solved.reshape(filters, *side, planes).permute(0, 3, 1, 2).to(kernel)
 
     def trained_bias(self, kernel: Tensor, bias: Tensor) -> Tensor:
         """The inverse of `bias`, for a kernel as `kernel` gives it."""
@@ -90,14 +92,14 @@ def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:
     together = planes == 1 or planes * side**2 <= _MOST_TOGETHER
     windows = _windows(patches - mean, side)
     windows = windows.permute(0, 1, 3, 4, 2) if together else windows
-    windows = windows.reshape(-1, side * side * (planes if together else 1)).double()
+    windows = windows.reshape(-1, side * side * (planes if together else 1)).cpu().double()
     covariance = windows.T @ windows / len(windows)
     values, vectors = torch.linalg.eigh(covariance)
     values = values.clamp_min(_SMALLEST_EIGENVALUE * values.max())
     matrix = (vectors * values**EXPONENT) @ vectors.T
     # The layer's input keeps its power, and the usual initialization its meaning.
     power = torch.trace(covariance) / torch.trace(matrix @ covariance @ matrix.T)
-    return Preconditioner(mean, (matrix * power.sqrt()).float())
+    return Preconditioner(mean, (matrix * power.sqrt()).float().to(mean.device))
 
 
 def _windows(patches: Tensor, side: int) -> Tensor:

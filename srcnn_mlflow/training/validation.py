@@ -91,6 +91,7 @@ def score_on_device(
         )
         for original, small in pairs
     ]
+    counts = [_shave(original, scale).numel() for original, _, _ in planes]
     model: TrainedNetwork = network.build().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     model.eval()
 
@@ -99,11 +100,15 @@ def score_on_device(
         model.load_plain_weights({name: torch.from_numpy(w) for name, w in weights.items()})
         # cuDNN would otherwise round to TF32, which is not what will be shipped.
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            errors = [
-                _squared_error(original, saved_luma(_sharpen(model, network, bicubic), grey), scale)
+            sums = [
+                _squared_errors(
+                    original, saved_luma(_sharpen(model, network, bicubic), grey), scale
+                )
                 for original, bicubic, grey in planes
             ]
-        return [decibels(error) for error in torch.stack(errors).tolist()] if errors else []
+        # Not every device has float64, in which the means are.
+        found = torch.stack(sums).tolist() if sums else []
+        return [decibels(one / count) for one, count in zip(found, counts, strict=True)]
 
     return score
 
@@ -128,7 +133,10 @@ def _sharpen(model: TrainedNetwork, network: Network, bicubic: Tensor) -> Tensor
     return sharp * 255
 
 
-def _squared_error(original: Tensor, sharp: Tensor, border: int) -> Tensor:
-    """Mean squared error of an 8-bit plane and one of whole levels, a float64 on their device."""
-    difference = (sharp.int() - original)[border:-border, border:-border]
-    return difference.square().sum().double() / difference.numel()
+def _squared_errors(original: Tensor, sharp: Tensor, border: int) -> Tensor:
+    """Squared errors of an 8-bit plane and one of whole levels, added up: an int64."""
+    return _shave(sharp.int() - original, border).square().sum()
+
+
+def _shave(plane: Tensor, border: int) -> Tensor:
+    return plane[border:-border, border:-border]

@@ -180,6 +180,7 @@ def test_a_model_in_bfloat16_is_told_from_itself_in_float32(
     assert rounded.psnr != exact.psnr
 
 
+@pytest.mark.exhaustive
 def test_without_champions_the_shipped_weights_are_taken(
     empty_store: Path,
     tmp_path: Path,

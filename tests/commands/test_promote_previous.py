@@ -16,6 +16,7 @@ from srcnn_mlflow.commands.promote import promote
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.tracking import champions, registry
 from srcnn_mlflow.tracking.judge import JudgedModel
+from tests.conftest import sampled
 from tests.versions import (
     GOOD,
     MIDDLE,
@@ -117,7 +118,7 @@ def test_a_version_that_was_rolled_back_is_judged_anew(said: list[str]) -> None:
     assert champions.champions(2).line == (WEAK, GOOD)
 
 
-@pytest.mark.parametrize("how", DAMAGE)
+@pytest.mark.parametrize("how", sampled(DAMAGE, 2))
 def test_a_damaged_former_champion_is_passed_over_by_name(
     how: str, tmp_path: Path, said: list[str]
 ) -> None:
@@ -144,7 +145,7 @@ def test_where_no_former_champion_can_be_run_the_champion_stays(tmp_path: Path) 
     assert aliases() == (GOOD, WEAK)
 
 
-@pytest.mark.parametrize("how", ["without its network", "cut short", "another scale's"])
+@pytest.mark.parametrize("how", sampled(["without its network", "cut short", "another scale's"]))
 def test_a_damaged_challenger_is_refused_by_name(how: str, tmp_path: Path) -> None:
     begin_with(WEAK)
     with damaged(GOOD, how, tmp_path):
@@ -162,7 +163,7 @@ def test_a_challenger_without_files_is_refused_by_name(tmp_path: Path) -> None:
     assert aliases() == (WEAK, None)
 
 
-@pytest.mark.parametrize("how", ["gone", "cut short", "another scale's", "wild numbers"])
+@pytest.mark.parametrize("how", sampled(["cut short", "gone", "another scale's", "wild numbers"]))
 def test_a_broken_champion_is_named_and_loses_its_place(
     how: str, tmp_path: Path, said: list[str]
 ) -> None:
@@ -237,7 +238,7 @@ def test_a_champion_who_is_replaced_meanwhile_is_not_rolled_back(
     assert champions.champions(2).line == (WEAK, MIDDLE, GOOD)
 
 
-@pytest.mark.parametrize(("moment", "again"), [("_move", MIDDLE), ("_note", WEAK)])
+@pytest.mark.parametrize(("moment", "again"), sampled([("_move", MIDDLE), ("_note", WEAK)]))
 def test_a_roll_back_that_is_killed_leaves_a_line_that_goes_on(moment: str, again: int) -> None:
     begin_with(WEAK, MIDDLE, GOOD)
     process = promotion("previous", f"champions.{moment} = lambda *_: os.kill(os.getpid(), 9)")

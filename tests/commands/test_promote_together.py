@@ -63,6 +63,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         yield folder
 
 
+@pytest.mark.exhaustive
 def test_what_was_judged_against_is_what_is_replaced_on_two_machines(folder: Path) -> None:
     begin_with(WEAK)
     before = OTHER_MACHINE.format(host="a") + STAND_STILL

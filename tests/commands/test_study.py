@@ -210,6 +210,7 @@ def test_where_one_works_on_colours_all_are_measured_on_them() -> None:
     assert re.search(r"bicubic \d+\.\d{3} dB, \d+\.\d{3} dB over red, green and blue\.", table)
 
 
+@pytest.mark.exhaustive
 def test_a_study_that_is_started_again_trains_nothing_and_says_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -237,6 +238,7 @@ def test_what_is_added_to_a_study_is_all_that_is_trained() -> None:
     assert runs("study-training")[-1].data.params["epochs"] == "2"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("split", ["train", pytest.param("valid", marks=pytest.mark.exhaustive)])
 def test_other_pictures_are_another_training(split: str, workspace: Path) -> None:
     study(request(SMALL, seeds=1))
@@ -319,6 +321,7 @@ def test_test_pictures_are_looked_at_when_nothing_is_to_come_and_not_before(
     assert told(runs("study")[-1])["test"]["looked_at"] is True
 
 
+@pytest.mark.exhaustive
 def test_settings_with_pictures_of_their_own_are_measured_on_the_firsts(
     workspace: Path, said: list[str]
 ) -> None:

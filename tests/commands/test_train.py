@@ -22,7 +22,7 @@ from srcnn_mlflow.machine.text import as_markdown, rounded
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import listener, put_store, textured_pixels
+from tests.conftest import listener, put_store, sampled, textured_pixels
 
 pytestmark = pytest.mark.slow
 
@@ -169,7 +169,7 @@ def test_pictures_that_do_not_fit_the_memory_are_learned_from_in_parts(
     assert mlflow.get_run(first).data.tags["memory"] == "80,000 bytes at a time"
 
 
-@pytest.mark.parametrize("damaged", ["nothing", "the newest state", "the best weights"])
+@pytest.mark.parametrize("damaged", sampled(["nothing", "the newest state", "the best weights"]))
 def test_starting_again_ends_as_if_never_interrupted(
     request_on: TrainRequest, damaged: str, said: list[str]
 ) -> None:

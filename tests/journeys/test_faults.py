@@ -350,10 +350,14 @@ def test_what_sqlite_says_becomes_one_line(
             *("muon", "false", "1000", "4", "of epoch 1, and there is no checkpoint yet", []),
             marks=pytest.mark.exhaustive,
         ),
-        # One step an epoch: the first loss is that of the first weights, whatever the rate.
-        ("adam", "false", "1e18", "1000", "of epoch 2, and the best epoch before it is kept", [1]),
         # The untouched network is better than what this rate makes of it in its first step.
         ("muon", "true", "1e15", "1000", "of epoch 2, and the best epoch before it is kept", [0]),
+        # One step an epoch: the first loss is that of the first weights, whatever the rate.
+        pytest.param(
+            *("adam", "false", "1e18", "1000", "of epoch 2, and the best epoch before it is kept"),
+            [1],
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_a_diverged_training_fails_and_says_why(

@@ -126,6 +126,7 @@ def stored_planes(store: Store) -> list[Plane]:
     return [store.train.pair(picture)[1] for picture in range(len(store.train))]
 
 
+@pytest.mark.exhaustive
 @cases(KINDS)
 def test_prepared(
     kind: Kind, good_store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
@@ -170,6 +171,7 @@ def good_scores(model: ChosenModel) -> dict[str, ImageScore]:
     }
 
 
+@pytest.mark.exhaustive
 @cases(KINDS)
 def test_evaluated(
     kind: Kind,
@@ -220,6 +222,7 @@ def is_enlarged_right(kind: Kind, result: Path | bytes, model: ChosenModel) -> b
     return bool(np.abs(difference).mean() <= 2 * kind.tolerance)
 
 
+@pytest.mark.exhaustive
 @cases(KINDS)
 def test_upscaled_from_a_folder(
     kind: Kind, model: ChosenModel, tmp_path: Path, said: list[str]
@@ -307,6 +310,7 @@ def body_of(*rows: Any, columns: tuple[str, ...] = ("image",)) -> bytes:
     return json.dumps({"dataframe_split": split}).encode()
 
 
+@pytest.mark.exhaustive
 @cases(FILES)
 def test_served(kind: Kind, post: Post, model: ChosenModel) -> None:
     status, answer = post(body_of(as_text(contents_of(kind))), JSON)

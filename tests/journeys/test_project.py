@@ -275,6 +275,7 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
         judged.upscale_luma(np.zeros((4, 4), np.uint8))
 
 
+@pytest.mark.exhaustive
 def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) -> None:
     result = workspace.project("main", dataset="photographs", architecture="9-1-5", epochs=4)
     assert result.returncode == 0, result.stderr
@@ -351,6 +352,7 @@ def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Pa
         assert run.inputs.dataset_inputs
 
 
+@pytest.mark.exhaustive
 def test_a_study_is_a_project_too(workspace: Workspace) -> None:
     (workspace.folder / "my study.toml").write_text(
         '[[setting]]\nname = "a"\narchitecture = "3-1-3:4-4"\n'
@@ -419,6 +421,7 @@ def test_a_killed_training_is_resumed_in_its_own_run(
     assert "is finished; there is nothing to resume" in result.stderr
 
 
+@pytest.mark.exhaustive
 def test_the_report_is_reproduced_at_both_scales(workspace: Workspace, photo_folder: Path) -> None:
     result = workspace.project("reproduce", dataset=photo_folder, epochs=1, architecture="9-1-5")
     assert result.returncode == 0, result.stderr
@@ -441,7 +444,8 @@ def test_the_report_is_reproduced_at_both_scales(workspace: Workspace, photo_fol
         )
         for scale in (2, 4)
     }
-    assert run.data.metrics == pytest.approx(expected, abs=3e-5)
+    # Of each logged gain six digits are kept, four of them behind the point.
+    assert run.data.metrics == pytest.approx(expected, abs=1.1e-4)
 
 
 def test_results_are_shown_for_every_scale_at_hand(workspace: Workspace) -> None:

@@ -18,6 +18,7 @@ def tracking_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator
         yield address
 
 
+@pytest.mark.exhaustive
 def test_main_works_against_a_server_with_proxied_artifacts(
     tracking_server: str, photo_folder: Path, tmp_path: Path
 ) -> None:

@@ -252,6 +252,7 @@ def direct(yours: Team, photos: Path, folder: Path) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.exhaustive
 def test_without_the_masking_a_secret_is_told(
     secretive: str, photo_folder: Path, tmp_path: Path
 ) -> None:

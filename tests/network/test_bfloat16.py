@@ -23,6 +23,7 @@ from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import FloatPlane, upscale
 from srcnn_mlflow.pictures.photos import load_luma
+from tests.conftest import sampled
 from tests.network.test_network import every_network, identity, random_weights
 
 needs_bfloat16 = pytest.mark.skipif(
@@ -88,7 +89,7 @@ def test_threads_do_not_disturb_each_other(bicubic: FloatPlane) -> None:
 
 @needs_bfloat16
 @pytest.mark.parametrize("name", SHIPPED_NAMES[1:])
-@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("scale", sampled([2, 3, 4]))
 def test_what_ships_loses_less_than_a_two_hundredth_of_a_decibel(
     shared: Callable[[str], Path], scale: int, name: str
 ) -> None:

@@ -177,6 +177,7 @@ def test_a_colour_profile_stays_out() -> None:
     assert len(page) < 100_000
 
 
+@pytest.mark.exhaustive
 def test_a_hundred_large_pictures_of_noise_stay_below_15_mb() -> None:
     pixels = np.random.default_rng(2).integers(0, 256, (1356, 2040, 3), np.uint8)
     exhibits = [large_exhibit(pixels, f"{number}.png") for number in range(10)]

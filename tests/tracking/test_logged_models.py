@@ -17,7 +17,7 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.settings import TrainingSettings
-from tests.conftest import put_store, textured_photos
+from tests.conftest import put_store, sampled, textured_photos
 
 pytestmark = pytest.mark.slow
 
@@ -93,12 +93,14 @@ def test_the_best_epoch_is_the_one_model_of_its_run(request_here: TrainRequest) 
 
 @pytest.mark.parametrize(
     ("place", "status"),
-    [
-        ((MlflowClient, "log_outputs"), LoggedModelStatus.PENDING),
-        ((MlflowClient, "log_model_artifacts"), LoggedModelStatus.PENDING),
-        ((mlflow, "register_model"), LoggedModelStatus.READY),
-        ((registry, "version_with_alias"), LoggedModelStatus.READY),
-    ],
+    sampled(
+        [
+            ((MlflowClient, "log_outputs"), LoggedModelStatus.PENDING),
+            ((MlflowClient, "log_model_artifacts"), LoggedModelStatus.PENDING),
+            ((mlflow, "register_model"), LoggedModelStatus.READY),
+            ((registry, "version_with_alias"), LoggedModelStatus.READY),
+        ]
+    ),
 )
 def test_a_registration_that_was_killed_is_gone_on_with(
     request_here: TrainRequest,

@@ -280,6 +280,7 @@ def wait_for_refusals(number: int) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("address")
 def test_a_server_that_is_away_for_a_while_misses_nothing(tmp_path: Path, said: list[str]) -> None:
     client = MlflowClient()

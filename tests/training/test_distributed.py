@@ -22,7 +22,7 @@ from mlflow.entities import Run
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.tracking.run_search import FAILURE
 from srcnn_mlflow.training.checkpoint import load_checkpoint
-from srcnn_mlflow.training.distributed import World, alone, choose_device
+from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
 from tests.conftest import ROOT, put_store, run_here, runs_of, start_command
 
 pytestmark = pytest.mark.slow
@@ -137,6 +137,26 @@ def test_more_processes_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(TrainingError, match="process 1 of this machine needs a GPU of its own"):
         choose_device("auto", 1)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(
+    device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(TrainingError, match=f"device is {device}, .* here; use device="):
+        choose_device(device)
+
+
+def test_an_apple_gpu_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert choose_device("mps") == torch.device("mps")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    shared = pytest.raises(TrainingError, match="mps, which 2 processes cannot share")
+    with shared, join_world("mps"):
+        pass
 
 
 @pytest.mark.parametrize("channels", ["y", pytest.param("rgb", marks=pytest.mark.exhaustive)])

@@ -318,8 +318,8 @@ def test_the_same_seed_gives_the_same_numbers(sampler: PatchSampler) -> None:
     assert run(sampler, replace(QUICK, seed=1))[0].train_loss != first[0].train_loss
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("threads", [1, pytest.param(2, marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("threads", [1, 2])
 def test_two_processes_train_to_the_same_bits(
     photo_folder: Path, tmp_path: Path, threads: int
 ) -> None:
