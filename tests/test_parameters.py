@@ -31,9 +31,9 @@ ODD = (
     *("٣", "٢٫٥", "²", "½", "三", "none.", "null", "None", "True", "[]", "a" * 5000),
 )
 # For choices, of which there is nothing to read: what is none of them is none.
-ODD_CHOICES = ("", " ", "nan", "-1", DIGITS, "٣", "½", "none.", "True", "a" * 5000)
+ODD_CHOICES = ("", "nan", "½", "True")
 # For texts, which are looked up before they can be wrong.
-ODD_TEXTS = ("", " ", "nan", DIGITS, "٣", "²", "0x10", "a\nb", "..", "a" * 5000)
+ODD_TEXTS = ("", " ", DIGITS, "²", "a\nb", "..", "a" * 5000)
 # What lets a command find a fault soon, once it has taken the odd value.
 MISSING = {"dataset": "no such folder", "inputs": "no such picture.png", "file": "no such.pth"}
 NUMBERS = {"count": COUNT, "pixels": PIXELS, "positive": POSITIVE, "minutes": MINUTES}

@@ -139,6 +139,7 @@ def test_a_version_of_another_scale_is_refused() -> None:
     assert aliases() == (WEAK, None)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("start_with")
 def test_of_two_promotions_at_once_the_better_version_stays() -> None:
     processes = [promotion(version) for version in (GOOD, MIDDLE)]
@@ -182,6 +183,7 @@ def test_of_two_trainings_that_end_at_once_the_newer_version_is_challenger(
     assert registry.version_with_alias(2, "challenger") == newer[0]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("start_with")
 def test_a_promotion_killed_before_it_decides_changes_nothing() -> None:
     process = promotion(GOOD, "champions._move = lambda *_: os.kill(os.getpid(), 9)")

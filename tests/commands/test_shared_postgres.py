@@ -50,7 +50,8 @@ def steps(run: Run) -> int:
     return len(MlflowClient().get_metric_history(run.info.run_id, "val_psnr"))
 
 
-@pytest.mark.parametrize("command", ["sweep", pytest.param("study", marks=pytest.mark.exhaustive)])
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("command", ["sweep", "study"])
 def test_what_a_killed_process_leaves_is_done_once(
     command: str,
     postgres: Postgres,

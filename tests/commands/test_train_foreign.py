@@ -131,6 +131,7 @@ def test_it_is_served_where_there_is_no_torch(folder: Path) -> None:
     assert Upscaler(found.network).scale == 2
 
 
+@pytest.mark.exhaustive
 def test_a_training_goes_on_with_the_same_file_and_with_no_other(folder: Path) -> None:
     file = write_network(folder / "resumed", PLAIN)
     arguments = ("train", *SHORT[:2], *SHORT[4:], "--epochs", "2", "--architecture", file)

@@ -232,6 +232,7 @@ def test_what_else_has_changed_is_told_and_kept(
     assert mlflow.get_run(broken.run_id).data.tags["resumed_with"] == changes
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_another_commit_is_told(tmp_path: Path, photo_folder: Path) -> None:
     clone = tmp_path / "clone"

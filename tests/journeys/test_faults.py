@@ -351,7 +351,11 @@ def test_what_sqlite_says_becomes_one_line(
             marks=pytest.mark.exhaustive,
         ),
         # The untouched network is better than what this rate makes of it in its first step.
-        ("muon", "true", "1e15", "1000", "of epoch 2, and the best epoch before it is kept", [0]),
+        pytest.param(
+            *("muon", "true", "1e15", "1000", "of epoch 2, and the best epoch before it is kept"),
+            [0],
+            marks=pytest.mark.exhaustive,
+        ),
         # One step an epoch: the first loss is that of the first weights, whatever the rate.
         pytest.param(
             *("adam", "false", "1e18", "1000", "of epoch 2, and the best epoch before it is kept"),

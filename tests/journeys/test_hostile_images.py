@@ -240,6 +240,7 @@ def test_upscaled_from_a_folder(
     assert not results
 
 
+@pytest.mark.exhaustive
 @cases(KINDS)
 def test_upscaled_alone(kind: Kind, model: ChosenModel, tmp_path: Path, said: list[str]) -> None:
     path = kind.write(tmp_path)

@@ -113,6 +113,7 @@ def test_a_models_page_shows_every_score_with_its_pictures_and_its_run(
         page.close()
 
 
+@pytest.mark.exhaustive
 def test_the_leaderboard_has_the_order_of_the_evaluations(store: Judged) -> None:
     for name in SETS:
         digest = load_dataset(name).measured("test").digest

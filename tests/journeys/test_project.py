@@ -287,6 +287,7 @@ def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) ->
     assert second.data.metrics == first.data.metrics
 
 
+@pytest.mark.exhaustive
 def test_promote_refuses_with_exit_code_one_and_rolls_back(workspace: Workspace) -> None:
     result = workspace.command("promote", "--version", "2", "--dataset", "photographs")
     assert result.returncode == 1
@@ -376,6 +377,7 @@ def test_a_study_is_a_project_too(workspace: Workspace) -> None:
     assert names == {"table.md", "table.json", "frontier.png", "curves.png"}
 
 
+@pytest.mark.exhaustive
 def test_a_killed_training_is_resumed_in_its_own_run(
     workspace: Workspace, photo_folder: Path
 ) -> None:

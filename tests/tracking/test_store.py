@@ -77,6 +77,7 @@ def test_a_server_that_is_not_there_is_told_within_seconds(
     assert not (folder / "data" / "prepared").exists()
 
 
+@pytest.mark.exhaustive
 def test_the_same_as_a_program_of_its_own(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{free_port()}")
     start = time.monotonic()

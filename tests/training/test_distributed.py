@@ -230,6 +230,7 @@ def test_a_lost_process_ends_the_run_with_its_checkpoint_kept(workplace: Path, l
     assert load_checkpoint(checkpoint)[1]["epoch"] >= 1
 
 
+@pytest.mark.exhaustive
 def test_an_interrupted_training_goes_on_in_two_processes(workplace: Path) -> None:
     alone_at_first = start_command(*TRAIN, "--epochs", "12", cwd=workplace)
     while not list(workplace.glob("mlruns/**/state-*.safetensors")):
