@@ -140,9 +140,9 @@ def model_card(facts: CardFacts) -> str:
     shown = "The picture that it makes most of, beside bicubic and the original"
     picture = [facts.evaluation.picture("evaluation/best.png", shown)] if facts.evaluation else []
     parts = [
-        f"# {name}",
-        f"SRCNN {network}: makes a picture {facts.scale} times as large by bicubic interpolation, "
-        f"and sharpens {works_on}.",
+        # No heading: lists of versions show the first line as it stands.
+        f"{name}: SRCNN {network} makes a picture {facts.scale} times as large by bicubic "
+        f"interpolation, and sharpens {works_on}.",
         "## Scores",
         _scores(facts),
         f"PSNR in dB / SSIM. {describe_protocol(None)} Intervals are Student's, over pictures.",

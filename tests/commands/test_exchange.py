@@ -55,7 +55,7 @@ def test_imported_weights_are_judged_and_exported_ones_run_without_mlflow(
     assert float(version.tags["psnr"]) == pytest.approx(result.summary.srcnn_psnr, abs=1e-4)
     assert not version.aliases
     card = version.description or ""
-    assert card.startswith("# srcnn-x2 version 1\n")
+    assert card.startswith("srcnn-x2 version 1: SRCNN ")
     assert "- Imported from: weights.pth" in card
     assert f"| {result.summary.psnr_gain:+.2f} |" in card
     assert "get-artifact?path=evaluation%2Fbest.png&run_uuid=" in card

@@ -85,7 +85,7 @@ def test_a_promoted_version_names_the_run_that_judged_it() -> None:
     card = mlflow.artifacts.load_text(f"runs:/{run.info.run_id}/card.md")
     client = MlflowClient()
     assert client.get_model_version("srcnn-x2", str(GOOD)).description == card
-    assert card.startswith(f"# srcnn-x2 version {GOOD}\n")
+    assert card.startswith(f"srcnn-x2 version {GOOD}: SRCNN ")
     assert f"| {run.data.metrics['psnr_gain']:+.2f} |" in card
     assert f"{run.data.metrics['psnr_gain_low']:+.2f} to" in card
     assert "promoted: better than bicubic and version 1" in card

@@ -109,7 +109,7 @@ def test_a_training_can_be_watched_and_says_what_it_was(request_on: TrainRequest
     assert client.get_registered_model("srcnn-x2").description == "a person's words"
     version = client.get_model_version("srcnn-x2", "1")
     card = version.description or ""
-    assert card.startswith("# srcnn-x2 version 1\n")
+    assert card.startswith("srcnn-x2 version 1: SRCNN ")
     assert f": {version.tags['psnr']} dB, " in card
     assert "- Recipe: epochs=" in card
     assert "## Limits" in card

@@ -242,7 +242,6 @@ def test_a_training_shows_its_crop_by_the_epoch(show: Show, interface: Interface
     first = card.locator("img").first
     first.wait_for()
     assert first.evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
-    keep(page, "crop")
     slider.focus()
     with page.expect_response(lambda answer: "validation%20crop" in answer.url and answer.ok):
         for _ in range(int(slider.get_attribute("aria-valuemax") or 0)):

@@ -9,7 +9,7 @@ def test_a_card_says_what_is_known_and_no_more() -> None:
     tags = {"architecture": "9-1-5", "dataset": "t91", "verdict": "promoted: better than bicubic"}
     given = {"optimizer": "muon", "lr": "0.001", "device": "cpu"}
     card = model_card(CardFacts("srcnn-x4", 3, 4, tags, given, (SCORE,), "the table"))
-    assert card.startswith("# srcnn-x4 version 3\n")
+    assert card.startswith("srcnn-x4 version 3: SRCNN ")
     assert "| 28.42 / 0.8103 | 30.21 / 0.8557 | +1.79 | +0.61 to +2.98 |" in " ".join(
         card.split()
     ).replace("| ee67db7e | 5 ", "")
