@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from tests.conftest import http_server, put_store, run_here, runs_of, write_crops
+from tests.screenshots import keep
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -100,15 +101,6 @@ def show(browser: "Browser", interface: Interface) -> Iterator[Show]:
     yield open_page
     for page in opened:
         page.close()
-
-
-def keep(page: "Page", name: str) -> None:
-    """Write a screenshot where the person who runs the tests wants it."""
-    if folder := os.environ.get("SRCNN_SCREENSHOTS"):
-        page.wait_for_timeout(1500)
-        # Where this machine keeps its artifacts is nobody's business.
-        place = page.get_by_text("Path: ")
-        page.screenshot(path=Path(folder) / f"{name}.png", mask=[place], mask_color="white")
 
 
 def printed(interface: Interface, *command: str, before: str) -> str:

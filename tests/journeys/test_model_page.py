@@ -22,7 +22,8 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.runs import track
 from tests.conftest import ROOT, http_server, put_store, run_here, write_crops
-from tests.journeys.test_interface import NO_ASSISTANT, SLOW, keep
+from tests.journeys.test_interface import NO_ASSISTANT, SLOW
+from tests.screenshots import keep
 from tests.versions import network
 
 if TYPE_CHECKING:

@@ -16,6 +16,7 @@ from srcnn_mlflow.pictures.imaging import enlarge
 from srcnn_mlflow.pictures.picture import Picture
 from srcnn_mlflow.showing.service_page import render_service
 from tests.conftest import textured_pixels
+from tests.screenshots import keep
 from tests.serving.asking import (
     PICTURE,
     get,
@@ -179,6 +180,7 @@ def test_a_sample_is_compared_by_the_keyboard_alone(open_page: OpenPage, service
         np.testing.assert_array_equal(saved(page, side), pixels_of(expected))
     facts = page.locator("#facts-right").text_content()
     assert re.fullmatch(rf"Version {GOOD}[\d.]+ s\d+ kB", facts or "")
+    keep(page, "service")
     # The stage and its slider are in sight.
     slider = page.get_by_role("slider")
     assert slider.evaluate("one => one.getBoundingClientRect().bottom") <= 844
