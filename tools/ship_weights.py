@@ -3,7 +3,8 @@
     python tools/ship_weights.py
 
 Of each scale and network the one with the highest validation PSNR ships; what has shipped so far
-stays where no new training of the same recipe is better. Only then are the named test sets looked
+stays where no new training of the same recipe is better. One that changes an even field by a grey
+level is passed over, and named. Only then are the named test sets looked
 at, as many as are at hand or can be fetched. Run it where `records.py` was.
 """
 
@@ -15,6 +16,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import click
+import numpy as np
 from mlflow import MlflowClient
 from records import FOLDER as RECORDS
 
@@ -67,11 +70,12 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
     """Copy the best of some trainings, unless what ships is better; tell what is known of it."""
     network = shipped_network(scale, f"shipped-{architecture}")
     former = _shipped(network.with_suffix(".json"))
-    if not records:
+    able = [record for record in records if _keeps_even_fields(_network(record), record)]
+    if not able:
         return former
-    best = max(records, key=lambda record: float(record["psnr"]))
-    number = int(best["version"].rpartition("/")[2])
-    version = MlflowClient().get_model_version(registry.model_name(scale), str(number))
+    best = max(able, key=lambda record: float(record["psnr"]))
+    number = best["version"].rpartition("/")[2]
+    version = MlflowClient().get_model_version(registry.model_name(scale), number)
     assert version.run_id
     training = MlflowClient().get_run(version.run_id)
     about = {
@@ -95,8 +99,28 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
             about = former
         about["validation"]["psnr"] = {**seeds, **_seeds(records)}
     if about is not former:
-        shutil.copy(registry.find_model(str(number), scale).network, network)
+        shutil.copy(_network(best), network)
     return about
+
+
+def _network(record: Json) -> Path:
+    number = record["version"].rpartition("/")[2]
+    return registry.find_model(number, record["scale"]).network
+
+
+def _keeps_even_fields(network: Path, record: Json) -> bool:
+    """Whether every even field keeps its grey level, as near white a network may not."""
+    upscaler = Upscaler(network)
+    levels = range(256)
+    made = [upscaler.upscale_luma(np.full((9, 8), level, np.uint8)) for level in levels]
+    off = max(
+        np.abs(one.astype(int) - level).max() for one, level in zip(made, levels, strict=True)
+    )
+    if off:
+        click.echo(
+            f"{record['version']} is passed over: it changes even fields by up to {off} levels"
+        )
+    return not off
 
 
 def _seeds(records: Sequence[Json]) -> dict[str, float]:
