@@ -126,6 +126,7 @@ def left_in(folder: Path) -> set[str]:
     return {path.name for name in names for path in folder.glob(f"**/{name}")}
 
 
+@pytest.mark.exhaustive
 def test_work_lies_in_one_place_whatever_a_command_is_started_by(
     project: Path, address: str, called_from: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
