@@ -1,8 +1,10 @@
 """Every option of every command, with values that nobody should give: refused, and in one line."""
 
+import asyncio
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -75,6 +77,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Path:
     return folder
 
 
+@contextmanager
+def no_running_loop() -> Iterator[None]:
+    """As in a program of its own; the browser of another test keeps a loop running in this one."""
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+
+
 @pytest.fixture
 def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run a command with one odd value; gives its exit code and what it said on standard error."""
@@ -87,7 +100,7 @@ def run(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
             if other.name in MISSING and other is not option:
                 arguments.append(f"{other.opts[0]}={MISSING[other.name]}")
         monkeypatch.setattr(sys, "argv", ["srcnn-mlflow", *arguments])
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as ended, no_running_loop():
             cli.main()
         return int(ended.value.code or 0), capsys.readouterr().err
 
