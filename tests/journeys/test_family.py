@@ -19,7 +19,6 @@ from tests.served import JSON, champion_server
 CHAINS = ("9-1-1-5:16-8-8", "9-5-5", "9-3-5", "11-1-7", "9-5-5:32-16", "vdsr")
 # That of CONTRIBUTING.md, in a folder of its own.
 FROM_OUTSIDE = "elsewhere/skip.py"
-IN_EVERY_RUN = CHAINS[:1]
 # It sees 41 pixels.
 LENGTH = {
     FROM_OUTSIDE: ("--epochs", "20", "--stride", "20", "--lr", "0.002"),
@@ -28,13 +27,8 @@ LENGTH = {
 USUAL_LENGTH = ("--epochs", "8")
 
 
-@pytest.mark.parametrize(
-    "chain",
-    [
-        pytest.param(chain, marks=() if chain in IN_EVERY_RUN else pytest.mark.exhaustive)
-        for chain in (*CHAINS, FROM_OUTSIDE)
-    ],
-)
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("chain", [*CHAINS, FROM_OUTSIDE])
 def test_a_chain_is_trained_judged_promoted_served_and_exported(
     chain: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:

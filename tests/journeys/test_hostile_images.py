@@ -496,6 +496,7 @@ HARDEST_NAMES = (
 )
 
 
+@pytest.mark.exhaustive
 @cases({name: NAMES[name] for name in HARDEST_NAMES})
 def test_names_on_the_command_line(
     kind: Kind, model: ChosenModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

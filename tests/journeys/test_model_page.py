@@ -85,6 +85,7 @@ def store(
         yield found
 
 
+@pytest.mark.exhaustive
 def test_a_models_page_shows_every_score_with_its_pictures_and_its_run(
     store: Judged, browser: "Browser"
 ) -> None:

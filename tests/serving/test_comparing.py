@@ -46,6 +46,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Iter
         yield address
 
 
+@pytest.mark.exhaustive
 def test_any_version_may_be_asked_and_few_are_kept(service: str, tmp_path: Path) -> None:
     names = [one["name"] for one in json.loads(get(f"{service}/versions"))["2"]]
     served, *others = (f"Version {number}" for number in (GOOD, 5, EQUAL, MIDDLE, WEAK))
