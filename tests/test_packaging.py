@@ -16,7 +16,7 @@ import pytest
 
 import srcnn_mlflow
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES
-from tests.conftest import ROOT
+from tests.conftest import ROOT, sampled
 
 BUILD = "import sys; from setuptools import build_meta; print(build_meta.{}(sys.argv[1]))"
 VERSIONS = ("3.11", "3.12", "3.13")
@@ -165,10 +165,7 @@ def answer(program: Path, *words: str, folder: Path) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "version",
-    [VERSIONS[0], *(pytest.param(one, marks=pytest.mark.exhaustive) for one in VERSIONS[1:])],
-)
+@pytest.mark.parametrize("version", sampled(VERSIONS))
 def test_the_wheel_runs_where_nothing_else_of_the_checkout_is(
     wheel: Path, version: str, tmp_path: Path
 ) -> None:

@@ -18,6 +18,8 @@ from mlflow.cli import cli as mlflow_cli
 from PIL import Image
 
 from srcnn_mlflow.cli import cli
+from srcnn_mlflow.commands import work
+from srcnn_mlflow.pictures import photos
 from tests.conftest import BIN, ROOT, put_store, run_here, write_crops
 from tests.pages import PAGES, Block, blocks
 
@@ -175,8 +177,9 @@ def alike(line: str, shown: str) -> bool:
 def test_sessions_print_what_stands_on_the_pages(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("pictures.photos", "commands.work"):
-        monkeypatch.setattr(f"srcnn_mlflow.{module}.DIGESTS", Path("digests.json"))
+    # Imported here above, before any test could have changed the name that it takes over.
+    for module in (photos, work):
+        monkeypatch.setattr(module, "DIGESTS", Path("digests.json"))
     differing = []
     for name in SESSIONS:
         page = ROOT / "docs" / name

@@ -3,9 +3,9 @@
     python tools/ship_weights.py
 
 Of each scale and network the one with the highest validation PSNR ships; what has shipped so far
-stays where no new training of the same recipe is better. One that changes an even field by a grey
-level is passed over, and named. Only then are the named test sets looked
-at, as many as are at hand or can be fetched. Run it where `records.py` was.
+stays where no new training of the same recipe is better. One that changes a flat field by a grey
+level is passed over, and named. Only then are the named test sets looked at, as many as are at hand
+or can be fetched. Run it where `records.py` was.
 """
 
 import json
@@ -70,12 +70,12 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
     """Copy the best of some trainings, unless what ships is better; tell what is known of it."""
     network = shipped_network(scale, f"shipped-{architecture}")
     former = _shipped(network.with_suffix(".json"))
-    able = [record for record in records if _keeps_even_fields(_network(record), record)]
-    if not able:
+    records = [record for record in records if _keeps_flat_fields(record)]
+    if not records:
         return former
-    best = max(able, key=lambda record: float(record["psnr"]))
-    number = best["version"].rpartition("/")[2]
-    version = MlflowClient().get_model_version(registry.model_name(scale), number)
+    best = max(records, key=lambda record: float(record["psnr"]))
+    found = _registered(best)
+    version = MlflowClient().get_model_version(registry.model_name(scale), str(found.version))
     assert version.run_id
     training = MlflowClient().get_run(version.run_id)
     about = {
@@ -99,18 +99,17 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
             about = former
         about["validation"]["psnr"] = {**seeds, **_seeds(records)}
     if about is not former:
-        shutil.copy(_network(best), network)
+        shutil.copy(found.network, network)
     return about
 
 
-def _network(record: Json) -> Path:
-    number = record["version"].rpartition("/")[2]
-    return registry.find_model(number, record["scale"]).network
+def _registered(record: Json) -> registry.FoundModel:
+    return registry.find_model(record["version"].rpartition("/")[2], record["scale"])
 
 
-def _keeps_even_fields(network: Path, record: Json) -> bool:
-    """Whether every even field keeps its grey level, as near white a network may not."""
-    upscaler = Upscaler(network)
+def _keeps_flat_fields(record: Json) -> bool:
+    """Whether every flat field keeps its grey level, as near white a network may not."""
+    upscaler = Upscaler(_registered(record).network)
     levels = range(256)
     made = [upscaler.upscale_luma(np.full((9, 8), level, np.uint8)) for level in levels]
     off = max(
@@ -118,7 +117,7 @@ def _keeps_even_fields(network: Path, record: Json) -> bool:
     )
     if off:
         click.echo(
-            f"{record['version']} is passed over: it changes even fields by up to {off} levels"
+            f"{record['version']} is passed over: it changes flat fields by up to {off} levels"
         )
     return not off
 
@@ -205,7 +204,7 @@ has a name for it.
 - Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Commits of the
   trainings: {commits}.
 - The JSON files have the settings that were really used: weights of an earlier recipe stay until
-  `records.py` has made new ones of their network and scale.
+  `records.py` has made new ones of their network and scale that leave flat fields as they are.
 - The test sets below chose nothing: each network was measured on them when it had been chosen, at
   commit {measured}.
 

@@ -22,7 +22,7 @@ from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.tracking.registry import find_model
 from srcnn_mlflow.training.model import Srcnn
-from tests.conftest import put_store, run_here, runs_of, write_crops
+from tests.conftest import put_store, run_here, runs_of, sampled, write_crops
 from tests.photographs import CAMERA
 from tests.served import JSON, champion_server
 from tests.versions import begin_with
@@ -81,7 +81,7 @@ def test_the_best_epoch_was_validated_as_the_version_is_measured(channels: str) 
     assert float(version(channels).tags["psnr"]) == pytest.approx(best, abs=1e-4)
 
 
-@pytest.mark.parametrize("channels", ["rgb", pytest.param("ycbcr", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("channels", sampled(["rgb", "ycbcr"]))
 def test_colours_are_evaluated_judged_and_promoted(trained: Path, channels: str) -> None:
     number = str(VERSIONS[channels])
     said = run("evaluate", "--model", number, "--dataset", "photos", "--results", channels)

@@ -36,7 +36,7 @@ from srcnn_mlflow.pictures.photos import load_luma, load_pixels
 from srcnn_mlflow.tracking.cells import Cell, SharedTable
 from srcnn_mlflow.training.settings import RECIPE
 from srcnn_mlflow.training.study_tables import Published, StudySetting, StudyTable
-from tests.conftest import put_store, run_here, runs_of, start_command, textured_pixels
+from tests.conftest import put_store, run_here, runs_of, sampled, start_command, textured_pixels
 from tests.nursery import Forked
 
 pytestmark = pytest.mark.slow
@@ -239,7 +239,7 @@ def test_what_is_added_to_a_study_is_all_that_is_trained() -> None:
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("split", ["train", pytest.param("valid", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("split", ["train", "valid"])
 def test_other_pictures_are_another_training(split: str, workspace: Path) -> None:
     study(request(SMALL, seeds=1))
     picture = workspace / "photos" / split / "more.png"
@@ -251,14 +251,7 @@ def test_other_pictures_are_another_training(split: str, workspace: Path) -> Non
     assert len(runs("study-training")) == 2
 
 
-@pytest.mark.parametrize(
-    "how",
-    [
-        pytest.param("deleted", marks=pytest.mark.exhaustive),
-        "without weights",
-        pytest.param("damaged", marks=pytest.mark.exhaustive),
-    ],
-)
+@pytest.mark.parametrize("how", sampled(["without weights", "deleted", "damaged"]))
 def test_a_training_that_is_gone_is_done_again_and_no_other(how: str, said: list[str]) -> None:
     study(request())
     gone, *others = runs("study-training")

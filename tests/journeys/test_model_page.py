@@ -70,9 +70,7 @@ def judged(folder: Path, uri: str) -> Iterator[Judged]:
         yield Judged(folder, uri)
 
 
-@pytest.fixture(
-    scope="module", params=["SQLite", pytest.param("PostgreSQL", marks=pytest.mark.exhaustive)]
-)
+@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 ) -> Iterator[Judged]:
@@ -85,7 +83,6 @@ def store(
         yield found
 
 
-@pytest.mark.exhaustive
 def test_a_models_page_shows_every_score_with_its_pictures_and_its_run(
     store: Judged, browser: "Browser"
 ) -> None:
@@ -115,7 +112,6 @@ def test_a_models_page_shows_every_score_with_its_pictures_and_its_run(
         page.close()
 
 
-@pytest.mark.exhaustive
 def test_the_leaderboard_has_the_order_of_the_evaluations(store: Judged) -> None:
     for name in SETS:
         digest = load_dataset(name).measured("test").digest

@@ -23,7 +23,7 @@ from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.tracking.run_search import FAILURE
 from srcnn_mlflow.training.checkpoint import load_checkpoint
 from srcnn_mlflow.training.distributed import World, alone, choose_device, join_world
-from tests.conftest import ROOT, put_store, run_here, runs_of, start_command
+from tests.conftest import ROOT, put_store, run_here, runs_of, sampled, start_command
 
 pytestmark = pytest.mark.slow
 
@@ -159,7 +159,7 @@ def test_an_apple_gpu_is_for_one_process(monkeypatch: pytest.MonkeyPatch) -> Non
         pass
 
 
-@pytest.mark.parametrize("channels", ["y", pytest.param("rgb", marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("channels", sampled(["y", "rgb"]))
 def test_two_processes_learn_what_one_learns(
     workplace: Path, empty_store: Path, channels: str
 ) -> None:
@@ -209,7 +209,7 @@ def test_processes_keep_out_of_each_others_way(tmp_path: Path) -> None:
         assert process["priorities"] == [19]
 
 
-@pytest.mark.parametrize("lost", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("lost", sampled([0, 1]))
 def test_a_lost_process_ends_the_run_with_its_checkpoint_kept(workplace: Path, lost: int) -> None:
     with two_processes(*TRAIN, "--epochs", "4000", cwd=workplace) as process:
         deadline = time.monotonic() + 120
