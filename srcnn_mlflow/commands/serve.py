@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from srcnn_mlflow.serving.limits import ServiceLimits
 from srcnn_mlflow.serving.server import run_service
-from srcnn_mlflow.tracking.store import check_store
+from srcnn_mlflow.tracking.store import check_store, environment, in_a_hurry
 
 
 def serve(scales: Sequence[int], alias: str, host: str, port: int) -> None:
@@ -22,4 +22,6 @@ def serve(scales: Sequence[int], alias: str, host: str, port: int) -> None:
     """
     limits = ServiceLimits.from_environment()
     check_store()
-    asyncio.run(run_service(scales, alias, host, port, limits))
+    # It asks again by itself, and a question that went on for minutes could not be ended.
+    with environment(in_a_hurry()):
+        asyncio.run(run_service(scales, alias, host, port, limits))

@@ -55,7 +55,7 @@ def check_store_at(uri: str) -> None:
     """The same for one store by its address."""
     scheme = urlsplit(uri).scheme.partition("+")[0]
     if is_server(uri):
-        with environment(_in_a_hurry()):
+        with environment(in_a_hurry()):
             _wait_for_server(uri)
     elif scheme == "sqlite":
         _create_file(Path(make_url(uri).database or ""))
@@ -127,7 +127,8 @@ def _wait_for_server(uri: str) -> None:
         time.sleep(0.5)
 
 
-def _in_a_hurry() -> dict[str, str]:
+def in_a_hurry() -> dict[str, str]:
+    """Variables with which MLflow asks a server once, and waits for seconds and not for minutes."""
     return {
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": os.environ.get(

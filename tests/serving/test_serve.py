@@ -14,6 +14,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 
@@ -21,7 +22,8 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from tests.conftest import ROOT, free_port
+from srcnn_mlflow.serving.service import SECONDS_BETWEEN_LOOKS
+from tests.conftest import ROOT, free_port, mlflow_server
 from tests.served import JSON, champion_server
 from tests.serving.asking import (
     PICTURE,
@@ -314,6 +316,17 @@ def test_more_than_it_takes_on_is_refused_at_once_and_the_deadline_stops_work(
     begun = time.monotonic()
     assert post(f"{service}/upscale?scale=3", png(PICTURE))[0] == 200
     assert time.monotonic() - begun < SECONDS
+
+
+def test_it_ends_soon_while_the_tracking_server_is_away(tmp_path: Path) -> None:
+    with mlflow_server(tmp_path / "server") as address, ExitStack() as stack:
+        stack.enter_context(serving(tmp_path, "--scale", "2", MLFLOW_TRACKING_URI=address))
+        service = stack.pop_all()
+    # By now it asks a server that is gone.
+    time.sleep(SECONDS_BETWEEN_LOOKS + 2)
+    start = time.monotonic()
+    service.close()
+    assert time.monotonic() - start < 15
 
 
 def test_it_ends_when_it_is_told_to_and_says_what_it_cannot_do(store: Path) -> None:
