@@ -23,6 +23,7 @@ from srcnn_mlflow.measuring.comparison import (
     find_extremes,
     findings_page,
     models_table,
+    standing,
 )
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
@@ -79,6 +80,16 @@ class TimedPhotograph:
         )
 
 
+@dataclass(frozen=True)
+class _Judged:
+    """A version with what was measured of it, picture by picture and on average."""
+
+    version: Version
+    model_id: str | None
+    scores: Sequence[ImageScore]
+    model: ComparedModel
+
+
 def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> list[ComparedModel]:
     """Judge several versions in one run, each as `evaluate` does, and say what they share.
 
@@ -89,6 +100,9 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         dataset: names the photographs.
         split: `train`, `valid`, `test`, `gate` or `all`.
         gate_split: cut a gate out of the test pictures.
+
+    Returns:
+        What was measured, from the smallest scale, the best of each scale first.
 
     Raises:
         SrcnnError: with a message for the person who asked.
@@ -125,12 +139,17 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
             shared, scores = _score_all(versions, judges, pictures.photos)
             timed = _photograph_to_time(shared, versions)
             seconds = _time_all(versions, judges, timed.image)
-        compared = [
-            _measured(*measures) for measures in zip(versions, scores, seconds, strict=True)
+        judged = [
+            _Judged(version, model_id, of_version, _measured(version, of_version, time))
+            for version, model_id, of_version, time in zip(
+                *(versions, model_ids, scores, seconds), strict=True
+            )
         ]
-        findings = _rank_pictures(compared, scores, shared)
+        judged.sort(key=lambda one: standing(one.model))
+        compared = [one.model for one in judged]
+        findings = _rank_pictures(judged, shared)
         judged_on = replace(pictures, photos=shared, digest=digest(shared))
-        _log_each(compared, versions, judged_on, model_ids)
+        _log_each(judged, judged_on)
         measured_on = f"{len(shared)} pictures of {pictures.label}"
         decisions = find_decisions(pictures.digest)
         _write(compared, findings, timed, measured_on, judged_on.digest, decisions)
@@ -210,13 +229,9 @@ def _measured(version: Version, scores: Sequence[ImageScore], seconds: float) ->
     )
 
 
-def _rank_pictures(
-    compared: Sequence[ComparedModel],
-    scores: Sequence[Sequence[ImageScore]],
-    photos: Sequence[Photo],
-) -> Findings:
-    best = best_by_scale(compared)
-    ranked_by = {scale: scores[compared.index(model)] for scale, model in best.items()}
+def _rank_pictures(judged: Sequence[_Judged], photos: Sequence[Photo]) -> Findings:
+    best = best_by_scale([one.model for one in judged])
+    ranked_by = {one.model.scale: one.scores for one in judged if one.model in best.values()}
     pictures = [
         Picture(
             photo.name,
@@ -228,18 +243,14 @@ def _rank_pictures(
     return find_extremes({scale: model.label for scale, model in best.items()}, pictures)
 
 
-def _log_each(
-    compared: Sequence[ComparedModel],
-    versions: Sequence[Version],
-    pictures: Split,
-    model_ids: Sequence[str | None],
-) -> None:
+def _log_each(judged: Sequence[_Judged], pictures: Split) -> None:
     """Log each version in a run below this one, so that the UI puts all into one chart."""
-    for model, version, model_id in zip(compared, versions, model_ids, strict=True):
+    for one in judged:
+        model, model_id = one.model, one.model_id
         values = model.values()
         known = {name: values[name] for name in ("label", "architecture", "weights")}
         with runs.track(ENTRY_POINT, model.scale, known, model.name):
-            active_run.set_tags({"model_uri": version.found.uri})
+            active_run.set_tags({"model_uri": one.version.found.uri})
             active_run.log_split(pictures, models=[model_id])
             measured = {**model.summary.metrics(), "seconds": model.seconds}
             active_run.log_measured(Measured(measured, pictures, model_id))

@@ -138,16 +138,17 @@ def models_table(models: Sequence[ComparedModel]) -> str:
     return aligned_table([model.cells() for model in models], text_columns=3)
 
 
+def standing(model: ComparedModel) -> tuple[int, float]:
+    """By what models are sorted: the smallest scale first, and of a scale the highest PSNR."""
+    return model.scale, -model.summary.srcnn_psnr
+
+
 def best_by_scale(models: Sequence[ComparedModel]) -> dict[int, ComparedModel]:
     """The model with the highest PSNR of each scale, from the smallest scale."""
-    scales = sorted({model.scale for model in models})
-    return {
-        scale: max(
-            (model for model in models if model.scale == scale),
-            key=lambda model: model.summary.srcnn_psnr,
-        )
-        for scale in scales
-    }
+    best: dict[int, ComparedModel] = {}
+    for model in sorted(models, key=standing):
+        best.setdefault(model.scale, model)
+    return best
 
 
 def find_extremes(models: Mapping[int, str], pictures: Sequence[Picture]) -> Findings:

@@ -95,23 +95,23 @@ def test_all_versions_with_an_alias_are_compared_once_by_what_evaluate_measures(
 ) -> None:
     compared = command.compare("all", "photos", "test")
     assert [model.name for model in compared] == [
-        "srcnn-x2/2 (challenger)",
         "srcnn-x2/1 (champion)",
+        "srcnn-x2/2 (challenger)",
         "srcnn-x4/1 (challenger, champion)",
     ]
     assert [(model.architecture, model.weights) for model in compared] == [
+        ("9-1-5", 8_129),
         ("9-5-5", 57_281),
         ("9-1-5", 8_129),
-        ("9-1-5", 8_129),
     ]
-    idle, shipped, _ = (model.summary for model in compared)
+    shipped, idle, _ = (model.summary for model in compared)
     assert idle.psnr_gain == pytest.approx(0, abs=1e-3)
     assert shipped.psnr_gain > 0.5
     assert all(model.seconds > 0 for model in compared)
     # The same pictures without the one that x4 cannot be judged on.
     Path("photos/test/small.png").rename("small.png")
     try:
-        for model, scale, version in zip(compared, (2, 2, 4), ("2", "1", "1"), strict=True):
+        for model, scale, version in zip(compared, (2, 2, 4), ("1", "2", "1"), strict=True):
             again = evaluate(scale, version, "photos", "test", None)
             assert model.summary == again.summary
     finally:
@@ -133,7 +133,7 @@ def _check_run(run: Run) -> None:
     )
     table = json.loads(artifact(run, "table.json"))
     rows = [dict(zip(table["columns"], row, strict=True)) for row in table["data"]]
-    assert [row["label"] for row in rows] == ["srcnn-x2/2", "srcnn-x2/1", "srcnn-x4/1"]
+    assert [row["label"] for row in rows] == ["srcnn-x2/1", "srcnn-x2/2", "srcnn-x4/1"]
     assert [row["images"] for row in rows] == [4, 4, 4]
     below = runs_of(MlflowClient(), f"tags.mlflow.parentRunId = '{run.info.run_id}'")[::-1]
     assert [one.data.params["label"] for one in below] == [row["label"] for row in rows]
@@ -162,7 +162,9 @@ def _check_run(run: Run) -> None:
         (named,) = [one for one in contests if one.page.run_id == run.info.run_id]
         assert (named.kind, named.dataset) == ("comparison", "photos")
         assert row["label"].partition(" ")[0] in named.of
-    assert "| srcnn-x4/1 (challenger, champion) | x4 " in artifact(run, "table.md")
+    page = artifact(run, "table.md")
+    assert page.index("| srcnn-x2/1 ") < page.index("| srcnn-x2/2 ")
+    assert "| srcnn-x4/1 (challenger, champion) | x4 " in page
     assert "Seconds are this machine's" in artifact(run, "table.md")
     images = json.loads(artifact(run, "images.json"))
     assert images["models"] == {"2": "srcnn-x2/1", "4": "srcnn-x4/1"}

@@ -12,6 +12,7 @@ from srcnn_mlflow.measuring.comparison import (
     find_extremes,
     findings_page,
     models_table,
+    standing,
 )
 from srcnn_mlflow.measuring.evaluation import Summary
 from srcnn_mlflow.measuring.spectrum import HighFrequencies
@@ -57,6 +58,15 @@ def test_the_best_of_a_scale_has_the_highest_psnr() -> None:
     best = best_by_scale(models)
     assert list(best) == [2, 4]
     assert [model.label for model in best.values()] == ["b", "c"]
+
+
+def test_the_best_of_a_scale_stands_first_and_equals_as_they_were() -> None:
+    models = [
+        *(with_psnr("a", 4, 28.0), with_psnr("b", 4, 28.5), with_psnr("c", 2, 31.0)),
+        *(with_psnr("d", 4, 28.5), with_psnr("e", 2, 32.0)),
+    ]
+    assert [model.label for model in sorted(models, key=standing)] == ["e", "c", "b", "d", "a"]
+    assert [model.label for model in best_by_scale(models).values()] == ["e", "b"]
 
 
 def test_pictures_are_named_with_what_they_hold() -> None:
