@@ -31,6 +31,7 @@ from srcnn_mlflow.measuring.evaluation import (
     score_photos,
     summarize,
 )
+from srcnn_mlflow.measuring.leads import describe_leads
 from srcnn_mlflow.measuring.spectrum import high_frequencies
 from srcnn_mlflow.measuring.timing import ROUNDS, median_seconds
 from srcnn_mlflow.pictures.datasets import Split
@@ -152,9 +153,12 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
         _log_each(judged, judged_on)
         measured_on = f"{len(shared)} pictures of {pictures.label}"
         decisions = find_decisions(pictures.digest)
-        _write(compared, findings, timed, measured_on, judged_on.digest, decisions)
+        leads = _leads(judged)
+        _write(compared, leads, findings, timed, measured_on, judged_on.digest, decisions)
         logger.info("on %s:", measured_on)
         logger.info(models_table(compared))
+        for lead in leads:
+            logger.info(lead)
         if decisions.sentence():
             logger.info(decisions.sentence())
         logger.info(timed.footnote())
@@ -229,6 +233,15 @@ def _measured(version: Version, scores: Sequence[ImageScore], seconds: float) ->
     )
 
 
+def _leads(judged: Sequence[_Judged]) -> list[str]:
+    """Which version is the best, and by how much, in a sentence for each scale of several."""
+    psnr: dict[int, dict[str, list[float]]] = {}
+    for one in judged:
+        values = [score.srcnn_psnr for score in one.scores]
+        psnr.setdefault(one.model.scale, {})[one.model.label] = values
+    return [describe_leads(of_scale) for of_scale in psnr.values() if len(of_scale) > 1]
+
+
 def _rank_pictures(judged: Sequence[_Judged], photos: Sequence[Photo]) -> Findings:
     best = best_by_scale([one.model for one in judged])
     ranked_by = {one.model.scale: one.scores for one in judged if one.model in best.values()}
@@ -259,6 +272,7 @@ def _log_each(judged: Sequence[_Judged], pictures: Split) -> None:
 
 def _write(
     compared: Sequence[ComparedModel],
+    leads: Sequence[str],
     findings: Findings,
     timed: TimedPhotograph,
     measured_on: str,
@@ -283,8 +297,8 @@ def _write(
             folder / "figure.png",
         )
         (folder / "table.md").write_text(
-            f"{models_table(compared)}\n\n{as_markdown(about)}\n\n"
-            f"![{as_markdown(in_words(compared))}](figure.png)\n",
+            "\n\n".join([models_table(compared), *map(as_markdown, [*leads, about])])
+            + f"\n\n![{as_markdown(in_words(compared))}](figure.png)\n",
             encoding="utf-8",
         )
         (folder / "images.md").write_text(findings_page(findings), encoding="utf-8")

@@ -16,7 +16,7 @@ from PIL import Image
 from srcnn_mlflow.commands import compare as command
 from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.machine.errors import DatasetError, ModelError
-from srcnn_mlflow.machine.text import rounded
+from srcnn_mlflow.machine.text import as_markdown, rounded
 from srcnn_mlflow.network import shipped
 from srcnn_mlflow.network.architecture import Architecture
 from srcnn_mlflow.network.onnx_export import read_layers, save_onnx
@@ -117,6 +117,13 @@ def test_all_versions_with_an_alias_are_compared_once_by_what_evaluate_measures(
     finally:
         Path("small.png").rename("photos/test/small.png")
     _check_run(newest_comparison())
+    # Of x4 there is one version alone, which leads nothing.
+    (told,) = [text for text in said if text.startswith("On these ")]
+    lead = shipped.srcnn_psnr - idle.srcnn_psnr
+    assert told.startswith(f"On these 4 pictures srcnn-x2/1 is {lead:.2f} dB above srcnn-x2/2 (95 ")
+    # Gains that differ this much say little on four pictures.
+    assert told.endswith("): within chance.")
+    assert f"\n\n{as_markdown(told)}\n\n" in artifact(newest_comparison(), "table.md")
     assert any(re.search(r"small\.png: \d+x\d+ is too small", text) for text in said)
     assert (
         "all models are compared on the 4 of 5 pictures that every one of them could be judged on"
