@@ -23,7 +23,7 @@ from srcnn_mlflow.measuring.comparison import (
     find_extremes,
     findings_page,
     models_table,
-    standing,
+    rank_key,
 )
 from srcnn_mlflow.measuring.evaluation import (
     ImageScore,
@@ -146,7 +146,7 @@ def compare(models: str, dataset: str, split: str, gate_split: bool = False) -> 
                 *(versions, model_ids, scores, seconds), strict=True
             )
         ]
-        judged.sort(key=lambda one: standing(one.model))
+        judged.sort(key=lambda one: rank_key(one.model))
         compared = [one.model for one in judged]
         findings = _rank_pictures(judged, shared)
         judged_on = replace(pictures, photos=shared, digest=digest(shared))

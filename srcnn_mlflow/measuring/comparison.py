@@ -17,6 +17,8 @@ SPECTRUM = (
     "half as wide and high cannot carry: their share of the luma's spectral energy, and their "
     "level, the root mean square in grey levels (two-dimensional DFT, mean removed, Hann window)."
 )
+# Of fewer, any order is likely by chance.
+LEAST_CORRELATED = 5
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class Findings:
         pictures: all of them.
         extremes: how many count as best, and as worst.
         shared: one entry for each pair of scales.
-        correlations: one entry for each scale.
+        correlations: one entry for each scale; none with fewer than LEAST_CORRELATED pictures.
     """
 
     models: Mapping[int, str]
@@ -138,7 +140,7 @@ def models_table(models: Sequence[ComparedModel]) -> str:
     return aligned_table([model.cells() for model in models], text_columns=3)
 
 
-def standing(model: ComparedModel) -> tuple[int, float]:
+def rank_key(model: ComparedModel) -> tuple[int, float]:
     """By what models are sorted: the smallest scale first, and of a scale the highest PSNR."""
     return model.scale, -model.summary.srcnn_psnr
 
@@ -146,7 +148,7 @@ def standing(model: ComparedModel) -> tuple[int, float]:
 def best_by_scale(models: Sequence[ComparedModel]) -> dict[int, ComparedModel]:
     """The model with the highest PSNR of each scale, from the smallest scale."""
     best: dict[int, ComparedModel] = {}
-    for model in sorted(models, key=standing):
+    for model in sorted(models, key=rank_key):
         best.setdefault(model.scale, model)
     return best
 
@@ -158,40 +160,34 @@ def find_extremes(models: Mapping[int, str], pictures: Sequence[Picture]) -> Fin
         models: what ranked the pictures, by scale.
         pictures: at least one, each with a PSNR at every one of these scales.
     """
+    correlated = models if len(pictures) >= LEAST_CORRELATED else ()
     return Findings(
         models,
         tuple(pictures),
         extreme_count(len(pictures)),
         tuple(_share_extremes(pictures, pair) for pair in combinations(models, 2)),
-        tuple(_correlate(pictures, scale) for scale in models),
+        tuple(_correlate(pictures, scale) for scale in correlated),
     )
 
 
 def describe(findings: Findings) -> str:
-    """The findings in a sentence for each pair of scales, and one on high frequencies."""
+    """The findings in a sentence for each pair of scales, and on high frequencies what is known."""
     total = len(findings.pictures)
     sentences = [_describe_pair(pair, findings.extremes, total) for pair in findings.shared]
     if not findings.shared:
         (scale,) = findings.models
         sentences = [f"All models are of x{scale}; a second scale would show what pictures share."]
-    by_share, by_level = (
-        ", ".join(f"{_signed(value)} at x{scale}" for scale, value in values)
-        for values in (
-            [(one.scale, one.share) for one in findings.correlations],
-            [(one.scale, one.level) for one in findings.correlations],
+    if _names_pictures(findings):
+        sentences.append(
+            "In brackets stand the share of high frequencies and their level in grey levels."
         )
-    )
-    sentences.append(
-        "In brackets stand the share of high frequencies and their level in grey levels. "
-        f"Spearman's rank correlation of PSNR, over {total} pictures: with the share {by_share}; "
-        f"with the level {by_level}."
-    )
+    if findings.correlations:
+        sentences.append(_describe_correlations(findings.correlations, total))
     return "\n".join(sentences)
 
 
 def findings_page(findings: Findings) -> str:
     """The findings as Markdown, with every picture they name and what it holds."""
-    models = ", ".join(f"{label} at x{scale}" for scale, label in findings.models.items())
     parts = list(map(as_markdown, describe(findings).splitlines()))
     for pair in findings.shared:
         rows = [
@@ -202,11 +198,13 @@ def findings_page(findings: Findings) -> str:
         parts += [aligned_table(rows, text_columns=2)] if rows else []
     shares = [picture.high_frequencies.share for picture in findings.pictures]
     levels = [picture.high_frequencies.level for picture in findings.pictures]
+    if _names_pictures(findings):
+        models = ", ".join(f"{label} at x{scale}" for scale, label in findings.models.items())
+        parts.append(f"PSNR in dB by the best model of each scale: {as_markdown(models)}.")
     parts.append(
-        f"PSNR in dB by the best model of each scale: {as_markdown(models)}. {SPECTRUM} Of all "
-        f"{len(shares)} pictures, the median share is {median(shares):.2%} ({min(shares):.2%} to "
-        f"{max(shares):.2%}), and the median level {median(levels):.1f} ({min(levels):.1f} to "
-        f"{max(levels):.1f})."
+        f"{SPECTRUM} Of all {len(shares)} pictures, the median share is {median(shares):.2%} "
+        f"({min(shares):.2%} to {max(shares):.2%}), and the median level {median(levels):.1f} "
+        f"({min(levels):.1f} to {max(levels):.1f})."
     )
     return "\n\n".join(parts) + "\n"
 
@@ -235,6 +233,24 @@ def _describe_pair(pair: SharedExtremes, extremes: int, total: int) -> str:
     return (
         f"Of {total} pictures, among the best {extremes} at both x{first} and x{second}: "
         f"{_names(pair.best)}; among the worst {extremes} at both: {_names(pair.worst)}."
+    )
+
+
+def _names_pictures(findings: Findings) -> bool:
+    return any(pair.best or pair.worst for pair in findings.shared)
+
+
+def _describe_correlations(correlations: Sequence[Correlations], total: int) -> str:
+    by_share, by_level = (
+        ", ".join(f"{_signed(value)} at x{scale}" for scale, value in values)
+        for values in (
+            [(one.scale, one.share) for one in correlations],
+            [(one.scale, one.level) for one in correlations],
+        )
+    )
+    return (
+        f"Spearman's rank correlation of PSNR, over {total} pictures: with their share of high "
+        f"frequencies {by_share}; with the level of these {by_level}."
     )
 
 
