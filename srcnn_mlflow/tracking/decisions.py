@@ -40,16 +40,16 @@ class Decisions:
         """Tell of it, or nothing where it has chosen nothing.
 
         >>> Decisions(3, 12, 0).sentence()
-        'This set has decided 3 promotions, and chose the epoch of 12 trainings.'
+        'This set has decided 3 promotions (refusals count), and chose the epoch of 12 trainings.'
         >>> Decisions(0, 0, 1).sentence("set5")
         'set5 chose the settings of 1 sweep.'
         """
         told = [
-            f"{what} {count} {one if count == 1 else one + 's'}"
-            for what, count, one in (
-                ("has decided", self.promotions, "promotion"),
-                ("chose the epoch of", self.epochs, "training"),
-                ("chose the settings of", self.sweeps, "sweep"),
+            f"{what} {count} {one if count == 1 else one + 's'}{among}"
+            for what, count, one, among in (
+                ("has decided", self.promotions, "promotion", " (refusals count)"),
+                ("chose the epoch of", self.epochs, "training", ""),
+                ("chose the settings of", self.sweeps, "sweep", ""),
             )
             if count
         ]

@@ -136,7 +136,7 @@ def test_what_has_seen_a_set_is_told_a_line_a_model_and_set(
         "by promotions: 5.",
         "srcnn-x2/1 on set5, 5 pictures: seen in training: not known; when the epoch was chosen: "
         "not known; by promotions: 5.",
-        "set5 has decided 1 promotion.",
+        "set5 has decided 1 promotion (refusals count).",
     )
     page = mlflow.artifacts.load_text(f"{uri}/table.md")
     for sentence in told:

@@ -29,15 +29,16 @@ NOTHING = Decisions(0, 0, 0)
     ("decisions", "told"),
     [
         (NOTHING, ""),
-        (Decisions(1, 0, 0), "This set has decided 1 promotion."),
+        (Decisions(1, 0, 0), "This set has decided 1 promotion (refusals count)."),
         (
             Decisions(3, 12, 0),
-            "This set has decided 3 promotions, and chose the epoch of 12 trainings.",
+            "This set has decided 3 promotions (refusals count), and chose the epoch of 12 "
+            "trainings.",
         ),
         (
             Decisions(2, 1, 2),
-            "This set has decided 2 promotions, chose the epoch of 1 training, and chose the "
-            "settings of 2 sweeps.",
+            "This set has decided 2 promotions (refusals count), chose the epoch of 1 training, "
+            "and chose the settings of 2 sweeps.",
         ),
     ],
 )
@@ -160,12 +161,13 @@ def test_promotions_from_before_they_were_tagged_count_too() -> None:
 def test_every_table_says_what_its_set_has_chosen(said: list[str]) -> None:
     train_on("photos", "test")
     promote(2, str(GOOD), "photos")
-    told = "With this verdict, this set has decided 1 promotion, and chose the epoch of 1 training."
+    once = "set has decided 1 promotion (refusals count), and chose the epoch of 1 training."
+    told = f"With this verdict, this {once}"
     assert told in artifact(newest("promote"), "promotion/verdict.md")
     assert json.loads(artifact(newest("promote"), "promotion/verdict.json"))["decided"] == told
     assert any(told in line for line in said)
 
-    told = "This set has decided 1 promotion, and chose the epoch of 1 training."
+    told = f"This {once}"
     numbers = {"promotions": 1, "epochs": 1, "sweeps": 0, "told": told}
     evaluate(2, str(GOOD), "photos", "test", None)
     run = newest("evaluate")
@@ -187,7 +189,8 @@ def test_every_table_says_what_its_set_has_chosen(said: list[str]) -> None:
     evaluate(2, str(WEAK), "few", "test", None)
     said.clear()
     show_results()
-    assert "This set has decided 2 promotions, and chose the epoch of 1 training." in said
+    twice = "set has decided 2 promotions (refusals count), and chose the epoch of 1 training."
+    assert f"This {twice}" in said
     titles = [line for line in said if line.startswith("on ")]
     assert [title.split(" of ")[1] for title in titles] == ["few test:", "photos test:"]
     judged = [line.split(", ")[0] for line in said if line.startswith("x2: ")]
