@@ -1,6 +1,7 @@
 """Where a person looks at runs: in the UI that there is, or how to open one."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -56,10 +57,16 @@ def _ui() -> str:
 
 def _command() -> str:
     """How to open the UI of the store with the MLflow of this environment, from any folder."""
-    program = Path(sys.executable).with_name("mlflow")
-    if program.is_relative_to(Path.cwd()):
-        program = program.relative_to(Path.cwd())
-    return f"{shlex.quote(str(program))} ui --backend-store-uri {_store()} --port 5000"
+    return f"{_program()} ui --backend-store-uri {_store()} --port 5000"
+
+
+def _program() -> str:
+    """`mlflow` where a shell takes that for this environment's, and else its path."""
+    program = Path(sys.executable).with_name("mlflow").absolute()
+    found = shutil.which(program.name)
+    if found is not None and Path(found).resolve() == program.resolve():
+        return program.name
+    return shlex.quote(str(program))
 
 
 def _store() -> str:

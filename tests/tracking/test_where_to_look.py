@@ -1,5 +1,7 @@
 """Addresses that are printed can be opened."""
 
+import os
+import sys
 from pathlib import Path
 
 import mlflow
@@ -7,7 +9,7 @@ import pytest
 from mlflow.entities import Run, RunData, RunInfo
 
 from srcnn_mlflow.tracking.where_to_look import how_to_see, place_of_results
-from tests.conftest import put_store
+from tests.conftest import BIN, put_store
 
 
 def run_with(artifact_uri: str) -> Run:
@@ -44,3 +46,45 @@ def test_a_database_is_not_named_with_its_password(monkeypatch: pytest.MonkeyPat
     assert place_of_results(run_with("s3://bucket/7/r1/artifacts"), "a") == (
         "s3://bucket/7/r1/artifacts/a"
     )
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The programs of an environment that lies in the present folder."""
+    folder = tmp_path / "of mine" / "bin"
+    folder.mkdir(parents=True)
+    for name in ("python", "mlflow"):
+        (folder / name).touch(mode=0o755)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "postgresql://host/db")
+    monkeypatch.setattr(sys, "executable", str(folder / "python"))
+    return folder
+
+
+def shown_command() -> str:
+    (line,) = how_to_see([])
+    return line.removeprefix("to see and compare the runs, leave this running: ")
+
+
+def test_the_command_is_short_where_the_path_leads_to_the_same(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{environment}{os.pathsep}{BIN}")
+    assert shown_command().startswith("mlflow ui --backend-store-uri ")
+    # As where pipx has put a link to it.
+    links = tmp_path / "links"
+    links.mkdir()
+    (links / "mlflow").symlink_to(environment / "mlflow")
+    monkeypatch.setenv("PATH", str(links))
+    assert shown_command().startswith("mlflow ui --backend-store-uri ")
+
+
+def test_the_command_has_its_whole_path_where_a_shell_would_take_another(
+    environment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "mlflow").touch(mode=0o755)
+    for path in (f"{other}{os.pathsep}{environment}", str(tmp_path)):
+        monkeypatch.setenv("PATH", path)
+        assert shown_command().startswith(f"'{environment}/mlflow' ui --backend-store-uri ")
