@@ -179,11 +179,12 @@ def upscale_files(
         )
     _check_quality(wanted)
     targets = plan_targets(inputs, output, scale, compare, wanted.form)
+    page = page_of(targets, output, scale)
     for line in targets.left_out:
         logger.warning("left out: %s", line)
     done = Upscaled([], [], [])
     pairs: list[Pair] = []
-    for (path, _), outcome in progress(
+    for (path, target), outcome in progress(
         _outcomes(model, targets, compare, wanted), total=len(targets.pairs), label="upscaling"
     ):
         found = _taken(path, outcome)
@@ -197,10 +198,12 @@ def upscale_files(
             done.pictures.append(path)
             done.written.extend(found.files)
         if compare:
-            pairs.append(Pair(path.name, found.size, *found.files))
+            # Results lie in the folders that their pictures came from.
+            name = target.parent.relative_to(page.parent) / path.name
+            pairs.append(Pair(str(name), found.size, *found.files))
     _tell(done, targets, model)
     if compare:
-        _write_page(scale, model.label, pairs, page_of(targets, output, scale))
+        _write_page(scale, model.label, pairs, page)
     return done
 
 

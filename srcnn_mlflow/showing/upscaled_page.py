@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from urllib.parse import quote
 
 from srcnn_mlflow.machine.text import printable
@@ -15,7 +15,7 @@ class Pair:
     """A picture enlarged both ways.
 
     Attributes:
-        name: of the picture that was enlarged.
+        name: of the picture that was enlarged, with the folders that it lies in.
         size: of the results: width and height in pixels.
         srcnn: the network's file.
         bicubic: bicubic's.
@@ -42,13 +42,16 @@ class _Card:
 def render_upscaled(scale: int, model: str, pairs: Sequence[Pair], folder: Path) -> str:
     """Lay enlarged pictures out as an HTML page that loads these files and nothing else.
 
+    The pictures of a folder stand before those of the folders in it, and else as they are given.
+
     Args:
         scale: 2, 3 or 4.
         model: how it is called.
         pairs: at least one.
         folder: where the page is going to lie; pictures are found from there.
     """
-    cards = [_card(number, pair, folder) for number, pair in enumerate(pairs, 1)]
+    ordered = sorted(pairs, key=lambda pair: PurePath(pair.name).parent.parts)
+    cards = [_card(number, pair, folder) for number, pair in enumerate(ordered, 1)]
     return render("upscaled.html.j2", scale=scale, model=model, cards=cards)
 
 

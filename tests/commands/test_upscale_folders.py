@@ -1,6 +1,7 @@
 """`upscale` for whole folders: formats, what is done already, and batches that are killed."""
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_the_same_format_is_each_pictures_own(
     for _ in range(2):
         again = upscale_files(model, 2, [str(photos)], photos, False, Wanted("same"))
         assert len(again.written) == 5
+
+
+def test_the_page_names_pictures_with_their_folders(model: ChosenModel, tmp_path: Path) -> None:
+    for name in ("in/2019/may/a.png", "in/2019/z.png", "in/a.png", "in/b.png", "other/a.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(textured_pixels(20, 24, 1)).save(tmp_path / name)
+
+    def headings(*inputs: str, output: Path = tmp_path / "out") -> list[str]:
+        upscale_files(model, 2, [str(tmp_path / one) for one in inputs], output, True)
+        (page,) = tmp_path.glob("out/*comparison*.html")
+        return re.findall(r"<h3[^>]*>(.*?)</h3>", page.read_text(encoding="utf-8"))
+
+    assert headings("in") == ["a.png", "b.png", "2019/z.png", "2019/may/a.png"]
+    assert headings("in/b.png", "in/a.png", "other") == ["b.png", "a.png", "other/a.png"]
+    (tmp_path / "out" / "comparison-x2.html").unlink()
+    assert headings("other/a.png", output=tmp_path / "out" / "large.png") == ["a.png"]
 
 
 def test_what_a_format_cannot_hold_is_told(

@@ -1,7 +1,9 @@
 """The page of enlarged pictures: it finds their files, whatever these are called, and works."""
 
 import io
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,17 +16,21 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 RED, BLUE = (200, 30, 30), (30, 30, 200)
-NAMES = ("a.png", '100% #1? of: <b>"c" & gr\u00fc\u00dfe.png', "clear.png")
+NAMES = (
+    *("a.png", '100% #1? of: <b>"c" & gr\u00fc\u00dfe.png', "clear.png"),
+    "a-folder-of-last-summer/in-the-mountains/a-picture-of-the-highest-one.png",
+)
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A page of three pictures; the last is clear in its middle, so that one sees through."""
+    """A page of pictures; one is clear in its middle, so that one sees through."""
     folder = tmp_path_factory.mktemp("upscaled")
     pairs = []
     for name in NAMES:
-        pair = Pair(name, (160, 120), folder / "sub" / name, folder / "sub" / f"bicubic {name}")
-        pair.srcnn.parent.mkdir(exist_ok=True)
+        srcnn = folder / "sub" / name
+        pair = Pair(name, (160, 120), srcnn, srcnn.with_name(f"bicubic {srcnn.name}"))
+        pair.srcnn.parent.mkdir(parents=True, exist_ok=True)
         for path, colour in ((pair.srcnn, BLUE), (pair.bicubic, RED)):
             pixels = np.full((120, 160, 4), (*colour, 255), np.uint8)
             if name == "clear.png":
@@ -47,6 +53,14 @@ def page(browser: "Browser", address: str) -> Iterator["Page"]:
     yield opened
     context.close()
     assert complaints == []
+
+
+def test_pictures_of_a_folder_stand_before_those_of_the_folders_in_it() -> None:
+    names = ("A/B/c.png", "A/d.png", "b/a.png", "z.png", "y.png")
+    pairs = [Pair(name, (8, 8), Path("out", name), Path("out", f"{name}.png")) for name in names]
+    text = render_upscaled(2, "the weights", pairs, Path("out"))
+    headings = re.findall(r"<h3[^>]*>(.*?)</h3>", text)
+    assert headings == ["z.png", "y.png", "A/d.png", "A/B/c.png", "b/a.png"]
 
 
 def colours(page: "Page", number: int, row: float) -> list[tuple[int, ...]]:
