@@ -201,7 +201,7 @@ def upscale_files(
             # Results lie in the folders that their pictures came from.
             name = target.parent.relative_to(page.parent) / path.name
             pairs.append(Pair(str(name), found.size, *found.files))
-    _tell(done, targets, model)
+    _tell(done, targets, model, compare)
     if compare:
         _write_page(scale, model.label, pairs, page)
     return done
@@ -247,7 +247,7 @@ def _taken(path: Path, outcome: Future[Outcome]) -> Outcome | None:
     return None
 
 
-def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
+def _tell(done: Upscaled, targets: Targets, model: ChosenModel, compare: bool) -> None:
     tried = len(targets.pairs)
     skipped = tried - len(done.pictures) - len(done.done_before)
     left_out = skipped + len(targets.left_out)
@@ -259,8 +259,9 @@ def _tell(done: Upscaled, targets: Targets, model: ChosenModel) -> None:
         logger.info("wrote nothing%s%s", before, others)
         return
     logger.info(
-        "wrote %d file(s) to %s with %s%s%s",
-        len(done.written),
+        "wrote %d picture(s)%s to %s with %s%s%s",
+        len(done.pictures),
+        ", with bicubic's beside each," if compare else "",
         os.path.commonpath([path.parent.absolute() for path in done.written]),
         model.label,
         before,

@@ -41,7 +41,7 @@ def test_a_folder_is_upscaled_whole(model: ChosenModel, tmp_path: Path, said: li
     assert {Image.open(path).size for path in written} == {(80, 60)}
     assert said[0] == "left out: notes.txt is no picture, by its name"
     assert said[1].startswith("skipped: broken.png is not a PNG")
-    assert said[2].startswith("wrote 4 file(s)")
+    assert said[2].startswith("wrote 4 picture(s)")
     assert said[2].endswith("; left out 2 file(s), each named above")
 
 

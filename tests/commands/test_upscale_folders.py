@@ -58,6 +58,8 @@ def test_the_same_format_is_each_pictures_own(
         *("a-x2.jpg", "b-x2.png", "c-x2.webp", "d-x2.png", "e-x2.TIF")
     ]
     assert names_of(done.written)[1] == "a-x2-bicubic.jpg"
+    told = f"wrote 5 picture(s), with bicubic's beside each, to {tmp_path / 'out'} with "
+    assert any(line.startswith(told) for line in said)
     page = (tmp_path / "out" / "comparison-x2.html").read_text(encoding="utf-8")
     assert "a-x2.jpg" in page
     assert "e-x2" not in page  # browsers show no TIFF
@@ -174,7 +176,7 @@ def test_a_killed_batch_goes_on(tmp_path: Path) -> None:
     finished = start_command(*options, cwd=tmp_path, stdout=PIPE, stderr=PIPE)
     told, _ = finished.communicate(timeout=100)
     assert finished.returncode == 0
-    assert f"wrote {COUNT - len(times)} file(s)" in told
+    assert f"wrote {COUNT - len(times)} picture(s)" in told
     assert f"; {len(times)} picture(s) were done before" in told
     assert {path: path.stat().st_mtime_ns for path in times} == times
     for path in (results := list(output.glob("*.png"))):

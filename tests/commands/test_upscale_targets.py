@@ -60,7 +60,7 @@ def test_what_is_no_picture_is_named_and_counted(tmp_path: Path) -> None:
         "left out: notes.txt is no picture, by its name",
         "left out: sub/film.mp4 is no picture, by its name",
     ]
-    assert lines[-1].startswith(f"wrote 1 file(s) to {tmp_path / 'upscaled'} with ")
+    assert lines[-1].startswith(f"wrote 1 picture(s) to {tmp_path / 'upscaled'} with ")
     assert lines[-1].endswith("; left out 2 file(s), each named above")
 
 
@@ -77,7 +77,7 @@ def test_several_inputs_are_taken_one_by_one_and_joined(tmp_path: Path) -> None:
     options = ("--input", "a.png", "--input", "b.png+c+d.png", "--input", "photos")
     finished = run_here("upscale", "--model", "shipped", *options, cwd=tmp_path)
     assert finished.returncode == 0, finished.stdout
-    assert "wrote 4 file(s)" in finished.stdout
+    assert "wrote 4 picture(s)" in finished.stdout
 
 
 def test_a_name_that_is_not_there_or_empty_is_refused(tmp_path: Path) -> None:
@@ -196,6 +196,6 @@ def test_a_picture_that_does_not_fit_the_memory_is_left_out_like_a_broken_one(
     assert "Traceback" not in finished.stderr
     assert "large.png does not fit the memory of this machine" in finished.stdout
     if command == "upscale":
-        assert "wrote 8 file(s)" in finished.stdout
+        assert "wrote 8 picture(s)" in finished.stdout
         assert "middle.png does not fit the memory of this machine" in finished.stdout
         assert finished.stdout.splitlines()[-1].endswith("left out 2 file(s), each named above")

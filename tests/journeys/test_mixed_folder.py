@@ -158,7 +158,7 @@ def test_upscale(folder: Folder, model: ChosenModel, tmp_path: Path) -> None:
         assert is_right(kind, result.read_bytes(), model), kind.file
         tells(kind, result.read_bytes())
     assert "left out: 2019/notes.txt is no picture, by its name" in lines
-    assert lines[-1].startswith("wrote 57 file(s) to ")
+    assert lines[-1].startswith("wrote 57 picture(s) to ")
     assert lines[-1].endswith("left out 4 file(s), each named above")
     assert folder.fingerprint() == before
 

@@ -64,10 +64,10 @@ def test_pictures_are_read_and_written_where_the_person_stands(
 ) -> None:
     result = upscale(project, called_from, input="a.png")
     assert result.returncode == 0, result.stderr
-    assert f"wrote 1 file(s) to {called_from}/upscaled with" in result.stdout
+    assert f"wrote 1 picture(s) to {called_from}/upscaled with" in result.stdout
     result = upscale(project, called_from, input="../the user/a.png", output="deep/out")
     assert result.returncode == 0, result.stderr
-    assert f"wrote 1 file(s) to {called_from}/deep/out with" in result.stdout
+    assert f"wrote 1 picture(s) to {called_from}/deep/out with" in result.stdout
     for folder in ("upscaled", "deep/out"):
         assert Image.open(called_from / folder / "a-x2.png").size == (60, 40)
     assert not (project / "upscaled").exists()
