@@ -55,9 +55,14 @@ async def read_picture(request: Request, limits: ServiceLimits) -> Form:
     """Take the picture of a request, which is its body or a file of a form.
 
     Raises:
-        RefusedError: it is too large, or a form without one file.
+        RefusedError: it is too large or empty, or a form without one file.
     """
     body = await read_body(request, limits)
+    if not body:
+        raise RefusedError(
+            400,
+            "the request's body is empty; send a picture file, as curl --data-binary @photo.jpg",
+        )
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "multipart/form-data":
         return Form(body, {})
@@ -81,7 +86,10 @@ async def _form(headers: Headers, body: bytes) -> Form:
     fields = {name: value for name, value in form.items() if isinstance(value, str)}
     for value in form.values():
         if isinstance(value, UploadFile):
-            return Form(await value.read(), fields)
+            picture = await value.read()
+            if not picture:
+                raise RefusedError(400, "the form's file is empty; send a picture file")
+            return Form(picture, fields)
     raise RefusedError(400, "the form has no file; send one picture, as curl -F picture=@photo.jpg")
 
 

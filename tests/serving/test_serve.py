@@ -216,11 +216,21 @@ def test_a_form_is_a_picture_and_its_scale(service: str) -> None:
         (form(('name="scale"', b"2")), "the form has no file; send one"),
         (form(picture, picture), "the form cannot be used: Too many files"),
         (form(picture)[:60], "the form has no file"),
+        (form(('name="picture"; filename="a.png"', b"")), "the form's file is empty; send a"),
         (b"nothing", "the form cannot be used"),
         (form(('name="scale"', b"4"), picture), "scale '4' is not served here"),
     ):
         status, _, answer = post(f"{service}/upscale", body, **kind)
         assert (status, json.loads(answer)["message"][: len(reason)]) == (400, reason)
+
+
+def test_a_request_without_a_body_is_told_what_to_send(service: str) -> None:
+    for kind in ("image/png", "application/x-www-form-urlencoded", "multipart/form-data"):
+        status, _, answer = post(f"{service}/upscale", b"", Content_Type=kind)
+        assert status == 400
+        assert json.loads(answer)["message"] == (
+            "the request's body is empty; send a picture file, as curl --data-binary @photo.jpg"
+        )
 
 
 def test_pictures_of_a_request_are_not_too_large_together(service: str) -> None:
