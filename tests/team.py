@@ -25,9 +25,9 @@ from tests.postgres import PASSWORD, USER, Postgres
 
 PAGE = (ROOT / "docs" / "server.md").read_text(encoding="utf-8")
 # The page's fenced blocks, in their order.
-DATABASE, INSTALLATION, SERVER, NGINX, LOGIN, WORK, PROMOTION, SERVING = re.findall(
-    r"```\w+\n(.*?)```", PAGE, re.DOTALL
-)
+_BLOCKS = re.findall(r"```\w+\n(.*?)```", PAGE, re.DOTALL)
+SMALL_SERVER, SMALL_MOVE, SMALL_WORK, SMALL_SERVING = _BLOCKS[:4]
+DATABASE, INSTALLATION, SERVER, NGINX, LOGIN, WORK, PROMOTION, SERVING = _BLOCKS[4:]
 # Passwords that need care in an address.
 SECRETS = {
     "DATABASE-PASSWORD": "Data/base@pass:word1",
@@ -78,7 +78,7 @@ class Team:
     @property
     def environment(self) -> dict[str, str]:
         """What a user's shell has before it begins with the page."""
-        return _shell() | {
+        return shell_environment() | {
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.folder / "ssl/tracking.crt"),
             # It would lie in the checkout.
             "SRCNN_HOME": str(self.folder / "work"),
@@ -86,7 +86,7 @@ class Team:
 
     def written(self, block: str) -> str:
         """A block of the page with its words replaced."""
-        return _replaced(block, self.table)
+        return replaced(block, self.table)
 
     def objects(self) -> dict[str, bytes]:
         """Everything in the object store."""
@@ -95,13 +95,14 @@ class Team:
         return {one.key: one.get()["Body"].read() for one in bucket.objects.all()}
 
 
-def _replaced(block: str, table: dict[str, str]) -> str:
+def replaced(block: str, table: dict[str, str]) -> str:
+    """A block of the page with its words replaced."""
     for words in sorted(table, key=len, reverse=True):
         block = block.replace(words, table[words])
     return block
 
 
-def _shell() -> dict[str, str]:
+def shell_environment() -> dict[str, str]:
     """The environment with this one's programs, and without what a page sets."""
     own = {name: text for name, text in os.environ.items() if not name.startswith(("AWS_", "PG"))}
     path = os.pathsep.join([str(BIN), own["PATH"], "/usr/sbin"])
@@ -160,7 +161,7 @@ def started(
 
 def nginx() -> str:
     """The program; skips the test where it, or openssl for its certificate, is not installed."""
-    found = [shutil.which(name, path=_shell()["PATH"]) for name in ("nginx", "openssl")]
+    found = [shutil.which(name, path=shell_environment()["PATH"]) for name in ("nginx", "openssl")]
     if None in found:
         without("needs nginx and openssl", "SERVERS")
     return str(found[0])
@@ -206,7 +207,7 @@ def team(folder: Path, postgres: Postgres) -> Iterator[Team]:
             started(
                 *("bash", "-euo", "pipefail", "-c", yours.written(SERVER)),
                 cwd=folder,
-                environment=_shell(),
+                environment=shell_environment(),
                 healthy=f"http://127.0.0.1:{tracking}/health",
                 log=folder / "server.log",
             )
@@ -217,7 +218,7 @@ def team(folder: Path, postgres: Postgres) -> Iterator[Team]:
             started(
                 *(program, "-e", folder / "error.log", "-c", folder / "nginx.conf"),
                 cwd=folder,
-                environment=_shell(),
+                environment=shell_environment(),
                 healthy=f"{yours.address}/health",
                 log=folder / "nginx.log",
             )
@@ -232,7 +233,7 @@ def _prepare(team: Team, postgres: Postgres) -> None:
     admin |= {"PGPASSWORD": PASSWORD, "PGDATABASE": "postgres"}
     for block, more in ((DATABASE, admin), (LOGIN, {})):
         (folder / "nginx/sites-enabled").mkdir(parents=True, exist_ok=True)
-        done = bash(team.written(block), folder, _shell() | more)
+        done = bash(team.written(block), folder, shell_environment() | more)
         assert done.returncode == 0, done.stderr
     boto3.client(
         "s3", endpoint_url=team.store, aws_access_key_id="KEY", aws_secret_access_key="x"
@@ -242,7 +243,7 @@ def _prepare(team: Team, postgres: Postgres) -> None:
         "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost "
         "-addext subjectAltName=DNS:localhost -keyout tracking.key -out tracking.crt",
         folder / "ssl",
-        _shell(),
+        shell_environment(),
     )
     assert made.returncode == 0, made.stderr
     (folder / "nginx/sites-enabled/tracking").write_text(team.written(NGINX))

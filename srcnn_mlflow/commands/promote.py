@@ -24,7 +24,7 @@ from srcnn_mlflow.tracking import active_run, champions, registry, runs
 from srcnn_mlflow.tracking.active_run import Measured
 from srcnn_mlflow.tracking.champions import Champions
 from srcnn_mlflow.tracking.decisions import find_decisions, record_decision
-from srcnn_mlflow.tracking.descriptions import complete_card, write_card
+from srcnn_mlflow.tracking.descriptions import VERDICT_TABLE, complete_card, renew_card, write_card
 from srcnn_mlflow.tracking.judge import check_model
 from srcnn_mlflow.tracking.registry import CHALLENGER, FoundModel, model_name
 from srcnn_mlflow.tracking.registry_lock import alone_in_registry
@@ -119,7 +119,7 @@ def promote(
         check, "promote", scale, parameters, f"promote x{scale} {version}"
     ) as candidate:
         champions.mend_aliases(scale)
-        complete_card(scale, f"{ARTIFACTS}/verdict.md")
+        complete_card(scale)
         if candidate is None:
             champion, former = roll_back(scale)
             left = "" if former is None else f", in place of version {former}"
@@ -160,7 +160,9 @@ def _judge(
         record_decision(split, None if opponent.version is None else _uri(scale, opponent.version))
         judgement = _judge_against(opponent, found.version, scores, scale, on_more, decided)
         if judgement.shortcomings:
-            return _refuse(scale, found.version, opponent.version, judgement.shortcomings)
+            verdict = _refuse(scale, found.version, opponent.version, judgement.shortcomings)
+            renew_card(scale, found.version)
+            return verdict
         with alone_in_registry(model_name(scale)):
             present = champions.champions(scale)
             if present == known:
@@ -250,7 +252,7 @@ def _judge_against(
     logger.info(table)
     first = as_markdown(decision(f"Version {version} of {model_name(scale)}", judgement))
     page = f"{first}\n\n{table}"
-    active_run.log_text(page, f"{ARTIFACTS}/verdict.md")
+    active_run.log_text(page, VERDICT_TABLE)
     active_run.describe(page)
     facts = {**asdict(judgement), "rule": judgement.rule, "decided": decided}
     active_run.log_json(facts, f"{ARTIFACTS}/verdict.json")

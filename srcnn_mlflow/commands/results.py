@@ -64,6 +64,7 @@ class _Shown:
         scale: of its model.
         experiment: that its run is in.
         place: where its pictures are.
+        uri: of its model, if the run has kept it.
         table: what it has found; None where that cannot be read.
         champion: of the scale, if there is one.
     """
@@ -71,6 +72,7 @@ class _Shown:
     scale: int
     experiment: str
     place: str
+    uri: str
     table: dict[str, Any] | None
     champion: int | None
 
@@ -96,7 +98,8 @@ class _Shown:
     @property
     def model(self) -> str:
         """What was measured, and whether it is the champion."""
-        label = str(self.facts["model"])
+        # In a store that it was moved to, a version may have another number than its table says.
+        label = self.uri.removeprefix("models:/") or str(self.facts["model"])
         is_champion = self.champion and label == f"{model_name(self.scale)}/{self.champion}"
         return f"{label} (champion)" if is_champion else label
 
@@ -106,7 +109,8 @@ def _newest(scale: int) -> Iterator[_Shown]:
     champion = version_with_alias(scale, CHAMPION)
     seen: set[str] = set()
     for run in newest_by(("dataset", "split", "gate_split"), "evaluate", scale):
-        about = scale, run.info.experiment_id, place_of_results(run, ARTIFACTS)
+        uri = run.data.tags.get("model_uri", "")
+        about = scale, run.info.experiment_id, place_of_results(run, ARTIFACTS), uri
         try:
             table = _table_of(run.info.run_id)
         except (TrackingError, ValueError) as error:

@@ -191,9 +191,14 @@ def _made(facts: CardFacts) -> list[str]:
         "Imported from": tags.get("imported_from"),
         "Pictures": tags.get("dataset"),
         "Their digest": tags.get("dataset_digest"),
-        "Recipe": ", ".join(f"{key}={given[key]}" for key in RECIPE if key in given)
-        if "optimizer" in given
-        else None,
+        "Recipe": _recipe(given) if "optimizer" in given else None,
         "Commit": tags.get("git_commit"),
     }
     return [f"- {title}: {as_markdown(text)}" for title, text in lines.items() if text]
+
+
+def _recipe(given: Mapping[str, str]) -> str:
+    # Minutes decide where they are given, and epochs are what would have been without them.
+    unlimited = given.get("max_minutes", "none").lower() == "none"
+    left_out = "max_minutes" if unlimited else "epochs"
+    return ", ".join(f"{key}={given[key]}" for key in RECIPE if key in given and key != left_out)

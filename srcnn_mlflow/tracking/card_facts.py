@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Run
+from mlflow.entities import LoggedModel, Metric, Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
@@ -53,16 +53,20 @@ def _start(run: Run) -> int:
     return int(run.info.start_time)
 
 
+def logged_model_of(version: ModelVersion) -> LoggedModel | None:
+    """What a version was registered of; None for a version of before, which has none."""
+    try:
+        return MlflowClient().get_logged_model(str(version.source).removeprefix("models:/"))
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return None
+        raise
+
+
 def metrics_of(version: ModelVersion) -> list[Metric]:
     """The numbers of its logged model, each with the run that measured it."""
-    try:
-        model = MlflowClient().get_logged_model(str(version.source).removeprefix("models:/"))
-    except MlflowException as error:
-        # A version of before has none.
-        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-            return []
-        raise
-    return model.metrics or []
+    model = logged_model_of(version)
+    return (model.metrics if model else None) or []
 
 
 def _has_picture(run: Run) -> bool:

@@ -15,6 +15,8 @@ from srcnn_mlflow.tracking.run_search import artifact_names, find_run, read_text
 
 # The tag of a version that tells which of its descriptions is ours, by its digest.
 DESCRIBED = "described"
+# Where a promotion keeps its table among its artifacts.
+VERDICT_TABLE = "promotion/verdict.md"
 # MLflow's databases keep no description of more characters.
 _LONGEST = 5000
 _CUT = "\n\nWhat is older stands in card.md among the artifacts of its promotion.\n"
@@ -62,13 +64,18 @@ def write_card(scale: int, version: int, verdict: str, run_id: str) -> bool:
     return describe_version(scale, version, card)
 
 
-def complete_card(scale: int, verdict: str) -> None:
-    """Write the champion's card, if its promotion was killed before it had.
+def renew_card(scale: int, version: int) -> bool:
+    """Let the UI show of a version what is known of it now.
 
-    Args:
-        scale: 2, 3 or 4.
-        verdict: where a promotion keeps its table among its artifacts.
+    Returns:
+        Whether it does; not where a person has written there.
     """
+    found = MlflowClient().get_model_version(model_name(scale), str(version))
+    return describe_version(scale, version, _card(scale, version, _verdict_of(found)))
+
+
+def complete_card(scale: int) -> None:
+    """Write the champion's card, if its promotion was killed before it had."""
     champion = champions(scale).present
     if champion is None:
         return
@@ -77,9 +84,17 @@ def complete_card(scale: int, verdict: str) -> None:
     is_told = as_markdown(reason) in (version.description or "")
     if run is None or not reason.startswith("promoted: ") or is_told or not _is_ours(version):
         return
-    run_id, (folder, _, file) = run.info.run_id, verdict.rpartition("/")
-    table = read_text(run_id, verdict) if file in artifact_names(run_id, folder) else ""
-    write_card(scale, champion, table, run_id)
+    write_card(scale, champion, _verdict_of(version), run.info.run_id)
+
+
+def _verdict_of(version: ModelVersion) -> str:
+    """The table of a version's newest promotion; empty where there was none, or it is not kept."""
+    run = find_run(version.tags.get("judged_by"))
+    folder, _, file = VERDICT_TABLE.rpartition("/")
+    if run is None or file not in artifact_names(run.info.run_id, folder):
+        return ""
+    # Its first line is the verdict, which the card has already.
+    return read_text(run.info.run_id, VERDICT_TABLE).partition("\n\n")[2]
 
 
 def _card(scale: int, version: int, verdict: str = "") -> str:

@@ -18,9 +18,24 @@ from mlflow import MlflowClient
 from packaging.requirements import Requirement
 
 from srcnn_mlflow.pictures import download
-from tests.conftest import ROOT, free_port, run_here
+from tests.conftest import ROOT, free_port, put_store, run_here, write_crops
 from tests.postgres import Postgres
-from tests.team import INSTALLATION, PROMOTION, SERVING, WORK, Team, bash, started, team
+from tests.team import (
+    INSTALLATION,
+    PROMOTION,
+    SERVING,
+    SMALL_MOVE,
+    SMALL_SERVER,
+    SMALL_SERVING,
+    SMALL_WORK,
+    WORK,
+    Team,
+    bash,
+    replaced,
+    shell_environment,
+    started,
+    team,
+)
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +43,48 @@ def yours(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
     """The team's servers."""
     with team(tmp_path_factory.mktemp("team"), postgres) as running:
         yield running
+
+
+def test_the_small_form_takes_over_what_was_trained_before(
+    tmp_path: Path, empty_store: Path
+) -> None:
+    put_store(empty_store, tmp_path)
+    write_crops(tmp_path / "crops", 96, train=3, valid=1, test=5)
+    trained = "--architecture 9-1-5 --init-from shipped-9-1-5 --max-minutes 0.03"
+    done = run_here(*f"main --scale 2 --dataset crops {trained}".split(), cwd=tmp_path)
+    assert "version 1 is champion of srcnn-x2" in done.stdout, done.stderr
+
+    table = {f"{port}": str(free_port()) for port in (5000, 5001)}
+    table["/srv/mlflow"] = str(tmp_path / "small")
+    (tmp_path / "small").mkdir()
+    shell = shell_environment() | {"SRCNN_HOME": str(tmp_path / "data")}
+    with started(
+        *("bash", "-euo", "pipefail", "-c", replaced(SMALL_SERVER, table)),
+        cwd=tmp_path / "small",
+        environment=shell,
+        healthy=f"http://127.0.0.1:{table['5000']}/health",
+        log=tmp_path / "server.log",
+    ):
+        moved = bash(replaced(SMALL_MOVE + SMALL_WORK, table), tmp_path, shell)
+        assert moved.returncode == 0, moved.stdout + moved.stderr
+        assert "copied srcnn-x2 version 1 to " in moved.stdout
+        assert "on 5 pictures of crops test:" in moved.stdout
+        assert "x2: srcnn-x2/1 (champion), report.html" in moved.stdout
+        port = table["5001"]
+        with started(
+            *("bash", "-euo", "pipefail", "-c", replaced(SMALL_SERVING, table)),
+            cwd=tmp_path,
+            environment=shell | {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{table['5000']}"},
+            healthy=f"http://127.0.0.1:{port}/health",
+            log=tmp_path / "serve.log",
+        ):
+            request = urllib.request.Request(
+                f"http://127.0.0.1:{port}/upscale",
+                (ROOT / "docs/screenshots/runs.png").read_bytes(),
+                {"Content-Type": "image/png"},
+            )
+            with urllib.request.urlopen(request) as answer:
+                assert answer.read().startswith(b"\x89PNG")
 
 
 def test_the_extra_is_what_is_installed() -> None:

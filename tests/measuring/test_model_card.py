@@ -47,3 +47,13 @@ def test_of_what_was_not_measured_it_says_so() -> None:
     card = model_card(CardFacts("srcnn-x2", 1, 2, {}, {}, (), ""))
     assert "Nothing was measured yet." in card
     assert "Recipe" not in card
+
+
+def test_of_epochs_and_minutes_a_card_names_the_one_that_decided() -> None:
+    def recipe(max_minutes: str) -> str:
+        given = {"optimizer": "muon", "epochs": "8", "max_minutes": max_minutes}
+        card = model_card(CardFacts("srcnn-x2", 1, 2, {}, given, (), ""))
+        return card.partition("- Recipe: ")[2].partition("\n")[0]
+
+    assert recipe("0.4") == "max_minutes=0.4, optimizer=muon"
+    assert recipe("None") == "epochs=8, optimizer=muon"
