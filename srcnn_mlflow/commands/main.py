@@ -1,6 +1,8 @@
 """`main`: one scale, from photographs to a promoted model."""
 
-from srcnn_mlflow.commands.evaluate import Evaluation, evaluate
+import logging
+
+from srcnn_mlflow.commands.evaluate import Evaluation, evaluate, tell_small_gate
 from srcnn_mlflow.commands.promote import Verdict, promote
 from srcnn_mlflow.commands.train import train
 from srcnn_mlflow.commands.train_data import make_ready
@@ -8,11 +10,14 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_start import find_start
 from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.evaluation import check_sizes
+from srcnn_mlflow.measuring.gate import LEAST_PICTURES
 from srcnn_mlflow.measuring.tables import markdown_table, table_rows
-from srcnn_mlflow.pictures.datasets import GATE, load_dataset
+from srcnn_mlflow.pictures.datasets import GATE, Dataset, load_dataset
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, runs
 from srcnn_mlflow.training.distributed import choose_device
+
+logger = logging.getLogger(__name__)
 
 
 def run_main(request: TrainRequest, device: str) -> None:
@@ -47,6 +52,9 @@ def run_main(request: TrainRequest, device: str) -> None:
         has_gate = GATE in dataset.splits
         if has_gate:
             check_sizes(dataset.split(GATE).photos, scale, scale)
+            tell_small_gate(dataset)
+        else:
+            _tell_few_tests(dataset)
         return prepared, has_gate
 
     with runs.track_after(
@@ -67,6 +75,30 @@ def run_main(request: TrainRequest, device: str) -> None:
         active_run.log_inputs([], [evaluation.model_id])
         active_run.set_tags(
             {"model_uri": evaluation.model.uri, "promoted": str(verdict.promoted).lower()}
+        )
+        _tell_what_is_next(scale, verdict)
+
+
+def _tell_few_tests(dataset: Dataset) -> None:
+    """Warn, before hours of training, where no later version could take the champion's place."""
+    few = len(dataset.split("test").photos)
+    if few < LEAST_PICTURES:
+        logger.warning(
+            "%s has %d test picture(s): a first champion can be found by them, and to replace it "
+            "takes at least %d, which a flat folder has from about 50 photographs on, or which lie "
+            "in its folder test/",
+            *(dataset.name, few, LEAST_PICTURES),
+        )
+
+
+def _tell_what_is_next(scale: int, verdict: Verdict) -> None:
+    for line in active_run.how_to_see_it("all of this run"):
+        logger.info(line)
+    if verdict.promoted:
+        logger.info(
+            "in this folder, enlarge a picture by the champion: srcnn-mlflow upscale --scale %d "
+            "--input photo.jpg",
+            scale,
         )
 
 

@@ -118,6 +118,11 @@ def choose_model(reference: str, scale: int, precision: str = "float32") -> Chos
     if reference in SHIPPED_NAMES:
         return shipped_model(scale, reference, precision)
     if reference == "champion" and not _registry_in_sight():
+        logger.info(
+            "%s has no mlflow.db, and MLFLOW_TRACKING_URI is not set, so there is no champion to "
+            "ask for: the shipped weights are used",
+            Path.cwd(),
+        )
         return shipped_model(scale, precision=precision)
     # Imported here, because MLflow takes seconds and the shipped weights need none of it.
     from srcnn_mlflow.tracking import registry

@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 from srcnn_mlflow.machine.credentials import without_credentials
 from srcnn_mlflow.machine.text import as_text, rounded, shortened
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.tracking.views import View, chart_path, table_path
+from srcnn_mlflow.tracking.views import View, chart_path, run_path, table_path
 from srcnn_mlflow.tracking.where_to_look import address_of, how_to_see, place_of_results
 
 # Where the UI looks for a run's description, in Markdown.
@@ -205,6 +205,17 @@ def place_of_artifacts(artifact_path: str) -> str:
     run = mlflow.active_run()
     assert run is not None
     return place_of_results(run, artifact_path)
+
+
+def how_to_see_it(shown: str) -> list[str]:
+    """What a person does to see the active run, a line each step.
+
+    Args:
+        shown: what its page shows.
+    """
+    run = mlflow.active_run()
+    assert run is not None
+    return how_to_see([(shown, run_path(run))])
 
 
 def how_to_see_below(shown: str, metric: str) -> list[str]:

@@ -87,10 +87,14 @@ def table_path(experiment_id: str, view: View) -> str:
     return f"{path}?{urlencode(named)}"
 
 
+def run_path(run: Run) -> str:
+    """The path of a run's page, with what it describes and the runs below it."""
+    return f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+
+
 def artifacts_path(run: Run, folder: str) -> str:
     """The path of the page on which a folder of a run's artifacts stands open."""
-    page = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}/artifacts/{folder}"
-    return f"{page}?{urlencode(TRAINING_PAGES)}"
+    return f"{run_path(run)}/artifacts/{folder}?{urlencode(TRAINING_PAGES)}"
 
 
 def chart_path(experiment_id: str, parent: str, metric: str) -> str:

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_the_gate_decides_and_the_test_pictures_choose_nothing(
-    photo_folder: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
+    photo_folder: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
 ) -> None:
     monkeypatch.chdir(photo_folder.parent)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, photo_folder.parent))
@@ -28,6 +28,9 @@ def test_the_gate_decides_and_the_test_pictures_choose_nothing(
         Image.fromarray(pixels).save(photo_folder / "gate" / f"gate{number}.png")
     settings = TrainingSettings(architecture="9-1-5", epochs=1)
     run_main(TrainRequest(2, "photos", 33, 14, None, settings), "cpu")
+    # What decides has pictures enough; and the last lines tell where to look.
+    assert not any("to replace" in line for line in said)
+    assert "/#/experiments/" in "\n".join(said[-2:])
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     images = {run.data.tags["entry_point"]: run.data.metrics.get("images") for run in runs}
     assert (images["evaluate"], images["promote"]) == (3, 6)
@@ -46,3 +49,15 @@ def test_the_gate_decides_and_the_test_pictures_choose_nothing(
     assert {split: (one.promotions, one.epochs) for split, one in chosen.items()} == {
         **{"valid": (0, 1), "test": (0, 0), "gate": (1, 0)},
     }
+
+
+def test_too_few_test_pictures_are_told_before_the_training(
+    photo_folder: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, said: list[str]
+) -> None:
+    monkeypatch.chdir(photo_folder.parent)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", put_store(empty_store, photo_folder.parent))
+    settings = TrainingSettings(architecture="9-1-5", epochs=1)
+    run_main(TrainRequest(2, "photos", 33, 14, None, settings), "cpu")
+    (told,) = [place for place, line in enumerate(said) if "takes at least 5" in line]
+    assert "photos has 3 test picture(s)" in said[told]
+    assert told < next(place for place, line in enumerate(said) if line.startswith("epoch 1"))

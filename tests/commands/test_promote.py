@@ -128,6 +128,9 @@ def test_worse_and_equal_versions_are_refused_with_the_reason() -> None:
             assert f"against champion version {MIDDLE}'s" in shortcoming
             assert shortcoming.endswith(reason)
         assert aliases() == (MIDDLE, WEAK)
+        card = MlflowClient().get_model_version("srcnn-x2", str(version)).description or ""
+        assert f"refused: {verdict.shortcomings[0]}" in card
+        assert f"| champion version {MIDDLE} | PSNR |" in card
 
 
 @pytest.mark.usefixtures("start_with")
