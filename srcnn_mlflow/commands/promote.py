@@ -18,7 +18,7 @@ from srcnn_mlflow.commands.promote_previous import ROLLED_BACK, check_former, ro
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 from srcnn_mlflow.machine.text import as_markdown, is_number
 from srcnn_mlflow.measuring.evaluation import ImageScore, summarize
-from srcnn_mlflow.measuring.gate import Judgement, decision, describe, judge
+from srcnn_mlflow.measuring.gate import Judgement, decision, describe, judge, refusal
 from srcnn_mlflow.pictures.datasets import GATE, Split
 from srcnn_mlflow.tracking import active_run, champions, registry, runs
 from srcnn_mlflow.tracking.active_run import Measured
@@ -250,8 +250,9 @@ def _judge_against(
     if opponent.broken:
         table += f"\nPassed over: {describe_broken(scale, opponent.broken)}.\n"
     logger.info(table)
-    first = as_markdown(decision(f"Version {version} of {model_name(scale)}", judgement))
-    page = f"{first}\n\n{table}"
+    sentence, reasons = decision(f"Version {version} of {model_name(scale)}", judgement)
+    listed = "\n".join(f"- {as_markdown(reason)}" for reason in reasons)
+    page = "\n\n".join(filter(None, [as_markdown(sentence), listed, table]))
     active_run.log_text(page, VERDICT_TABLE)
     active_run.describe(page)
     facts = {**asdict(judgement), "rule": judgement.rule, "decided": decided}
@@ -322,5 +323,6 @@ def _refuse(
 
 
 def _tell_refusal(version: int, champion: int | None, shortcomings: tuple[str, ...]) -> Verdict:
-    logger.info("version %s is not promoted: %s", version, "; ".join(shortcomings))
+    sentence, reasons = refusal(f"version {version}", shortcomings)
+    logger.info("\n".join([sentence, *(f"- {reason}" for reason in reasons)]))
     return Verdict(version, champion, shortcomings)

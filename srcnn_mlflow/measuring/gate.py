@@ -232,22 +232,38 @@ def describe(judgement: Judgement) -> str:
     )
 
 
-def decision(name: str, judgement: Judgement) -> str:
-    """A judgement in a sentence.
+def decision(name: str, judgement: Judgement) -> tuple[str, tuple[str, ...]]:
+    """A judgement in a sentence, and what belongs on lines below it.
 
     Args:
         name: of the version that was judged.
         judgement: everything the gate has found.
     """
     if judgement.shortcomings:
-        return f"{name} is not promoted: {'; '.join(judgement.shortcomings)}."
+        sentence, reasons = refusal(name, judgement.shortcomings)
+        return (sentence if reasons else f"{sentence}."), reasons
     leads = [
         f"{contest.lead:.3f} dB above {contest.opponent}"
         for contest in judgement.contests
         if contest.metric == METRICS[0]
     ]
     count = "1 picture" if judgement.pictures == 1 else f"{judgement.pictures} pictures"
-    return f"{name} is promoted: on {count} it is {' and '.join(leads)}."
+    return f"{name} is promoted: on {count} it is {' and '.join(leads)}.", ()
+
+
+def refusal(name: str, shortcomings: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+    """That a version is not promoted, in a sentence, and why, where that are several reasons.
+
+    Args:
+        name: of the version.
+        shortcomings: at least one; one alone stands in the sentence.
+
+    >>> refusal("version 2", ["it is worse"])
+    ('version 2 is not promoted: it is worse', ())
+    """
+    if len(shortcomings) == 1:
+        return f"{name} is not promoted: {shortcomings[0]}", ()
+    return f"{name} is not promoted, for {len(shortcomings)} reasons:", tuple(shortcomings)
 
 
 def _as_scores(scores: Sequence[tuple[float, float]]) -> NDArray[np.float64]:

@@ -15,6 +15,7 @@ from PIL import Image
 from srcnn_mlflow.commands.evaluate import load_split
 from srcnn_mlflow.commands.promote import _command_on_more, promote
 from srcnn_mlflow.machine.errors import DatasetError
+from srcnn_mlflow.machine.text import as_markdown
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import champions, logged_models, registry
 from srcnn_mlflow.tracking.seen_pictures import seen_by_run
@@ -119,7 +120,7 @@ def _scores(model_id: str | None, run: Run) -> dict[str, float]:
 
 
 @pytest.mark.usefixtures("start_with")
-def test_worse_and_equal_versions_are_refused_with_the_reason() -> None:
+def test_worse_and_equal_versions_are_refused_with_the_reason(said: list[str]) -> None:
     make_champion(MIDDLE)
     for version, reason in ((WEAK, "does not beat it"), (EQUAL, "does not beat it")):
         verdict = promote(2, str(version), "photos")
@@ -131,14 +132,27 @@ def test_worse_and_equal_versions_are_refused_with_the_reason() -> None:
         card = MlflowClient().get_model_version("srcnn-x2", str(version)).description or ""
         assert f"refused: {verdict.shortcomings[0]}" in card
         assert f"| champion version {MIDDLE} | PSNR |" in card
+        # A line each, and in the tag all of them.
+        first, second = verdict.shortcomings
+        assert said[-1] == (
+            f"version {version} is not promoted, for 2 reasons:\n- {first}\n- {second}"
+        )
+        assert verdict_of(version) == f"refused: {first}; {second}"
+        run_id = MlflowClient().get_model_version("srcnn-x2", str(version)).tags["judged_by"]
+        page = mlflow.artifacts.load_text(f"runs:/{run_id}/promotion/verdict.md")
+        assert page.startswith(
+            f"Version {version} of srcnn-x2 is not promoted, for 2 reasons:\n\n"
+            f"- {as_markdown(first)}\n- {as_markdown(second)}\n\n| Against |"
+        )
 
 
 @pytest.mark.usefixtures("start_with")
-def test_a_version_of_another_scale_is_refused() -> None:
+def test_a_version_of_another_scale_is_refused(said: list[str]) -> None:
     verdict = promote(2, str(OTHER_SCALE), "photos")
     (reason,) = verdict.shortcomings
     assert reason.startswith("it cannot be run: srcnn-x2 version 5 enlarges a picture of 48x40")
     assert verdict_of(OTHER_SCALE) == f"refused: {reason}"
+    assert said[-1] == f"version {OTHER_SCALE} is not promoted: {reason}"
     assert aliases() == (WEAK, None)
 
 

@@ -279,7 +279,7 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
 def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) -> None:
     result = workspace.project("main", dataset="photographs", architecture="9-1-5", epochs=4)
     assert result.returncode == 0, result.stderr
-    assert "version 2 is not promoted: its PSNR" in result.stdout
+    assert "version 2 is not promoted, for 2 reasons:\n- its PSNR" in result.stdout
     assert workspace.version("challenger") == 2
     assert workspace.version("champion") == 1
     # The same seed on the same machine: the same numbers, to the last digit.
@@ -291,7 +291,7 @@ def test_an_equal_model_is_refused_without_failing_main(workspace: Workspace) ->
 def test_promote_refuses_with_exit_code_one_and_rolls_back(workspace: Workspace) -> None:
     result = workspace.command("promote", "--version", "2", "--dataset", "photographs")
     assert result.returncode == 1
-    assert "version 2 is not promoted: its PSNR" in result.stdout
+    assert "version 2 is not promoted, for 2 reasons:\n- its PSNR" in result.stdout
     assert "against champion version 1's" in result.stdout
     assert workspace.version("champion") == 1
     workspace.client.set_registered_model_alias("srcnn-x2", "previous-champion", "2")

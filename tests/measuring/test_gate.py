@@ -86,7 +86,8 @@ def test_an_equal_model_is_refused(count: int) -> None:
     assert "against the champion's" in judgement.shortcomings[0]
     assert "does not beat it" in judgement.shortcomings[0]
     assert decision("Version 3", judgement) == (
-        f"Version 3 is not promoted: {judgement.shortcomings[0]}; {judgement.shortcomings[1]}."
+        "Version 3 is not promoted, for 2 reasons:",
+        judgement.shortcomings,
     )
 
 
