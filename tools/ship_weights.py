@@ -4,8 +4,9 @@
 
 Of each scale and network the one with the highest validation PSNR ships; what has shipped so far
 stays where no new training of the same recipe is better. One that changes a flat field by a grey
-level is passed over, and named. Only then are the named test sets looked at, as many as are at hand
-or can be fetched. Run it where `records.py` was.
+level has its last layer changed first (`flat_fields.py`), and is judged as it is then. Only then
+are the named test sets looked at, as many as are at hand or can be fetched. Run it where
+`records.py` was.
 """
 
 import json
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-import numpy as np
+from flat_fields import flatten, levels_off
 from mlflow import MlflowClient
 from records import FOLDER as RECORDS
 
@@ -70,9 +71,9 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
     """Copy the best of some trainings, unless what ships is better; tell what is known of it."""
     network = shipped_network(scale, f"shipped-{architecture}")
     former = _shipped(network.with_suffix(".json"))
-    records = [record for record in records if _keeps_flat_fields(record)]
     if not records:
         return former
+    records = [_flattened(record) for record in records]
     best = max(records, key=lambda record: float(record["psnr"]))
     found = _registered(best)
     version = MlflowClient().get_model_version(registry.model_name(scale), str(found.version))
@@ -92,6 +93,7 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
             "psnr": _seeds(records),
             "best_epoch": training.data.metrics["best_epoch"],
         },
+        **({"flattened": best["flattened"]} if "flattened" in best else {}),
     }
     if _recipe(former) == _recipe(about):
         seeds = former["validation"]["psnr"]
@@ -99,7 +101,7 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
             about = former
         about["validation"]["psnr"] = {**seeds, **_seeds(records)}
     if about is not former:
-        shutil.copy(found.network, network)
+        shutil.copy(best.get("network", found.network), network)
     return about
 
 
@@ -107,19 +109,28 @@ def _registered(record: Json) -> registry.FoundModel:
     return registry.find_model(record["version"].rpartition("/")[2], record["scale"])
 
 
-def _keeps_flat_fields(record: Json) -> bool:
-    """Whether every flat field keeps its grey level, as near white a network may not."""
-    upscaler = Upscaler(_registered(record).network)
-    levels = range(256)
-    made = [upscaler.upscale_luma(np.full((9, 8), level, np.uint8)) for level in levels]
-    off = max(
-        np.abs(one.astype(int) - level).max() for one, level in zip(made, levels, strict=True)
+def _flattened(record: Json) -> Json:
+    """A training whose network leaves flat fields as they are, and what it has then."""
+    scale, trained = record["scale"], _registered(record).network
+    off = levels_off(trained)
+    if not off:
+        return record
+    data = load_dataset(record["dataset"])
+    network = RECORDS / f"{record['version'].replace('/', '-')}.onnx"
+    shutil.copy(trained, network)
+    flatten(network, data.photos("train"), scale)
+    upscale = Upscaler(network).upscale_luma
+    scored = score_photos(data.photos("valid"), scale, scale, upscale)
+    psnr = summarize(score for _, score in scored).srcnn_psnr
+    left = levels_off(network)
+    click.echo(
+        f"{record['version']} changed flat fields by up to {off} levels, and does by {left}: "
+        f"{float(record['psnr']):.4f} dB before, {psnr:.4f} now"
     )
-    if off:
-        click.echo(
-            f"{record['version']} is passed over: it changes flat fields by up to {off} levels"
-        )
-    return not off
+    if left:
+        raise click.ClickException(f"{record['version']} still changes flat fields")
+    flattened = {"levels_off": off, "psnr": float(record["psnr"])}
+    return {**record, "psnr": psnr, "network": str(network), "flattened": flattened}
 
 
 def _seeds(records: Sequence[Json]) -> dict[str, float]:
@@ -204,7 +215,10 @@ has a name for it.
 - Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Commits of the
   trainings: {commits}.
 - The JSON files have the settings that were really used: weights of an earlier recipe stay until
-  `records.py` has made new ones of their network and scale that leave flat fields as they are.
+  `records.py` has made new ones of their network and scale.
+- Flat fields keep their grey level to the last: where a training left one off near white, as
+  `flattened` in its JSON file says, `tools/flat_fields.py` changed the last layer by what takes
+  least from the training pictures.
 - The test sets below chose nothing: each network was measured on them when it had been chosen, at
   commit {measured}.
 
