@@ -178,13 +178,13 @@ def _without_repeats(dataset: Dataset) -> Dataset:
     """Count a file once that two parts of a data set both name."""
     folders: dict[Path, Path] = {}
 
-    def place(path: Path) -> Path:
+    def place(path: Path) -> tuple[Path, str]:
         # Resolving every path on its own takes longer than all else that is known of a picture.
         if path.is_symlink():
-            return path.resolve()
+            path = path.resolve()
         if path.parent not in folders:
             folders[path.parent] = path.parent.resolve()
-        return folders[path.parent] / path.name
+        return folders[path.parent], path.name
 
     splits = {
         split: tuple({place(photo.path): photo for photo in photos}.values())

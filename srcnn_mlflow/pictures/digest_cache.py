@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from srcnn_mlflow.machine.errors import WriteError
 from srcnn_mlflow.pictures.likeness import Likeness
 
 # To be raised whenever the same file would give other pixels.
-FORMAT = 3
+FORMAT = 4
 
 
 class Pixels(NamedTuple):
@@ -41,22 +42,23 @@ class DigestCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._entries: dict[str, tuple[list[int], Pixels]] = {}
+        # Signature and pixels, as JSON has them: of many, all but a few are only carried along.
+        self._entries: dict[str, tuple[list[int], Sequence[Any]]] = {}
         self._changed = False
-        try:
-            content = json.loads(path.read_text())
-            if content["format"] == FORMAT and content["sha256"] == _checksum(content["pictures"]):
-                self._entries = {
-                    key: (signature, Pixels(*pixels)._replace(likeness=tuple(pixels[-1])))
-                    for key, (signature, pixels) in content["pictures"].items()
-                }
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            pass  # an empty cache is always right
+        # An empty cache is always right.
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            head, _, rest = path.read_bytes().partition(b"\n")
+            about = json.loads(head + b"}")
+            if about["format"] == FORMAT and about["sha256"] == hashlib.sha256(rest).hexdigest():
+                self._entries = json.loads(b"{" + rest.removeprefix(b","))["pictures"]
 
     def find(self, file: Path, signature: list[int]) -> Pixels | None:
         """What is known of a file that still has this signature."""
         known = self._entries.get(str(file.absolute()))
-        return known[1] if known and known[0] == signature else None
+        if known is None or known[0] != signature:
+            return None
+        pixels = Pixels(*known[1])
+        return pixels._replace(likeness=tuple(pixels.likeness))
 
     def add(self, file: Path, signature: list[int], pixels: Pixels) -> None:
         """Remember what a file held when it had this signature."""
@@ -68,16 +70,26 @@ class DigestCache:
         if not self._changed:
             return
         pictures = {key: entry for key, entry in self._entries.items() if Path(key).exists()}
-        content = {"format": FORMAT, "sha256": _checksum(pictures), "pictures": pictures}
+        digest = hashlib.sha256()
+        for part in _rest(pictures):
+            digest.update(part.encode())
         # Where it fails, the next command decodes the files again.
-        with suppress(WriteError), atomic_write(self._path) as partial:
-            partial.write_text(json.dumps(content))
+        with suppress(WriteError), atomic_write(self._path) as partial, partial.open("w") as file:
+            file.write(f'{{"format": {FORMAT}, "sha256": "{digest.hexdigest()}"\n')
+            file.writelines(_rest(pictures))
         self._changed = False
 
 
-def _checksum(pictures: dict[str, Any]) -> str:
-    """What tells a damaged cache, whose digests would still look like digests."""
-    return hashlib.sha256(json.dumps(pictures, sort_keys=True).encode()).hexdigest()
+def _rest(pictures: Mapping[str, Any]) -> Iterator[str]:
+    """The file from its second line on, a picture at a time, for there may be many.
+
+    The checksum is of this text: it tells damage, after which digests would still look like
+    digests.
+    """
+    yield ',"pictures": {'
+    for number, (key, entry) in enumerate(pictures.items()):
+        yield f"{', ' if number else ''}{json.dumps(key)}: {json.dumps(entry)}"
+    yield "}}"
 
 
 def signature(file: Path) -> list[int]:

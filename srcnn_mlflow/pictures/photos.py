@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,11 +26,13 @@ logger = logging.getLogger(__name__)
 
 # Below the folder of work.
 DIGESTS = Path("digests.json")
+# Files that are looked at ahead: a waiting one takes more memory than what is known of a picture.
+_MOST_WAITING = 256
 # Takes the digest of a picture that had to be decoded, and the picture, of mode L or RGB.
 Keep = Callable[[str, Image.Image], None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Photo:
     """One usable picture: its file, and what `Pixels` says of it."""
 
@@ -106,17 +109,35 @@ def examine(
     def look_at(path: Path) -> Photo | str:
         return _try_photo(path, cache, keep)
 
-    # Threads are for pictures that have to be decoded.
-    results: list[Photo | str] = []
-    with ThreadPoolExecutor(available_cores()) as pool:
-        found = [_known(path, cache) or pool.submit(look_at, path) for path in files]
-        for one in progress(found, total=len(files), label=f"checking {name}"):
-            results.append(one.result() if isinstance(one, Future) else one)
+    photos: list[Photo] = []
+    refused: list[str] = []
+    found = _looked_at(files, cache, look_at)
+    for one in progress(found, total=len(files), label=f"checking {name}"):
+        if isinstance(one, Photo):
+            photos.append(one)
+        else:
+            refused.append(one)
     cache.save()
-    return (
-        [result for result in results if isinstance(result, Photo)],
-        tuple(result for result in results if isinstance(result, str)),
-    )
+    return photos, tuple(refused)
+
+
+def _looked_at(
+    files: Sequence[Path], cache: DigestCache, look_at: Callable[[Path], Photo | str]
+) -> Iterator[Photo | str]:
+    """What is known of each file or found in it, in their order, a few ahead in threads."""
+    waiting: deque[Photo | Future[Photo | str]] = deque()
+    # Threads are for pictures that have to be decoded.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for path in files:
+            waiting.append(_known(path, cache) or pool.submit(look_at, path))
+            if len(waiting) > _MOST_WAITING:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+
+
+def _result(one: "Photo | Future[Photo | str]") -> Photo | str:
+    return one.result() if isinstance(one, Future) else one
 
 
 def _known(path: Path, cache: DigestCache) -> Photo | None:

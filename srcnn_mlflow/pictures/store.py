@@ -3,6 +3,7 @@
 import math
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from srcnn_mlflow.machine.errors import StoreError
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file
@@ -162,12 +164,12 @@ def open_store(*files: Path) -> Store:
     Raises:
         StoreError: a file is missing, damaged, materialized, or not one of ours.
     """
-    identities, settings = [], []
-    for path in files:
-        # Taken first, so that a change while the file is being checked is noticed later.
-        identities.append(_identify(path))
-        settings.append(check_file(path))
-        if settings[-1].materialize:
+    # Taken first, so that a change while a file is being checked is noticed later.
+    identities = [_identify(path) for path in files]
+    with ThreadPoolExecutor(available_cores()) as pool:
+        settings = list(pool.map(check_file, files))
+    for path, one in zip(files, settings, strict=True):
+        if one.materialize:
             raise StoreError(f"{path} holds materialized patches; training reads a file of planes")
     train, valid = (_join([_map_split(path, split) for path in files]) for split in STORED_SPLITS)
     first = settings[0]

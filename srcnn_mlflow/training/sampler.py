@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.gathering import Gatherer
@@ -173,7 +175,18 @@ class PatchSampler(Sampler):
 
 def _joined(parts: Sequence[NDArray[np.uint8]]) -> Tensor:
     """Planes of one file as they are mapped; those of several, copied behind one another."""
-    return torch.from_numpy(parts[0] if len(parts) == 1 else np.concatenate(parts))
+    if len(parts) == 1:
+        return torch.from_numpy(parts[0])
+    ends = np.cumsum([len(part) for part in parts])
+    together = np.empty(ends[-1], np.uint8)
+
+    def copy(part: NDArray[np.uint8], end: int) -> None:
+        together[end - len(part) : end] = part
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for _ in pool.map(copy, parts, ends.tolist()):
+            pass
+    return torch.from_numpy(together)
 
 
 def augment(number: int, *images: Tensor) -> tuple[Tensor, ...]:

@@ -112,3 +112,17 @@ def test_an_unreadable_picture_is_named_every_time(photo_folder: Path) -> None:
     for _ in range(2):
         dataset, _ = decoded(photo_folder)
         assert [line.split()[0] for line in dataset.skipped] == ["broken.png"]
+
+
+def test_files_of_any_name_are_known_again(tmp_path: Path) -> None:
+    path, known = tmp_path / "digests.json", Pixels(1, 1, "00", "00", ("0f",))
+    pictures = [tmp_path / name for name in ("ü.png", 'a "b".png', "a\nb.png", "a\\b.png")]
+    cache = DigestCache(path)
+    for picture in pictures:
+        picture.touch()
+        cache.add(picture, signature(picture), known)
+    cache.save()
+    again = DigestCache(path)
+    assert [again.find(picture, signature(picture)) for picture in pictures] == [known] * 4
+    # Whatever reads JSON reads it.
+    assert set(json.loads(path.read_text())["pictures"]) == set(map(str, pictures))
