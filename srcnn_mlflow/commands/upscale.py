@@ -227,7 +227,7 @@ def _outcomes(
     largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
     ours = Method.of_network(model.network, model.label, model.precision)
     steps = Steps(model.upscaler, [ours, BICUBIC] if compare else [ours], wanted, largest)
-    writers = max(1, min(MOST_WRITERS, available_cores() // 2))
+    writers = min(MOST_WRITERS, available_cores())
     return overlapped(targets.pairs, steps.read, steps.compute, steps.write, writers)
 
 

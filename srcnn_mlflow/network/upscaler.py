@@ -233,6 +233,8 @@ def _session(model: Path | bytes) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     # The runtime counts physical cores and ignores the limits that containers set.
     options.intra_op_num_threads = available_cores()
+    # A thread that waits for others of its network leaves its core to whoever has work.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
         model if isinstance(model, bytes) else str(model),

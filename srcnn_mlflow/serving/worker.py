@@ -11,6 +11,7 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 SCRIPT = Path(__file__).parents[1] / "tracking" / "serve_process.py"
 # A picture is computed in tiles of less than a second; whoever does not stop between them is ended.
 _SECONDS_TO_STOP = 3.0
+# The niceness of a process that works on large pictures: what is kept for small ones goes first.
+_BEHIND_SMALL_ONES = 10
 # Lines of standard error that tell why a process has ended.
 _LAST_LINES = 20
 
@@ -106,6 +109,10 @@ class Worker:
             # Ctrl-C is for the service, which lets its processes finish.
             start_new_session=True,
         )
+        if not small_only:
+            # Before it has threads, which have the priority that it has then.
+            with suppress(psutil.NoSuchProcess):
+                psutil.Process(process.pid).nice(_BEHIND_SMALL_ONES)
         return cls(process, label, small_only=small_only)
 
     @property
