@@ -71,7 +71,7 @@ class _Present(Collector):
         )
         memory = GaugeMetricFamily(
             "srcnn_worker_resident_bytes",
-            "Memory of a model's process: for all requests, small ones or other versions.",
+            "Memory of a model's processes: for all requests, small ones or other versions.",
             labels=["scale", "takes"],
         )
         for scale, service in self._services.items():
@@ -81,9 +81,9 @@ class _Present(Collector):
             pixels.add_metric(named, service.pixels)
             swaps.add_metric(named, service.swaps)
             refused.add_metric(named, service.refusals)
-            for worker in service.pool.workers:
-                takes = "small" if worker.small_only else "all"
-                memory.add_metric([*named, takes], worker.resident_bytes())
+            for small_only, takes in ((False, "all"), (True, "small")):
+                workers = [one for one in service.pool.workers if one.small_only is small_only]
+                memory.add_metric([*named, takes], sum(one.resident_bytes() for one in workers))
             others = [worker.resident_bytes() for worker in self._guests.workers(scale)]
             memory.add_metric([*named, "other versions"], sum(others))
         yield from (version, waiting, pixels, swaps, refused, memory)

@@ -27,19 +27,19 @@ class _Waiting:
 
 
 class Pool:
-    """Two processes of one version: one for all requests, one kept free for small ones.
+    """Processes of one version: one for all requests, and some kept free for small ones.
 
     A large picture uses all cores by itself, so that two at once would gain nothing, and let all
-    others wait.
+    others wait. A small one is decoded and encoded by one core for longer than all compute.
     """
 
-    def __init__(self, *, small_apart: bool = True) -> None:
+    def __init__(self, *, for_small_ones: int) -> None:
         """Make it without processes; see `take_over`.
 
         Args:
-            small_apart: whether there is one for small requests only.
+            for_small_ones: how many are for small requests only.
         """
-        self._kinds = (False, True) if small_apart else (False,)
+        self._kinds = (False, *for_small_ones * (True,))
         self._start: Start | None = None
         self._all: set[Worker] = set()
         self._idle: list[Worker] = []

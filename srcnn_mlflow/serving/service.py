@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError, SrcnnError
 from srcnn_mlflow.machine.faults import explain
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.network.shipped import SHIPPED
 from srcnn_mlflow.serving.choices import BICUBIC, Choice, choices
@@ -25,6 +26,8 @@ from srcnn_mlflow.tracking.version_list import ListedVersion, list_versions
 
 # How long a promotion waits until it is seen.
 SECONDS_BETWEEN_LOOKS = 2.0
+# Processes that are kept free for small requests, each of some 240 MB.
+MOST_FOR_SMALL_ONES = 2
 # How long a version that cannot be run is left alone: twice as long each time.
 _FIRST_PAUSE, _LONGEST_PAUSE = 10.0, 600.0
 # Of the registered versions, the newest may be chosen; how long they are not looked for again.
@@ -62,7 +65,7 @@ class ScaleService:
         self._listed: list[ListedVersion] = []
         self._listed_until = 0.0
         self._guests: dict[int, FoundModel] = {}
-        self.pool = Pool()
+        self.pool = Pool(for_small_ones=min(MOST_FOR_SMALL_ONES, available_cores()))
         self.pixels = self.swaps = self.refusals = 0
 
     @property
@@ -140,7 +143,7 @@ class ScaleService:
             )
         if number not in self._guests:
             self._guests[number] = await asyncio.to_thread(find_model, str(number), self.scale)
-        pool = Pool(small_apart=False)
+        pool = Pool(for_small_ones=0)
         await load(self._guests[number], self.scale, self._megapixels, pool)
         return pool
 
