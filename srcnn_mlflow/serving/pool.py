@@ -99,8 +99,9 @@ class Pool:
         await asyncio.gather(*(worker.close() for worker in workers))
 
     async def _take(self, small: bool) -> Worker:
-        # What is kept for small requests is taken first by them.
-        for worker in sorted(self._idle, key=lambda one: not one.small_only):
+        # What is kept for small requests is taken first by them, and of these the last one that
+        # was: what it needs is still in the processor's cache.
+        for worker in sorted(reversed(self._idle), key=lambda one: not one.small_only):
             if not small and worker.small_only:
                 continue
             self._idle.remove(worker)

@@ -23,7 +23,7 @@ SCRIPT = Path(__file__).parents[1] / "tracking" / "serve_process.py"
 # A picture is computed in tiles of less than a second; whoever does not stop between them is ended.
 _SECONDS_TO_STOP = 3.0
 # The niceness of a process that works on large pictures: what is kept for small ones goes first.
-_BEHIND_SMALL_ONES = 10
+_BEHIND_SMALL_ONES = 15
 # Lines of standard error that tell why a process has ended.
 _LAST_LINES = 20
 

@@ -56,7 +56,6 @@ class Learner:
         Raises:
             TrainingError: it cannot be trained in several processes.
         """
-        keep_large_buffers()
         device = sampler.device
         # Before the seed is set: what a file draws when it is imported is drawn once.
         network = network_of(settings)
@@ -65,6 +64,8 @@ class Learner:
         if settings.precondition:
             patches = sampler.measured(MEASURED_PATCHES)
             preconditioner = fit_preconditioner(patches, settings.network.kernels[0])
+        # From here on: measuring patches takes some 200 MB, which go back to the system.
+        keep_large_buffers()
         model = network.build(settings.initialization, preconditioner)
         if model.keeps_statistics and world.size > 1:
             raise TrainingError(
