@@ -22,8 +22,8 @@ from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
 SCRIPT = Path(__file__).parents[1] / "tracking" / "serve_process.py"
 # A picture is computed in tiles of less than a second; whoever does not stop between them is ended.
 _SECONDS_TO_STOP = 3.0
-# The niceness of a process that works on large pictures: what is kept for small ones goes first.
-_BEHIND_SMALL_ONES = 15
+# How much nicer a process is that works on large pictures, so that small ones go first.
+_NICER, _NICEST = 15, 19
 # Lines of standard error that tell why a process has ended.
 _LAST_LINES = 20
 
@@ -110,9 +110,7 @@ class Worker:
             start_new_session=True,
         )
         if not small_only:
-            # Before it has threads, which have the priority that it has then.
-            with suppress(psutil.NoSuchProcess):
-                psutil.Process(process.pid).nice(_BEHIND_SMALL_ONES)
+            _let_others_go_first(process.pid)
         return cls(process, label, small_only=small_only)
 
     @property
@@ -211,3 +209,12 @@ class Worker:
             # A line of more than 64 KB: nothing that a person reads.
             self._said.append("a line that is too long")
             self.kill()
+
+
+def _let_others_go_first(pid: int) -> None:
+    """Lower the priority of a process that has no threads yet, which will have the same."""
+    if not psutil.LINUX:
+        return
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        process.nice(min(process.nice() + _NICER, _NICEST))

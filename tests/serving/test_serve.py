@@ -19,10 +19,12 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import psutil
 import pytest
 from mlflow import MlflowClient
 
-from srcnn_mlflow.serving.service import SECONDS_BETWEEN_LOOKS
+from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.serving.service import MOST_FOR_SMALL_ONES, SECONDS_BETWEEN_LOOKS
 from tests.conftest import ROOT, free_port, mlflow_server
 from tests.served import JSON, champion_server
 from tests.serving.asking import (
@@ -189,6 +191,20 @@ def test_what_was_asked_and_made_is_counted(service: str) -> None:
         memory = number(service, f'srcnn_worker_resident_bytes{{scale="2",takes="{takes}"}}')
         assert 50e6 < memory < 2e9
     assert number(service, "process_resident_memory_bytes") > 50e6
+
+
+@pytest.mark.skipif(not psutil.LINUX, reason="priorities are set on Linux only")
+@pytest.mark.usefixtures("service")
+def test_what_works_on_large_pictures_lets_small_ones_go_first() -> None:
+    own = psutil.Process().nice()
+    found = [
+        process.nice() - own
+        for process in psutil.Process().children(recursive=True)
+        if any(part.endswith("serve_process.py") for part in process.cmdline())
+    ]
+    small = min(MOST_FOR_SMALL_ONES, available_cores())
+    # Of either scale.
+    assert sorted(found) == sorted(2 * [*small * [0], min(15, 19 - own)])
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:
