@@ -2,10 +2,10 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
-from srcnn_mlflow.pictures.store import Planes
 from srcnn_mlflow.training.colour import to_ycbcr
 
 
@@ -18,31 +18,37 @@ class Gatherer:
     """
 
     def __init__(
-        self, lr: Tensor, hr: Tensor, planes: Planes, patches: PatchGrid, channels: str
+        self,
+        lr: Tensor,
+        hr: Tensor,
+        shapes: NDArray[np.int32],
+        planes: int,
+        patches: PatchGrid,
+        channels: str,
     ) -> None:
-        """Lay out where patches lie, with every picture where `planes` has it.
+        """Lay out where patches lie in each picture; `place` says where pictures do.
 
         Args:
             lr: uint8, flat, on the device.
             hr: uint8, flat, on the device.
-            planes: whose pictures they are.
+            shapes: int32 (pictures, 2), height and width of each, or of each strip of one.
+            planes: of a picture, which lie one behind another.
             patches: the numbering of their patches.
             channels: what patches are made of.
         """
         device = lr.device
         self.lr, self.hr = lr, hr
         self._size, self._stride = patches.size, patches.stride
-        self._channels, self._planes = channels, planes.count
-        height, width = planes.shapes.astype(np.int64).T
+        self._channels, self._planes = channels, planes
+        height, width = shapes.astype(np.int64).T
         across, first = np.maximum(patches.across, 1), patches.firsts[:-1]
         # From one patch to the next are `stride` pixels, but for what a row of them leaves over.
         over = (width - across) * self._stride
         table = [first, across, over, width, height * width, np.zeros_like(first)]
         self._table = torch.from_numpy(np.stack(table, axis=1)).to(device)
         self._firsts = torch.from_numpy(patches.firsts).to(device)
-        self.place(0, len(planes), torch.from_numpy(planes.offsets).to(device))
         # That of each of a picture's planes, which lie one behind another.
-        self._plane = torch.arange(planes.count, device=device)
+        self._plane = torch.arange(planes, device=device)
         self._side = torch.arange(self._size, device=device)
         # Every run of `size` pixels, as a view: rows are taken whole, not pixel by pixel.
         self._runs = [one.unfold(0, self._size, 1) for one in (lr, hr)]

@@ -115,6 +115,7 @@ def weigh_patches(
     count: int,
     sampling: str,
     loss: str,
+    shares: NDArray[np.float64] | float = 1.0,
 ) -> Importance:
     """Weigh patches by their errors, and pictures by those of theirs.
 
@@ -124,12 +125,13 @@ def weigh_patches(
         count: how many pictures there are.
         sampling: `uniform` or `by_error`.
         loss: `mse` or `psnr`.
+        shares: float64 (count,), how much of each picture's patches these are.
     """
     sums = np.bincount(pictures, errors, count)
     weights = np.ones(count)
     if loss == "psnr":
         # A picture too small for a patch has no error, and no weight is asked for.
-        weights = 1 / np.sqrt(np.maximum(sums, LEAST_ERROR))
+        weights = 1 / np.sqrt(np.maximum(sums / shares, LEAST_ERROR))
         weights *= sums.sum() / (weights * sums).sum()
     ends = None
     if sampling == "by_error":

@@ -7,6 +7,8 @@ al., "Efficient BackProp", 1998). Both are linear, so the trained network is wri
 plain SRCNN that computes the same.
 """
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor, nn
 
@@ -90,10 +92,15 @@ def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:
     planes = patches.shape[1]
     mean = patches.mean() if planes == 1 else patches.mean(dim=(0, 2, 3)).view(-1, 1, 1)
     together = planes == 1 or planes * side**2 <= _MOST_TOGETHER
-    windows = _windows(patches - mean, side)
-    windows = windows.permute(0, 1, 3, 4, 2) if together else windows
-    windows = windows.reshape(-1, side * side * (planes if together else 1)).cpu().double()
-    covariance = windows.T @ windows / len(windows)
+    pixels, count = side * side * (planes if together else 1), 0
+    covariance = torch.zeros(pixels, pixels, dtype=torch.float64)
+    # Place by place: all together take a hundred megabytes and more.
+    for windows in _windows(patches - mean, side):
+        seen = windows.permute(0, 2, 3, 1) if together else windows
+        seen = seen.reshape(-1, pixels).cpu().double()
+        covariance += seen.T @ seen
+        count += len(seen)
+    covariance /= count
     values, vectors = torch.linalg.eigh(covariance)
     values = values.clamp_min(_SMALLEST_EIGENVALUE * values.max())
     matrix = (vectors * values**EXPONENT) @ vectors.T
@@ -102,10 +109,9 @@ def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:
     return Preconditioner(mean, (matrix * power.sqrt()).float().to(mean.device))
 
 
-def _windows(patches: Tensor, side: int) -> Tensor:
-    """What a kernel sees at some of its places; shape (patches, places, planes, side, side)."""
+def _windows(patches: Tensor, side: int) -> Iterator[Tensor]:
+    """What a kernel sees at some of its places, each of shape (patches, planes, side, side)."""
     rows, columns = (length - side + 1 for length in patches.shape[2:])
-    places = [divmod(place, columns) for place in range(0, rows * columns, _STEP)]
-    return torch.stack(
-        [patches[..., top : top + side, left : left + side] for top, left in places], dim=1
-    )
+    for place in range(0, rows * columns, _STEP):
+        top, left = divmod(place, columns)
+        yield patches[..., top : top + side, left : left + side]

@@ -114,7 +114,10 @@ class PatchSampler(Sampler):
                 from one of red, green and blue.
         """
         lr, hr = (_joined(parts).to(device) for parts in (store.train.lr, store.train.hr))
-        super().__init__(store, Gatherer(lr, hr, store.train, store.patches, channels))
+        planes = store.train
+        gatherer = Gatherer(lr, hr, planes.shapes, planes.count, store.patches, channels)
+        gatherer.place(0, len(planes), torch.from_numpy(planes.offsets).to(device))
+        super().__init__(store, gatherer)
         self._importance = importance
 
     def measured(self, count: int) -> Tensor:

@@ -22,7 +22,7 @@ from srcnn_mlflow.training.importance import (
 )
 from srcnn_mlflow.training.order import shuffled
 from srcnn_mlflow.training.sampler import Sampler, Share, spread
-from srcnn_mlflow.training.windows import Window, lay_blocks, own_count, windows_of_pass
+from srcnn_mlflow.training.windows import Window, lay_blocks, lay_strips, own_count, windows_of_pass
 
 
 @dataclass(frozen=True)
@@ -83,14 +83,17 @@ class WindowedSampler(Sampler):
             drawing: how patches are drawn and weighed.
 
         Raises:
-            TrainingError: the largest picture takes more.
+            TrainingError: two rows of patches of the largest picture take more.
         """
         self._drawing = drawing
         self._reader = PlaneReader(store)
         self._window = memory // 4
-        self._blocks = lay_blocks(store.train, store.patches, self._window)
+        self._strips = lay_strips(store.train, store.patches, self._window)
+        self._blocks = lay_blocks(store.train, self._strips, self._window)
         lr, hr = (torch.empty(2 * self._window, dtype=torch.uint8, device=device) for _ in range(2))
-        super().__init__(store, Gatherer(lr, hr, store.train, store.patches, drawing.channels))
+        strips = self._strips
+        gatherer = Gatherer(lr, hr, strips.shapes, strips.planes, strips.patches, drawing.channels)
+        super().__init__(store, gatherer)
 
     def measured(self, count: int) -> Tensor:
         """Network input of `count` patches or fewer, picked evenly from all of them."""
@@ -166,22 +169,23 @@ class WindowedSampler(Sampler):
 
     def _load(self, window: Window, seed: tuple[int, ...], half: int) -> _Loaded:
         """Read the planes of a window into a half of the memory, and order its patches."""
-        planes, place = self._store.train, half * self._window
+        place = half * self._window
         errors = []
         weigh = (self._drawing.sampling, self._drawing.loss) != ("uniform", "mse")
         for block, mine in zip(window.blocks, window.patches, strict=True):
-            start, end = map(int, self._blocks.offsets[block])
-            lr, hr = (self._reader.read(enlarged, start, end - start) for enlarged in (True, False))
+            strips = slice(*map(int, self._blocks.strips[block]))
+            ends = np.cumsum(self._strips.sizes[strips])
+            offsets = ends - self._strips.sizes[strips]
+            lr, hr = (self._read(strips, int(ends[-1]), enlarged) for enlarged in (True, False))
             for target, read in ((self._gatherer.lr, lr), (self._gatherer.hr, hr)):
-                target[place : place + end - start].copy_(torch.from_numpy(read))
-            pictures = slice(*map(int, self._blocks.pictures[block]))
-            offsets = torch.from_numpy(planes.offsets[pictures] - start + place)
-            self._gatherer.place(pictures.start, pictures.stop, offsets.to(self.device))
+                target[place : place + len(read)].copy_(torch.from_numpy(read))
+            placed = torch.from_numpy(offsets + place)
+            self._gatherer.place(strips.start, strips.stop, placed.to(self.device))
             if weigh:
                 # Of a block that neighbouring processes share, what lies in the window.
                 inside = slice(*(mine - self._blocks.patches[block, 0]))
-                errors.append(self._errors(pictures, lr, hr)[inside])
-            place += end - start
+                errors.append(self._errors(strips, offsets, lr, hr)[inside])
+            place += len(lr)
         numbers = np.concatenate([np.arange(*ends) for ends in window.patches])
         factors = None
         key = int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1)
@@ -196,19 +200,32 @@ class WindowedSampler(Sampler):
             None if factors is None else torch.from_numpy(factors).to(self.device),
         )
 
+    def _read(self, strips: slice, size: int, enlarged: bool) -> NDArray[np.uint8]:
+        """Read the planes of a block's strips, one behind another."""
+        first, cut = strips.start, self._strips
+        start = int(cut.offsets[first])
+        if cut.whole[first]:
+            return self._reader.read(enlarged, start, size)
+        part, area = size // cut.planes, int(cut.areas[first])
+        starts = [start + plane * area for plane in range(cut.planes)]
+        return np.concatenate([self._reader.read(enlarged, one, part) for one in starts])
+
     def _errors(
-        self, pictures: slice, lr: NDArray[np.uint8], hr: NDArray[np.uint8]
+        self,
+        strips: slice,
+        offsets: NDArray[np.int64],
+        lr: NDArray[np.uint8],
+        hr: NDArray[np.uint8],
     ) -> NDArray[np.float64]:
         """Bicubic's error in all patches of a block."""
-        planes, found = self._store.train, []
-        for picture in range(pictures.start, pictures.stop):
-            corners = self._store.patches.corners(picture)
+        found = []
+        for strip, start in zip(range(strips.start, strips.stop), offsets.tolist(), strict=True):
+            corners = self._strips.patches.corners(strip)
             if not len(corners):
                 continue
-            shape = tuple(map(int, planes.shapes[picture]))
-            if planes.count > 1:
-                shape = (planes.count, *shape)
-            start = int(planes.offsets[picture] - planes.offsets[pictures.start])
+            shape = tuple(map(int, self._strips.shapes[strip]))
+            if self._strips.planes > 1:
+                shape = (self._strips.planes, *shape)
             where = slice(start, start + int(np.prod(shape)))
             found.append(
                 errors_of_picture(
@@ -226,14 +243,16 @@ class WindowedSampler(Sampler):
         self, numbers: NDArray[np.int64], errors: NDArray[np.float64], key: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The order of a window's patches by importance, and how much each then counts."""
-        pictures = self._store.patches.pictures(numbers)
-        _, compact = np.unique(pictures, return_inverse=True)
+        found, compact, here = np.unique(
+            self._store.patches.pictures(numbers), return_inverse=True, return_counts=True
+        )
         importance = weigh_patches(
             np.maximum(errors, LEAST_ERROR),
             compact,
-            int(compact.max()) + 1,
+            len(found),
             self._drawing.sampling,
             self._drawing.loss,
+            here / np.diff(self._store.patches.firsts)[found],
         )
         if importance.ends is None:
             order = shuffled(len(numbers), key, 0, len(numbers))

@@ -1,8 +1,9 @@
 """A pass over more pictures than fit the memory: which are in it together, and in which order.
 
-The pictures of a set are parted into blocks of neighbours. A pass takes the blocks in a random
-order, as many at a time as fit: a window, whose patches come in a random order of their own. Of
-several processes each has its own stretch of the blocks' order, and reads no other.
+The pictures of a set are parted into blocks: several small neighbours, or a strip of a larger one.
+A pass takes the blocks in a random order, as many at a time as fit: a window, whose patches come in
+a random order of their own. Of several processes each has its own stretch of the blocks' order, and
+reads no other.
 """
 
 from collections.abc import Iterator
@@ -14,28 +15,31 @@ from numpy.typing import NDArray
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.store import Planes
+from srcnn_mlflow.training.strips import Strips, cut_pictures
 
-# Of a window, so that several make one and none is read in tiny pieces.
-_BLOCKS_A_WINDOW = 16
-_LARGEST_BLOCK = 1 << 23
+# So that a window has a part of many pictures, and none is read in tiny pieces.
+_BLOCKS_A_WINDOW = 64
+_LARGEST_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """Runs of neighbouring pictures that lie in one file.
+    """What is read at once: neighbouring whole pictures of one file, or a strip of a larger one.
 
     Attributes:
-        pictures: int64 (blocks, 2), the first picture of each and the one behind its last.
-        offsets: int64 (blocks, 2), where their planes begin and end, as `Planes.offsets` has it.
+        strips: int64 (blocks, 2), the first strip of each and the one behind its last.
+        pictures: int64 (blocks,), the first picture of each; strips of one picture share it.
+        sizes: int64 (blocks,), the bytes of their originals.
         patches: int64 (blocks, 2), the number of their first patch and the one behind the last.
     """
 
+    strips: NDArray[np.int64]
     pictures: NDArray[np.int64]
-    offsets: NDArray[np.int64]
+    sizes: NDArray[np.int64]
     patches: NDArray[np.int64]
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.strips)
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Window:
         return int((self.patches[:, 1] - self.patches[:, 0]).sum())
 
 
-def lay_blocks(planes: Planes, patches: PatchGrid, window: int) -> Blocks:
-    """Part pictures into blocks.
+def lay_strips(planes: Planes, patches: PatchGrid, window: int) -> Strips:
+    """Cut pictures so that a window has a part of many.
 
     Args:
         planes: the pictures.
@@ -70,31 +74,51 @@ def lay_blocks(planes: Planes, patches: PatchGrid, window: int) -> Blocks:
         window: what a window's originals may take, in bytes.
 
     Raises:
-        TrainingError: two pictures may be larger.
+        TrainingError: two rows of patches may be larger.
     """
-    most = min(window // _BLOCKS_A_WINDOW, _LARGEST_BLOCK)
-    sizes = planes.count * planes.shapes.prod(axis=1, dtype=np.int64)
-    least = 8 * int(sizes.max())
-    if least > 4 * window:
-        height, width = planes.shapes[sizes.argmax()]
+    strips = cut_pictures(planes, patches, _most(window), window // 2)
+    sizes = np.where(np.diff(strips.patches.firsts) > 0, strips.sizes, 0)
+    if 2 * sizes.max() > window:
+        height, width = planes.shapes[strips.pictures[sizes.argmax()]]
         raise TrainingError(
-            f"memory of {4 * window:,} bytes is too little for the largest training picture, "
-            f"{width}x{height}; give memory={-(-least // 1_000_000)}MB or more, or smaller pictures"
+            f"memory of {4 * window:,} bytes is too little for a row of patches of a training "
+            f"picture of {width}x{height}; give memory={-(-8 * sizes.max() // 1_000_000)}MB or "
+            "more, or smaller pictures"
         )
-    ends = planes.offsets + sizes
+    return strips
+
+
+def lay_blocks(planes: Planes, strips: Strips, window: int) -> Blocks:
+    """Put strips of whole pictures together with their neighbours, as far as a window is large.
+
+    Args:
+        planes: the pictures.
+        strips: of them.
+        window: what a window's originals may take, in bytes.
+    """
     file_ends = np.cumsum([len(one) for one in planes.lr])
-    files = np.searchsorted(file_ends, planes.offsets, side="right")
+    files = np.searchsorted(file_ends, strips.offsets, side="right")
+    # A run ends with its file, and before and behind a picture that is cut.
+    alone = np.flatnonzero(~strips.whole)
+    breaks = np.unique(np.concatenate([np.flatnonzero(np.diff(files)) + 1, alone, alone + 1]))
+    ends = np.cumsum(strips.sizes)
     begins = [0]
-    for picture in range(1, len(sizes)):
-        first = begins[-1]
-        another_file = files[picture] != files[first]
-        if another_file or ends[picture] - planes.offsets[first] > most:
-            begins.append(picture)
-    pictures = np.array([begins, [*begins[1:], len(sizes)]], np.int64).T
-    offsets = np.stack([planes.offsets[pictures[:, 0]], ends[pictures[:, 1] - 1]], axis=1)
-    numbers = patches.firsts[pictures]
+    for until in [*breaks[breaks > 0].tolist(), len(strips)]:
+        while begins[-1] < until:
+            first = begins[-1]
+            filled = ends[first] - strips.sizes[first] + _most(window)
+            behind = int(np.searchsorted(ends, filled, side="right"))
+            begins.append(min(max(behind, first + 1), until))
+    parts = np.stack([begins[:-1], begins[1:]], axis=1).astype(np.int64)
+    numbers = strips.patches.firsts[parts]
+    sizes = ends[parts[:, 1] - 1] - ends[parts[:, 0]] + strips.sizes[parts[:, 0]]
     some = numbers[:, 1] > numbers[:, 0]
-    return Blocks(pictures[some], offsets[some], numbers[some])
+    return Blocks(parts[some], strips.pictures[parts[some, 0]], sizes[some], numbers[some])
+
+
+def _most(window: int) -> int:
+    """What a block should take, in bytes."""
+    return min(window // _BLOCKS_A_WINDOW, _LARGEST_BLOCK)
 
 
 def windows_of_pass(
@@ -112,14 +136,14 @@ def windows_of_pass(
     Raises:
         TrainingError: a window has fewer patches.
     """
-    order = np.random.default_rng(seed).permutation(len(blocks))
+    order = _order(blocks, np.random.default_rng(seed))
     counts = blocks.patches[order, 1] - blocks.patches[order, 0]
     ends = np.cumsum(counts)
     begin, end = own_stretch(int(ends[-1]), *process)
     place, number = begin, 0
     while place < end:
         first = int(np.searchsorted(ends, place, side="right"))
-        sizes = np.cumsum(blocks.offsets[order[first:], 1] - blocks.offsets[order[first:], 0])
+        sizes = np.cumsum(blocks.sizes[order[first:]])
         behind = first + max(1, int(np.searchsorted(sizes, window, side="right")))
         until = min(int(ends[behind - 1]), end)
         behind = int(np.searchsorted(ends, until, side="left")) + 1
@@ -134,6 +158,16 @@ def windows_of_pass(
             )
         yield Window(number, place - begin, chosen, mine)
         place, number = until, number + 1
+
+
+def _order(blocks: Blocks, generator: np.random.Generator) -> NDArray[np.int64]:
+    """A random order of blocks, with the strips of a picture spread over the pass."""
+    _, group, counts = np.unique(blocks.pictures, return_inverse=True, return_counts=True)
+    mixed = np.lexsort((generator.random(len(blocks)), group))
+    rank = np.empty(len(blocks), np.int64)
+    rank[mixed] = np.arange(len(blocks)) - np.repeat(np.cumsum(counts) - counts, counts)
+    order: NDArray[np.int64] = np.argsort((rank + generator.random(len(blocks))) / counts[group])
+    return order
 
 
 def own_stretch(patches: int, rank: int, size: int) -> tuple[int, int]:

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.store import Planes
-from srcnn_mlflow.training.windows import lay_blocks, own_stretch, windows_of_pass
+from srcnn_mlflow.training.windows import (
+    Blocks,
+    lay_blocks,
+    lay_strips,
+    own_stretch,
+    windows_of_pass,
+)
 
 
 def planes_of(shapes: list[tuple[int, int]], cuts: list[int]) -> Planes:
@@ -24,6 +30,12 @@ def planes_of(shapes: list[tuple[int, int]], cuts: list[int]) -> Planes:
     return Planes(parts, parts, np.array(shapes, np.int32), ends - sizes)
 
 
+def blocks_of(shapes: list[tuple[int, int]], cuts: list[int], window: int) -> Blocks:
+    planes = planes_of(shapes, cuts)
+    grid = PatchGrid(planes.shapes, 9, 4)
+    return lay_blocks(planes, lay_strips(planes, grid, window), window)
+
+
 sets = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, max_size=40)
 
 
@@ -31,7 +43,7 @@ sets = st.lists(st.tuples(st.integers(1, 40), st.integers(1, 40)), min_size=1, m
 @given(
     shapes=sets,
     cuts=st.lists(st.integers(0, 39), max_size=4),
-    window=st.integers(3200, 20_000),
+    window=st.integers(720, 20_000),
     size=st.integers(1, 5),
     seed=st.integers(0, 2**31),
 )
@@ -39,17 +51,15 @@ def test_processes_together_have_every_patch_once(
     shapes: list[tuple[int, int]], cuts: list[int], window: int, size: int, seed: int
 ) -> None:
     grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
-    planes = planes_of(shapes, [cut % len(shapes) for cut in cuts])
     if not len(grid):
         return
-    blocks = lay_blocks(planes, grid, window)
+    blocks = blocks_of(shapes, [cut % len(shapes) for cut in cuts], window)
     found = []
     for rank in range(size):
         place = 0
         for number, one in enumerate(windows_of_pass(blocks, window, 0, (seed, 3), (rank, size))):
             assert (one.number, one.first) == (number, place)
-            taken = blocks.offsets[one.blocks]
-            assert (taken[:, 1] - taken[:, 0]).sum() <= window
+            assert blocks.sizes[one.blocks].sum() <= window
             found += [number for ends in one.patches for number in range(*ends)]
             place += one.count
         assert place == len(range(rank, len(grid), size))
@@ -69,8 +79,7 @@ def test_stretches_are_what_is_dealt_out_one_by_one(patches: int, size: int) -> 
 
 def test_passes_and_seeds_have_orders_of_their_own() -> None:
     shapes = [(30, 30)] * 40
-    grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
-    blocks = lay_blocks(planes_of(shapes, []), grid, 4000)
+    blocks = blocks_of(shapes, [], 4000)
 
     def order(seed: int, number: int) -> list[int]:
         windows = windows_of_pass(blocks, 4000, 0, (seed, number), (0, 1))
@@ -80,15 +89,25 @@ def test_passes_and_seeds_have_orders_of_their_own() -> None:
     assert len({tuple(order(seed, number)) for seed in (1, 2) for number in (0, 1)}) == 4
 
 
+def test_a_block_is_one_strip_or_neighbours_of_one_file() -> None:
+    # Twelve small ones, of which the eighth begins another file, and a large one among them.
+    shapes = [(10, 10)] * 6 + [(30, 40)] + [(10, 10)] * 6
+    planes = planes_of(shapes, [8])
+    window = 400 * 64
+    strips = lay_strips(planes, PatchGrid(planes.shapes, 9, 4), window)
+    blocks = lay_blocks(planes, strips, window)
+    assert strips.pictures.tolist() == [*range(6), 6, 6, *range(7, 13)]
+    assert blocks.strips.tolist() == [[0, 4], [4, 6], [6, 7], [7, 8], [8, 10], [10, 14]]
+    assert blocks.sizes.tolist() == [400, 200, 17 * 40, 17 * 40, 200, 400]
+
+
 def test_memory_that_is_too_small_is_told_with_what_would_do() -> None:
     shapes = [(40, 50), (10, 10)]
-    grid = PatchGrid(np.array(shapes, np.int32), 9, 4)
-    says = r"15,996 bytes is too little for .* picture, 50x40; give memory=1MB or more"
+    says = r"3,596 bytes is too little for .* picture of 50x40; give memory=1MB or more"
     with pytest.raises(TrainingError, match=says):
-        lay_blocks(planes_of(shapes, []), grid, 3999)
-    assert len(lay_blocks(planes_of(shapes, []), grid, 4000)) == 2
-    alike = [(20, 20)] * 9
-    grid = PatchGrid(np.array(alike, np.int32), 9, 4)
-    blocks = lay_blocks(planes_of(alike, []), grid, 800)
+        blocks_of(shapes, [], 899)
+    # A row of patches of the large one at a time.
+    assert len(blocks_of(shapes, [], 900)) == 9
+    blocks = blocks_of([(20, 20)] * 9, [], 800)
     with pytest.raises(TrainingError, match=r"holds 18 patches at a time, fewer than a step takes"):
         list(windows_of_pass(blocks, 800, 19, (0, 0), (0, 1)))
