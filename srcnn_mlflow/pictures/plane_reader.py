@@ -1,12 +1,14 @@
 """Planes read from their files into memory of one's own, instead of being mapped."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from srcnn_mlflow.machine.errors import StoreError
+from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.store import Store
 
 
@@ -22,15 +24,28 @@ class PlaneReader:
         self._identities = {str(path): identity for path, identity in by_path.items()}
 
     def read(self, enlarged: bool, start: int, count: int) -> NDArray[np.uint8]:
-        """Read bytes of one file's planes.
+        """Read bytes of one file's planes; uint8 (count,). Otherwise as `read_into`."""
+        found = np.empty(count, np.uint8)
+        self.read_into(found, enlarged, start)
+        return found
+
+    def read_all(self, enlarged: bool) -> NDArray[np.uint8]:
+        """Read the planes of all files, one behind another; uint8, flat."""
+        found = np.empty(self._ends[-1], np.uint8)
+        parts = np.split(found, self._ends[:-1])
+        with ThreadPoolExecutor(available_cores()) as pool:
+            begins = (self._ends - [len(part) for part in parts]).tolist()
+            for _ in pool.map(self.read_into, parts, [enlarged] * len(parts), begins):
+                pass
+        return found
+
+    def read_into(self, target: NDArray[np.uint8], enlarged: bool, start: int) -> None:
+        """Fill an array with bytes of one file's planes.
 
         Args:
+            target: uint8, flat.
             enlarged: of those that bicubic interpolation gave; otherwise of the originals.
             start: where they begin, as `Planes.offsets` has it.
-            count: how many.
-
-        Returns:
-            uint8 (count,).
 
         Raises:
             StoreError: the file is gone, was replaced, or ends before them.
@@ -41,7 +56,6 @@ class PlaneReader:
         within = start - (int(self._ends[file]) - len(mapped))
         # A map says what it is of.
         path, offset = str(mapped.filename), int(mapped.offset)  # type: ignore[attr-defined]
-        found = np.empty(count, np.uint8)
         try:
             with Path(path).open("rb", buffering=0) as content:
                 if os.fstat(content.fileno()).st_ino != self._identities[path].inode:
@@ -51,11 +65,10 @@ class PlaneReader:
                     )
                 content.seek(offset + within)
                 done = 0
-                while done < count:
-                    more = content.readinto(found[done:].data)
+                while done < len(target):
+                    more = content.readinto(target[done:].data)
                     if not more:
                         raise StoreError(f"{path} ends too early; delete it, and start again")
                     done += more
         except OSError as error:
             raise StoreError(f"cannot read {path}: {error.strerror}; start again") from error
-        return found

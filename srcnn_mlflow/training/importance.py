@@ -24,10 +24,44 @@ from srcnn_mlflow.pictures.store import Store
 
 # Errors below that of rounding say nothing; patches of less are drawn as if they had it.
 LEAST_ERROR = 0.25
-# Patches share the numbers from 0 to this, each as many as its probability: four bytes a patch.
-TICKETS = 2**32 - 1
 # Batches that are drawn at once, from a generator of their own.
 BLOCK = 512
+# A patch's error is kept as a byte: the root of it in steps of 2.5 per cent, up to 275 grey levels.
+_STEPS_A_DOUBLING = 28
+_ROOTS = np.sqrt(LEAST_ERROR) * np.exp2(np.arange(256) / _STEPS_A_DOUBLING)
+
+
+@dataclass(frozen=True)
+class ByError:
+    """How often patches are drawn: a picture first, and then a patch of it.
+
+    Attributes:
+        ends: float64 (pictures,), the sum of the shares of each picture and those before it.
+        levels: uint8 (patches,), the root of the error in each, which is its share in its picture.
+        firsts: int64 (pictures + 1,), the number of the first patch of each, and of all patches.
+    """
+
+    ends: NDArray[np.float64]
+    levels: NDArray[np.uint8]
+    firsts: NDArray[np.int64]
+
+    def draw(self, generator: np.random.Generator, count: int) -> NDArray[np.int64]:
+        """Draw patches with replacement; int64 (count,), their numbers."""
+        pictures = pick(self.ends, generator.random(count))
+        fractions, found = generator.random(count), np.empty(count, np.int64)
+        order = np.argsort(pictures, kind="stable")
+        for places in np.split(order, np.flatnonzero(np.diff(pictures[order])) + 1):
+            first, end = self.firsts[pictures[places[0]] :][:2]
+            ends = np.cumsum(_ROOTS[self.levels[first:end]])
+            found[places] = first + pick(ends, fractions[places])
+        return found
+
+    def weights(self, patches: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What makes up for how often patches are drawn, beside the weights of their pictures."""
+        weights: NDArray[np.float32] = (
+            self.ends[-1] / len(self.levels) / _ROOTS[self.levels[patches]]
+        ).astype(np.float32)
+        return weights
 
 
 @dataclass(frozen=True)
@@ -37,12 +71,11 @@ class Importance:
     Attributes:
         picture_weights: float32 (pictures,), how much the error of each counts; 1 on average over
             the errors of all patches.
-        ends: uint32 (patches,), the first ticket behind those of each patch; None where each patch
-            is drawn once a pass.
+        by_error: how they are drawn; None where each patch is drawn once a pass.
     """
 
     picture_weights: NDArray[np.float32]
-    ends: NDArray[np.uint32] | None
+    by_error: ByError | None
 
     def weights(
         self, patches: NDArray[np.int64], pictures: NDArray[np.int64]
@@ -53,12 +86,10 @@ class Importance:
             patches: int64 (batch,), their numbers.
             pictures: int64 (batch,), the picture that each comes from.
         """
-        weights = self.picture_weights[pictures]
-        if self.ends is None:
-            return weights
-        before = np.where(patches > 0, self.ends[patches - 1], 0).astype(np.float64)
-        tickets = self.ends[patches] - before
-        return (weights * (TICKETS / len(self.ends) / tickets)).astype(np.float32)
+        if self.by_error is None:
+            return self.picture_weights[pictures]
+        # Pictures that count for more are drawn as much more often.
+        return self.by_error.weights(patches)
 
     def draw(self, batch_size: int, seed: int, first: int, count: int) -> Iterator[NDArray[Any]]:
         """Draw batches of patches with replacement.
@@ -72,18 +103,15 @@ class Importance:
         Yields:
             int64 (batch_size,).
         """
-        assert self.ends is not None
+        assert self.by_error is not None
         batches: NDArray[np.int64] = np.empty((0, batch_size), np.int64)
         drawn = -1
         for batch in range(first, first + count):
             block, place = divmod(batch, BLOCK)
             if block != drawn:
                 generator = np.random.default_rng((seed, block))
-                tickets = generator.integers(TICKETS, size=(BLOCK, batch_size), dtype=np.uint32)
-                batches = np.searchsorted(self.ends, tickets.ravel(), side="right").reshape(
-                    BLOCK, batch_size
-                )
-                drawn = block
+                patches = self.by_error.draw(generator, BLOCK * batch_size)
+                batches, drawn = patches.reshape(BLOCK, batch_size), block
             yield batches[place]
 
 
@@ -104,82 +132,77 @@ def measure_importance(
     """
     if (sampling, loss) == ("uniform", "mse"):
         return None
-    errors = np.maximum(patch_errors(store, margin, channels), LEAST_ERROR)
-    pictures = np.repeat(np.arange(len(store.train)), np.diff(store.patches.firsts))
-    return weigh_patches(errors, pictures, len(store.train), sampling, loss)
-
-
-def weigh_patches(
-    errors: NDArray[np.float64],
-    pictures: NDArray[np.int64],
-    count: int,
-    sampling: str,
-    loss: str,
-    shares: NDArray[np.float64] | float = 1.0,
-) -> Importance:
-    """Weigh patches by their errors, and pictures by those of theirs.
-
-    Args:
-        errors: float64 (patches,), at least `LEAST_ERROR` each.
-        pictures: int64 (patches,), the picture that each lies in.
-        count: how many pictures there are.
-        sampling: `uniform` or `by_error`.
-        loss: `mse` or `psnr`.
-        shares: float64 (count,), how much of each picture's patches these are.
-    """
-    sums = np.bincount(pictures, errors, count)
-    weights = np.ones(count)
-    if loss == "psnr":
-        # A picture too small for a patch has no error, and no weight is asked for.
-        weights = 1 / np.sqrt(np.maximum(sums / shares, LEAST_ERROR))
-        weights *= sums.sum() / (weights * sums).sum()
-    ends = None
-    if sampling == "by_error":
-        ends = share_tickets(weights[pictures] * np.sqrt(errors))
-    return Importance(weights.astype(np.float32), ends)
-
-
-def share_tickets(shares: NDArray[np.float64]) -> NDArray[np.uint32]:
-    """Give each patch tickets in proportion to its share, at least one.
-
-    Args:
-        shares: float64 (patches,), above 0.
-
-    Returns:
-        uint32 (patches,), the first ticket behind those of each; the last is TICKETS.
-    """
-    spare = TICKETS - len(shares)
-    ends = np.floor(np.cumsum(shares) * (spare / shares.sum())) + np.arange(1, len(shares) + 1)
-    ends[-1] = TICKETS
-    tickets: NDArray[np.uint32] = ends.astype(np.uint32)
-    return tickets
-
-
-def patch_errors(store: Store, margin: int, channels: str = "y") -> NDArray[np.float64]:
-    """The mean squared error of bicubic interpolation in every training patch, over all planes.
-
-    Args:
-        store: the planes, and where patches lie.
-        margin: pixels along each edge of a patch that are not compared.
-        channels: `y`, `ycbcr` or `rgb`.
-
-    Returns:
-        float64 (patches,), in squared grey levels.
-    """
-    errors = np.empty(len(store.patches))
-    firsts = store.patches.firsts
+    firsts, levels = store.patches.firsts, np.empty(len(store.patches), np.uint8)
+    sums, roots = np.empty(len(store.train)), np.empty(len(store.train))
 
     def measure(picture: int) -> None:
-        corners = store.patches.corners(picture)
-        of_picture = slice(firsts[picture], firsts[picture + 1])
-        pair, size = store.train.pair(picture), store.settings.patch_size
-        errors[of_picture] = errors_of_picture(*pair, corners, size, margin, channels)
+        errors = np.maximum(patch_errors(store, picture, margin, channels), LEAST_ERROR)
+        own = to_levels(errors)
+        levels[firsts[picture] : firsts[picture + 1]] = own
+        sums[picture], roots[picture] = errors.sum(), _ROOTS[own].sum()
 
     with ThreadPoolExecutor(available_cores()) as pool:
         measured = pool.map(measure, range(len(store.train)))
         for _ in progress(measured, total=len(store.train), label="weighing patches"):
             pass
-    return errors
+    weights = weigh_pictures(sums, loss)
+    by_error = ByError(np.cumsum(weights * roots), levels, firsts)
+    return Importance(weights.astype(np.float32), by_error if sampling == "by_error" else None)
+
+
+def weigh_pictures(
+    sums: NDArray[np.float64], loss: str, shares: NDArray[np.float64] | float = 1.0
+) -> NDArray[np.float64]:
+    """How much the error of each picture counts; 1 on average over all error.
+
+    Args:
+        sums: float64 (pictures,), of the errors of patches of each.
+        loss: `mse` or `psnr`.
+        shares: float64 (pictures,), how much of all patches of each these are.
+    """
+    if loss == "mse":
+        return np.ones(len(sums))
+    # A picture too small for a patch has no error, and no weight is asked for.
+    weights: NDArray[np.float64] = 1 / np.sqrt(np.maximum(sums / shares, LEAST_ERROR))
+    weights *= sums.sum() / (weights * sums).sum()
+    return weights
+
+
+def to_levels(errors: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """The byte that stands for the root of an error of `LEAST_ERROR` or more."""
+    levels = np.rint(_STEPS_A_DOUBLING / 2 * np.log2(errors / LEAST_ERROR))
+    return np.minimum(levels, len(_ROOTS) - 1).astype(np.uint8)
+
+
+def pick(ends: NDArray[np.float64], fractions: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which of several shares each fraction of their sum falls into.
+
+    Args:
+        ends: float64 (shares,), the sum of each share and those before it.
+        fractions: float64, in 0..1.
+    """
+    # Rounding may make a sum of a fraction.
+    places = np.minimum(fractions * ends[-1], np.nextafter(ends[-1], 0))
+    found: NDArray[np.int64] = np.searchsorted(ends, places, side="right")
+    return found
+
+
+def patch_errors(
+    store: Store, picture: int, margin: int, channels: str = "y"
+) -> NDArray[np.float64]:
+    """The mean squared error of bicubic interpolation in every patch of a training picture.
+
+    Args:
+        store: the planes, and where patches lie.
+        picture: its number.
+        margin: pixels along each edge of a patch that are not compared.
+        channels: `y`, `ycbcr` or `rgb`: over which planes.
+
+    Returns:
+        float64 (patches,), in squared grey levels.
+    """
+    corners, size = store.patches.corners(picture), store.settings.patch_size
+    return errors_of_picture(*store.train.pair(picture), corners, size, margin, channels)
 
 
 def errors_of_picture(

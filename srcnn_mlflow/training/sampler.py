@@ -1,16 +1,13 @@
 """Training patches as batches of tensors: resident on a device, gathered in one operation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from srcnn_mlflow.machine.processors import available_cores
+from srcnn_mlflow.pictures.plane_reader import PlaneReader
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.gathering import Gatherer
@@ -113,7 +110,7 @@ class PatchSampler(Sampler):
             channels: what patches are made of; those of luma come from a store of luma, others
                 from one of red, green and blue.
         """
-        lr, hr = (_joined(parts).to(device) for parts in (store.train.lr, store.train.hr))
+        lr, hr = (_flat(store, enlarged).to(device) for enlarged in (True, False))
         planes = store.train
         gatherer = Gatherer(lr, hr, planes.shapes, planes.count, store.patches, channels)
         gatherer.place(0, len(planes), torch.from_numpy(planes.offsets).to(device))
@@ -149,7 +146,7 @@ class PatchSampler(Sampler):
         Returns:
             An iterator of int64 tensors of shape (batch,).
         """
-        if self._importance is not None and self._importance.ends is not None:
+        if self._importance is not None and self._importance.by_error is not None:
             for drawn in self._importance.draw(batch_size, seed, first, count):
                 yield torch.from_numpy(drawn).to(self.device)
             return
@@ -176,20 +173,10 @@ class PatchSampler(Sampler):
             yield Share(mine, self.weigh(mine), weight, len(batch))
 
 
-def _joined(parts: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Planes of one file as they are mapped; those of several, copied behind one another."""
-    if len(parts) == 1:
-        return torch.from_numpy(parts[0])
-    ends = np.cumsum([len(part) for part in parts])
-    together = np.empty(ends[-1], np.uint8)
-
-    def copy(part: NDArray[np.uint8], end: int) -> None:
-        together[end - len(part) : end] = part
-
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for _ in pool.map(copy, parts, ends.tolist()):
-            pass
-    return torch.from_numpy(together)
+def _flat(store: Store, enlarged: bool) -> Tensor:
+    """Planes of one file as they are mapped; those of several, read one behind another."""
+    parts = store.train.lr if enlarged else store.train.hr
+    return torch.from_numpy(parts[0] if len(parts) == 1 else PlaneReader(store).read_all(enlarged))
 
 
 def augment(number: int, *images: Tensor) -> tuple[Tensor, ...]:

@@ -16,9 +16,9 @@ from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.gathering import Gatherer
 from srcnn_mlflow.training.importance import (
     LEAST_ERROR,
-    TICKETS,
     errors_of_picture,
-    weigh_patches,
+    pick,
+    weigh_pictures,
 )
 from srcnn_mlflow.training.order import shuffled
 from srcnn_mlflow.training.sampler import Sampler, Share, spread
@@ -243,25 +243,20 @@ class WindowedSampler(Sampler):
         self, numbers: NDArray[np.int64], errors: NDArray[np.float64], key: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """The order of a window's patches by importance, and how much each then counts."""
+        errors = np.maximum(errors, LEAST_ERROR)
         found, compact, here = np.unique(
             self._store.patches.pictures(numbers), return_inverse=True, return_counts=True
         )
-        importance = weigh_patches(
-            np.maximum(errors, LEAST_ERROR),
-            compact,
-            len(found),
-            self._drawing.sampling,
-            self._drawing.loss,
-            here / np.diff(self._store.patches.firsts)[found],
-        )
-        if importance.ends is None:
+        shares = here / np.diff(self._store.patches.firsts)[found]
+        sums = np.bincount(compact, errors).astype(np.float64)
+        weights = weigh_pictures(sums, self._drawing.loss, shares)[compact]
+        if self._drawing.sampling == "uniform":
             order = shuffled(len(numbers), key, 0, len(numbers))
-        else:
-            tickets = np.random.default_rng(key).integers(
-                TICKETS, size=len(numbers), dtype=np.uint32
-            )
-            order = np.searchsorted(importance.ends, tickets, side="right")
-        return order, importance.weights(order, compact[order])
+            return order, weights[order].astype(np.float32)
+        roots = np.sqrt(errors)
+        ends = np.cumsum(weights * roots)
+        order = pick(ends, np.random.default_rng(key).random(len(numbers)))
+        return order, (ends[-1] / len(numbers) / roots[order]).astype(np.float32)
 
 
 def _cut(loaded: _Loaded, first: int, end: int) -> tuple[Tensor, Tensor | None]:

@@ -19,11 +19,12 @@ from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.importance import (
     BLOCK,
     LEAST_ERROR,
-    TICKETS,
+    ByError,
     Importance,
     measure_importance,
     patch_errors,
-    share_tickets,
+    pick,
+    to_levels,
 )
 from srcnn_mlflow.training.learner import Learner
 from srcnn_mlflow.training.sampler import PatchSampler
@@ -49,15 +50,35 @@ def by_hand(store: Store, margin: int) -> NDArray[np.float64]:
     return np.array(errors)
 
 
-def tickets(importance: Importance) -> NDArray[np.int64]:
-    assert importance.ends is not None
-    ends = importance.ends.astype(np.int64)
-    return ends - np.concatenate(([0], ends[:-1]))
+def probabilities(by_error: ByError | None) -> NDArray[np.float64]:
+    """Of drawing each patch."""
+    assert by_error is not None
+    pictures = np.diff(by_error.ends, prepend=0) / by_error.ends[-1]
+    each = []
+    for picture, first, end in zip(pictures, by_error.firsts, by_error.firsts[1:], strict=False):
+        roots = roots_of(by_error.levels[first:end])
+        each.append(picture * roots / roots.sum())
+    return np.concatenate(each)
+
+
+def roots_of(levels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """The roots of errors that are kept as bytes, by their definition."""
+    return 0.5 * 2.0 ** (levels / 28)
+
+
+def drawn_by(roots: NDArray[np.float64], sizes: list[int]) -> Importance:
+    """Patches of pictures of these numbers of them, whose errors have these roots."""
+    levels = to_levels(roots**2)
+    firsts = np.cumsum([0, *sizes])
+    sums = [roots_of(part).sum() for part in np.split(levels, firsts[1:-1])]
+    by_error = ByError(np.cumsum(sums), levels, firsts)
+    return Importance(np.ones(len(sizes), np.float32), by_error)
 
 
 @pytest.mark.parametrize("margin", [0, MARGIN])
 def test_errors_are_those_of_each_patch_inside_its_margin(store: Store, margin: int) -> None:
-    assert patch_errors(store, margin) == pytest.approx(by_hand(store, margin), rel=1e-12)
+    errors = [patch_errors(store, picture, margin) for picture in range(len(store.train))]
+    assert np.concatenate(errors) == pytest.approx(by_hand(store, margin), rel=1e-12)
 
 
 def test_uniform_and_mse_weigh_nothing(store: Store) -> None:
@@ -69,7 +90,10 @@ def test_patches_are_drawn_by_the_root_of_their_error(store: Store) -> None:
     importance = measure_importance(store, MARGIN, "by_error", "mse")
     assert importance is not None
     roots = np.sqrt(np.maximum(by_hand(store, MARGIN), LEAST_ERROR))
-    assert tickets(importance) / TICKETS == pytest.approx(roots / roots.sum(), rel=1e-4)
+    # Kept in bytes, a root is at most one and a quarter per cent off.
+    drawn = probabilities(importance.by_error)
+    assert drawn == pytest.approx(roots / roots.sum(), rel=0.02)
+    assert drawn.sum() == pytest.approx(1, rel=1e-12)
     assert importance.picture_weights == pytest.approx(1)
 
 
@@ -95,19 +119,35 @@ def test_drawing_by_error_leaves_the_expected_loss_what_it_is(store: Store, loss
     assert drawn is not None
     numbers = np.arange(len(store.patches))
     pictures = store.patches.pictures(numbers)
-    expected = tickets(drawn) / TICKETS * drawn.weights(numbers, pictures)
+    expected = probabilities(drawn.by_error) * drawn.weights(numbers, pictures)
     plain = np.ones(len(numbers)) if alike is None else alike.weights(numbers, pictures)
     assert expected == pytest.approx(plain / len(numbers), rel=1e-5)
 
 
-@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=300))
-def test_tickets_are_shared_out_whole_and_everybody_has_one(shares: list[float]) -> None:
-    ends = share_tickets(np.array(shares)).astype(np.int64)
-    each = np.diff(ends, prepend=0)
-    assert ends[-1] == TICKETS
-    assert each.min() >= 1
-    wanted = np.array(shares) / sum(shares) * TICKETS
-    assert np.abs(each - wanted).max() <= len(shares) + 2
+@given(error=st.floats(LEAST_ERROR, 255.0**2))
+def test_a_byte_holds_the_root_of_an_error(error: float) -> None:
+    (level,) = to_levels(np.array([error]))
+    assert roots_of(level) == pytest.approx(np.sqrt(error), rel=2 ** (1 / 56) - 1 + 1e-9)
+
+
+def test_errors_beyond_a_byte_are_as_the_largest() -> None:
+    assert to_levels(np.array([LEAST_ERROR, 275.0**2, 1e9])).tolist() == [0, 255, 255]
+
+
+@given(
+    shares=st.lists(st.one_of(st.just(0.0), st.floats(1e-6, 1e6)), max_size=30),
+    fractions=st.lists(st.floats(0, 1), min_size=1, max_size=30),
+)
+def test_what_is_picked_has_a_share(shares: list[float], fractions: list[float]) -> None:
+    shares = [*shares, 1.0, 0.0]
+    picked = pick(np.cumsum(shares), np.array(fractions))
+    assert all(shares[one] > 0 for one in picked)
+    assert pick(np.array([1.0, 1.0, 3.0]), np.array([0.0, 0.33, 0.34, 1.0])).tolist() == [
+        0,
+        0,
+        2,
+        2,
+    ]
 
 
 @given(
@@ -120,7 +160,7 @@ def test_tickets_are_shared_out_whole_and_everybody_has_one(shares: list[float])
 def test_a_batch_is_the_same_however_it_is_come_to(
     seed: int, first: int, count: int, batch_size: int
 ) -> None:
-    importance = Importance(np.ones(1, np.float32), share_tickets(np.arange(1.0, 40)))
+    importance = drawn_by(np.arange(1.0, 40), [20, 0, 19])
     whole = list(importance.draw(batch_size, seed, 0, first + count))
     part = list(importance.draw(batch_size, seed, first, count))
     assert np.array_equal(whole[first:], part)
@@ -128,7 +168,7 @@ def test_a_batch_is_the_same_however_it_is_come_to(
 
 
 def test_other_seeds_and_other_batches_are_other_draws() -> None:
-    importance = Importance(np.ones(1, np.float32), share_tickets(np.ones(10_000)))
+    importance = drawn_by(np.ones(10_000), [10_000])
 
     def drawn(seed: int, first: int) -> bytes:
         return next(importance.draw(16, seed, first, 1)).tobytes()
@@ -138,10 +178,9 @@ def test_other_seeds_and_other_batches_are_other_draws() -> None:
 
 
 def test_draws_have_the_frequencies_that_they_should() -> None:
-    shares = np.arange(1.0, 21)
-    importance = Importance(np.ones(1, np.float32), share_tickets(shares))
+    importance = drawn_by(np.arange(1.0, 21), [5, 0, 12, 3])
     counts = np.bincount(np.concatenate(list(importance.draw(100, 3, 0, 400))), minlength=20)
-    expected = shares / shares.sum() * counts.sum()
+    expected = probabilities(importance.by_error) * counts.sum()
     assert stats.chisquare(counts, expected).pvalue > 1e-3
 
 
@@ -187,11 +226,12 @@ def test_processes_together_weigh_what_one_would(store: Store) -> None:
     assert np.mean(means) == pytest.approx(float(whole.mean()), rel=1e-6)
 
 
-def test_memory_grows_by_four_bytes_a_patch(store: Store) -> None:
+def test_memory_grows_by_a_byte_a_patch(store: Store) -> None:
     importance = measure_importance(store, MARGIN, "by_error", "psnr")
     assert importance is not None
-    assert importance.ends is not None
-    assert importance.ends.nbytes == 4 * len(store.patches)
+    assert importance.by_error is not None
+    assert importance.by_error.levels.nbytes == len(store.patches)
+    assert importance.by_error.ends.nbytes == 8 * len(store.train)
     assert importance.picture_weights.nbytes == 4 * len(store.train)
 
 

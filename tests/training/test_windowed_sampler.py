@@ -147,7 +147,8 @@ def test_patches_are_drawn_by_their_error_and_weighed_back(store: Store) -> None
         assert share.factors is not None
         np.add.at(drawn, share.patches.numpy(), 1)
         np.add.at(sums, share.patches.numpy(), share.factors.numpy())
-    roots = np.sqrt(np.maximum(patch_errors(store, 6), 0.25))
+    errors = [patch_errors(store, picture, 6) for picture in range(len(store.train))]
+    roots = np.sqrt(np.maximum(np.concatenate(errors), 0.25))
     total = drawn.sum()
     expected = roots / roots.sum() * total
     assert np.abs(drawn - expected).max() < 6 * np.sqrt(expected.max())
