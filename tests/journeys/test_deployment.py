@@ -145,3 +145,18 @@ def test_the_container_has_what_is_pinned_but_torch(tmp_path: Path) -> None:
         assert f"!{name}" in ignored
     assert "docker build --file docs/serve/Containerfile" in PAGE
     assert json.loads(recipe.rsplit("ENTRYPOINT ", 1)[1])[:2] == ["srcnn-mlflow", "serve"]
+    # What Docker waits for, without being told, is ten seconds.
+    (patience,) = re.findall(r"--stop-timeout (\d+)", PAGE)
+    unit = (FILES / "srcnn-serve.service").read_text(encoding="utf-8")
+    assert f"TimeoutStopSec={patience}\n" in unit
+
+
+def test_the_containers_health_check_asks_the_service_and_no_proxy(service: str) -> None:
+    recipe = (FILES / "Containerfile").read_text(encoding="utf-8")
+    (check,) = re.findall(r"^HEALTHCHECK .*CMD (\[.*\])$", recipe, re.MULTILINE)
+    assert "http://127.0.0.1:5001" in check
+    environment = {**os.environ, "http_proxy": f"http://127.0.0.1:{free_port()}", "no_proxy": ""}
+    for address, healthy in ((service, True), (f"http://127.0.0.1:{free_port()}", False)):
+        command = [BIN / "python", *json.loads(check.replace("http://127.0.0.1:5001", address))[1:]]
+        done = subprocess.run(command, env=environment, capture_output=True, check=False)
+        assert (done.returncode == 0) == healthy
