@@ -30,14 +30,31 @@ class PlaneReader:
         return found
 
     def read_all(self, enlarged: bool) -> NDArray[np.uint8]:
-        """Read the planes of all files, one behind another; uint8, flat."""
+        """Read the planes of all files, one behind another; uint8, flat.
+
+        Those of a file that is gone or was replaced are taken from its map, in which they live on.
+        """
         found = np.empty(self._ends[-1], np.uint8)
         parts = np.split(found, self._ends[:-1])
+        maps = self._store.train.lr if enlarged else self._store.train.hr
+
+        def fill(file: int) -> None:
+            if self._is_there(maps[file]):
+                self.read_into(parts[file], enlarged, int(self._ends[file]) - len(parts[file]))
+            else:
+                parts[file][:] = maps[file]
+
         with ThreadPoolExecutor(available_cores()) as pool:
-            begins = (self._ends - [len(part) for part in parts]).tolist()
-            for _ in pool.map(self.read_into, parts, [enlarged] * len(parts), begins):
+            for _ in pool.map(fill, range(len(parts))):
                 pass
         return found
+
+    def _is_there(self, mapped: NDArray[np.uint8]) -> bool:
+        path = str(mapped.filename)  # type: ignore[attr-defined]
+        try:
+            return Path(path).stat().st_ino == self._identities[path].inode
+        except OSError:
+            return False
 
     def read_into(self, target: NDArray[np.uint8], enlarged: bool, start: int) -> None:
         """Fill an array with bytes of one file's planes.

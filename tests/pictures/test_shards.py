@@ -152,14 +152,20 @@ def test_a_file_that_was_made_again_is_not_read_for_the_one_that_was_opened(
     start = int(store.train.offsets[5])
     assert np.array_equal(reader.read(True, start, 50), store.train.pair(5)[0].ravel()[:50])
     assert np.array_equal(reader.read(False, start, 50), store.train.pair(5)[1].ravel()[:50])
+    for enlarged, parts in ((True, store.train.lr), (False, store.train.hr)):
+        assert np.array_equal(reader.read_all(enlarged), np.concatenate(parts))
     for path in files:
         content = path.read_bytes()
         path.rename(path.with_suffix(".old"))
         path.write_bytes(content)
     with pytest.raises(StoreError, match=r"was made again since it was opened; start again with"):
         reader.read(True, start, 50)
-    for path in files:
+    for path in files[1:]:
         path.unlink()
+    # What was mapped lives on, and is what was opened.
+    for enlarged, parts in ((True, store.train.lr), (False, store.train.hr)):
+        assert np.array_equal(reader.read_all(enlarged), np.concatenate(parts))
+    files[0].unlink()
     with pytest.raises(StoreError, match=r"cannot read .*No such file.*; start again"):
         reader.read(True, start, 50)
 
