@@ -101,6 +101,18 @@ def test_a_block_is_one_strip_or_neighbours_of_one_file() -> None:
     assert blocks.sizes.tolist() == [400, 200, 17 * 40, 17 * 40, 200, 400]
 
 
+@given(seed=st.integers(0, 2**31))
+def test_the_strips_of_a_picture_are_spread_over_the_pass(seed: int) -> None:
+    # Eight rows of patches each, four of which a strip has.
+    shapes = [(9 + 4 * 7, 30)] * 6
+    window = 3000
+    blocks = blocks_of(shapes, [], window)
+    assert np.bincount(blocks.pictures).tolist() == [2] * 6
+    windows = windows_of_pass(blocks, window, 0, (seed, 0), (0, 1))
+    order = [blocks.pictures[block] for one in windows for block in one.blocks]
+    assert sorted(order[:6]) == sorted(order[6:]) == list(range(6))
+
+
 def test_memory_that_is_too_small_is_told_with_what_would_do() -> None:
     shapes = [(40, 50), (10, 10)]
     says = r"3,596 bytes is too little for .* picture of 50x40; give memory=1MB or more"
