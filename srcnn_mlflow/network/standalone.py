@@ -5,14 +5,18 @@ pixels and the colour profile that `srcnn-mlflow upscale` gives, and no other me
 that would come out otherwise is refused, with one line and exit code 1.
 """
 
+import os
 import sys
 import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
-import onnxruntime
 from PIL import Image, ImageOps
+
+# Or it would report to its maker how it is used.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 PROFILES = {"L": b"GRAY", "RGB": b"RGB "}

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -207,3 +208,20 @@ def test_a_network_that_is_not_beside_it_is_missed_by_name(script: Path, tmp_pat
     (tmp_path / "photo.png").write_bytes(encoded(PHOTO, exif=oriented(6)))
     subprocess.run(command, cwd=tmp_path, check=True)
     assert Image.open(tmp_path / "result.png").size == (96, 128)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="it is there that ONNX Runtime keeps them")
+def test_nothing_is_kept_to_be_reported(script: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.png"
+    Image.fromarray(textured_pixels(20, 24, 1)).save(photo)
+    package = "from srcnn_mlflow.network import upscaler; upscaler.Upscaler(sys.argv[1])"
+    commands = {
+        "script": [str(script), str(photo), str(tmp_path / "large.png")],
+        "package": ["-c", f"import sys; {package}", str(shipped_network(2))],
+    }
+    for name, command in commands.items():
+        home = tmp_path / name
+        home.mkdir()
+        left = {key: os.environ[key] for key in ("PATH", "PYTHONPATH") if key in os.environ}
+        subprocess.run([sys.executable, *command], env={**left, "HOME": str(home)}, check=True)
+        assert not list(home.rglob("*onnxruntime*"))
