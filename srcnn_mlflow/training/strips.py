@@ -1,6 +1,7 @@
 """Training pictures cut across into strips, so that a part of memory has something of many."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Strips:
     def __len__(self) -> int:
         return len(self.shapes)
 
-    @property
+    @cached_property
     def sizes(self) -> NDArray[np.int64]:
         """The bytes of all planes of each; int64 (strips,)."""
         sizes: NDArray[np.int64] = self.shapes.prod(axis=1, dtype=np.int64) * self.planes

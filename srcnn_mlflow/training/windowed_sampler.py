@@ -89,7 +89,6 @@ class WindowedSampler(Sampler):
         self._reader = PlaneReader(store)
         self._window = memory // 4
         self._strips = lay_strips(store.train, store.patches, self._window)
-        self._sizes = self._strips.sizes
         self._blocks = lay_blocks(store.train, self._strips, self._window)
         lr, hr = (torch.empty(2 * self._window, dtype=torch.uint8, device=device) for _ in range(2))
         strips = self._strips
@@ -175,7 +174,7 @@ class WindowedSampler(Sampler):
         weigh = (self._drawing.sampling, self._drawing.loss) != ("uniform", "mse")
         for block, mine in zip(window.blocks, window.patches, strict=True):
             strips = slice(*map(int, self._blocks.strips[block]))
-            sizes = self._sizes[strips]
+            sizes = self._strips.sizes[strips]
             ends = np.cumsum(sizes)
             offsets = ends - sizes
             lr, hr = (self._read(strips, int(ends[-1]), enlarged) for enlarged in (True, False))

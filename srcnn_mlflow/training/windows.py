@@ -101,18 +101,17 @@ def lay_blocks(planes: Planes, strips: Strips, window: int) -> Blocks:
     # A run ends with its file, and before and behind a picture that is cut.
     alone = np.flatnonzero(~strips.whole)
     breaks = np.unique(np.concatenate([np.flatnonzero(np.diff(files)) + 1, alone, alone + 1]))
-    strip_sizes = strips.sizes
-    ends = np.cumsum(strip_sizes)
+    ends = np.cumsum(strips.sizes)
     begins = [0]
     for until in [*breaks[breaks > 0].tolist(), len(strips)]:
         while begins[-1] < until:
             first = begins[-1]
-            filled = ends[first] - strip_sizes[first] + _most(window)
+            filled = ends[first] - strips.sizes[first] + _most(window)
             behind = int(np.searchsorted(ends, filled, side="right"))
             begins.append(min(max(behind, first + 1), until))
     parts = np.stack([begins[:-1], begins[1:]], axis=1).astype(np.int64)
     numbers = strips.patches.firsts[parts]
-    sizes = ends[parts[:, 1] - 1] - ends[parts[:, 0]] + strip_sizes[parts[:, 0]]
+    sizes = ends[parts[:, 1] - 1] - ends[parts[:, 0]] + strips.sizes[parts[:, 0]]
     some = numbers[:, 1] > numbers[:, 0]
     return Blocks(parts[some], strips.pictures[parts[some, 0]], sizes[some], numbers[some])
 

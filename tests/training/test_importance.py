@@ -142,12 +142,8 @@ def test_what_is_picked_has_a_share(shares: list[float], fractions: list[float])
     shares = [*shares, 1.0, 0.0]
     picked = pick(np.cumsum(shares), np.array(fractions))
     assert all(shares[one] > 0 for one in picked)
-    assert pick(np.array([1.0, 1.0, 3.0]), np.array([0.0, 0.33, 0.34, 1.0])).tolist() == [
-        0,
-        0,
-        2,
-        2,
-    ]
+    third = np.array([0.0, 0.33, 0.34, 1.0])
+    assert pick(np.array([1.0, 1.0, 3.0]), third).tolist() == [0, 0, 2, 2]
 
 
 @given(
