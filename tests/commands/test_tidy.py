@@ -4,12 +4,12 @@ import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import psutil
 import pytest
 import torch
 from mlflow import MlflowClient
@@ -111,7 +111,8 @@ def test_damaged_tags_say_nothing(tags: dict[str, str]) -> None:
 
 def test_a_zombie_is_dead() -> None:
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=-1)
-    sign = ProcessSign(ProcessSign.own().host, process.pid, time.time())
+    start = psutil.Process(process.pid).create_time()
+    sign = ProcessSign(ProcessSign.own().host, process.pid, start)
     assert sign.is_alive_here()
     process.kill()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
