@@ -28,6 +28,8 @@ LEAST_ERROR = 0.25
 BLOCK = 512
 # A patch's error is kept as a byte: the root of it in steps of 2.5 per cent, up to 275 grey levels.
 _STEPS_A_DOUBLING = 28
+# Patches whose shares are added up in one go, or those of one picture.
+_TOGETHER = 1 << 16
 _ROOTS = np.sqrt(LEAST_ERROR) * np.exp2(np.arange(256) / _STEPS_A_DOUBLING)
 
 
@@ -50,11 +52,33 @@ class ByError:
         pictures = pick(self.ends, generator.random(count))
         fractions, found = generator.random(count), np.empty(count, np.int64)
         order = np.argsort(pictures, kind="stable")
-        for places in np.split(order, np.flatnonzero(np.diff(pictures[order])) + 1):
-            first, end = self.firsts[pictures[places[0]] :][:2]
-            ends = np.cumsum(_ROOTS[self.levels[first:end]])
-            found[places] = first + pick(ends, fractions[places])
+        chosen, begins = np.unique(pictures[order], return_index=True)
+        # Small pictures are taken together, large ones one after the other.
+        together = np.cumsum(self.firsts[chosen + 1] - self.firsts[chosen]) // _TOGETHER
+        starts = np.append(0, np.flatnonzero(np.diff(together)) + 1)
+        for own, places in zip(
+            np.split(chosen, starts[1:]), np.split(order, begins[starts[1:]]), strict=True
+        ):
+            found[places] = self._draw_from(own, pictures[places], fractions[places])
         return found
+
+    def _draw_from(
+        self,
+        some: NDArray[np.int64],
+        pictures: NDArray[np.int64],
+        fractions: NDArray[np.float64],
+    ) -> NDArray[np.int64]:
+        """The patches at given fractions of the shares of pictures, which are some in all."""
+        levels = [self.levels[slice(*self.firsts[one : one + 2])] for one in some]
+        ends = np.cumsum(_ROOTS.take(np.concatenate(levels)))
+        begins = np.append(0, np.cumsum([len(one) for one in levels]))
+        sums, own = np.append(0, ends[begins[1:] - 1]), np.searchsorted(some, pictures)
+        # Rounding may make a sum of a fraction.
+        least, most = sums[own], np.nextafter(sums[own + 1], 0)
+        places = np.minimum(least + fractions * (sums[own + 1] - least), most)
+        found = np.searchsorted(ends, places, side="right") - begins[own]
+        numbers: NDArray[np.int64] = self.firsts[pictures] + found
+        return numbers
 
     def weights(self, patches: NDArray[np.int64]) -> NDArray[np.float32]:
         """What makes up for how often patches are drawn, beside the weights of their pictures."""

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
@@ -15,6 +16,7 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings
 from srcnn_mlflow.pictures.store_writer import prepare
+from srcnn_mlflow.training import importance as importance_module
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.importance import (
     BLOCK,
@@ -171,6 +173,23 @@ def test_other_seeds_and_other_batches_are_other_draws() -> None:
 
     keys = [(seed, first) for seed in range(4) for first in (0, 1, BLOCK, BLOCK + 1, 2 * BLOCK)]
     assert len({drawn(*key) for key in keys}) == len(keys)
+
+
+@given(sizes=st.lists(st.integers(0, 30), min_size=1, max_size=12), together=st.integers(1, 60))
+@example(sizes=[0, 30, 0, 1, 0], together=1)
+def test_a_picture_is_drawn_and_then_a_patch_of_it(sizes: list[int], together: int) -> None:
+    assume(any(sizes))
+    by_error = drawn_by(np.linspace(1, 40, sum(sizes)), sizes).by_error
+    assert by_error is not None
+    with patch.object(importance_module, "_TOGETHER", together):
+        drawn = by_error.draw(np.random.default_rng(5), 200)
+    generator, expected = np.random.default_rng(5), []
+    for picture, fraction in zip(*(generator.random(200) for _ in range(2)), strict=True):
+        number = int(pick(by_error.ends, np.array([picture]))[0])
+        first, end = by_error.firsts[number : number + 2]
+        shares = np.cumsum(roots_of(by_error.levels[first:end]))
+        expected.append(first + int(pick(shares, np.array([fraction]))[0]))
+    assert drawn.tolist() == expected
 
 
 def test_draws_have_the_frequencies_that_they_should() -> None:
