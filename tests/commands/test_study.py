@@ -492,7 +492,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
 ) -> None:
     (workspace / "tiny.toml").write_text(FILE)
     # Long enough to be killed in the middle, however late that is seen.
-    epochs = 24
+    epochs = 14
     length = {"seeds": 2, "epochs": epochs}
 
     def has_epochs(trainings: int, count: int) -> bool:
