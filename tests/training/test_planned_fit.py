@@ -86,7 +86,8 @@ def test_of_a_training_by_the_clock_the_best_is_kept_the_untouched_network_among
     store: Store, minutes: float
 ) -> None:
     best, best_epoch = bicubic_psnr(store), 0
-    for result in planned(store, replace(HARMFUL, max_minutes=minutes)).epochs():
+    settings = replace(HARMFUL, lr=0.005, max_minutes=minutes)
+    for result in planned(store, settings).epochs():
         assert result.is_best == (result.val_psnr > best)
         if result.is_best:
             best, best_epoch = result.val_psnr, result.epoch
