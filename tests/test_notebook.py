@@ -15,7 +15,7 @@ from tests.conftest import BIN, ROOT
 NOTEBOOK = ROOT / "docs" / "notebook.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_notebook_runs_from_top_to_bottom(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

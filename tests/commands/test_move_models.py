@@ -35,6 +35,7 @@ from tests.conftest import (
     put_store,
     run_here,
     runs_of,
+    sampled,
     textured_pixels,
     write_crops,
 )
@@ -202,7 +203,7 @@ def measured(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-@pytest.mark.parametrize("own", [0, 2], ids=["an empty store", "a store with versions of its own"])
+@pytest.mark.parametrize("own", sampled([2, 0]))
 def test_what_was_measured_is_known_there(
     measured: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], own: int
 ) -> None:

@@ -492,14 +492,14 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
 ) -> None:
     (workspace / "tiny.toml").write_text(FILE)
     # Long enough to be killed in the middle, however late that is seen.
-    epochs = 14
+    epochs = 10
     length = {"seeds": 2, "epochs": epochs}
 
     def has_epochs(trainings: int, count: int) -> bool:
         begun = runs("study-training")
         return len(begun) == trainings and len(val_psnr(begun[-1])) >= count
 
-    for trainings in (2, 3):
+    for trainings in (1, 3):
         process = start(workspace, **length)
         wait_for(lambda wanted=trainings: has_epochs(wanted, 2), process)  # type: ignore[misc]
         process.kill()

@@ -188,6 +188,7 @@ def test_the_report_shows_the_worst_picture_under_a_slider(
     keep(page, "report")
 
 
+@pytest.mark.exhaustive
 def test_two_runs_show_which_settings_differ(show: Show, interface: Interface) -> None:
     runs = interface.runs("train")[:2]
     ids, experiments = (
@@ -214,6 +215,7 @@ def test_the_registry_says_who_is_champion_and_why(show: Show, interface: Interf
     page.get_by_text("champion").first.wait_for()
 
 
+@pytest.mark.exhaustive
 def test_a_training_shows_its_crop_by_the_epoch(show: Show, interface: Interface) -> None:
     run = max(interface.runs("train"), key=lambda run: int(run.data.params["epochs"]))
     page = show(

@@ -21,7 +21,7 @@ from srcnn_mlflow.commands.evaluate import evaluate
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.runs import track
-from tests.conftest import ROOT, http_server, put_store, run_here, write_crops
+from tests.conftest import ROOT, http_server, put_store, run_here, sampled, write_crops
 from tests.journeys.test_interface import NO_ASSISTANT, SLOW
 from tests.screenshots import keep
 from tests.versions import network
@@ -70,7 +70,7 @@ def judged(folder: Path, uri: str) -> Iterator[Judged]:
         yield Judged(folder, uri)
 
 
-@pytest.fixture(scope="module", params=["SQLite", "PostgreSQL"])
+@pytest.fixture(scope="module", params=sampled(["SQLite", "PostgreSQL"]))
 def store(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, empty_store: Path
 ) -> Iterator[Judged]:

@@ -74,6 +74,7 @@ def test_pictures_are_read_and_written_where_the_person_stands(
     assert not (project / "deep").exists()
 
 
+@pytest.mark.exhaustive
 def test_what_is_not_there_is_told_by_its_whole_path(project: Path, called_from: Path) -> None:
     result = upscale(project, called_from, input="none.png")
     assert result.returncode == 1

@@ -339,6 +339,7 @@ def test_the_self_ensemble_is_reported_apart(workspace: Workspace, photo_folder:
     assert metrics["ensemble_psnr"] == pytest.approx(metrics["srcnn_psnr"], abs=0.5)
 
 
+@pytest.mark.exhaustive
 def test_upscale_and_prepare_are_projects_too(workspace: Workspace, tmp_path: Path) -> None:
     Image.fromarray(textured_pixels(30, 30, 8)).save(tmp_path / "a photo.png")
     result = workspace.project("upscale", input=tmp_path / "a photo.png", output=tmp_path)

@@ -45,6 +45,7 @@ def yours(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield running
 
 
+@pytest.mark.exhaustive
 def test_the_small_form_takes_over_what_was_trained_before(
     tmp_path: Path, empty_store: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_others_are_refused(headers: dict[str, str], status: int, yours: Team) -
     assert refused.value.code == status
 
 
+@pytest.mark.exhaustive
 @pytest.mark.usefixtures("worked")
 def test_a_champion_is_not_promoted_again(yours: Team, tmp_path: Path) -> None:
     login = yours.written(WORK).partition("srcnn-mlflow")[0]

@@ -135,6 +135,7 @@ def test_promotions_and_roll_backs_under_load_fail_and_mix_nothing(service: str)
         while not stop.is_set():
             status, headers, body = post(f"{service}/upscale", png(PICTURE))
             answers.append((status, headers.get("X-Model-Version", ""), body))
+            time.sleep(0.05)
 
     clients = [threading.Thread(target=load) for _ in range(3)]
     for client in clients:
@@ -344,6 +345,7 @@ def test_more_than_it_takes_on_is_refused_at_once_and_the_deadline_stops_work(
     assert time.monotonic() - begun < SECONDS
 
 
+@pytest.mark.exhaustive
 def test_it_ends_soon_while_the_tracking_server_is_away(tmp_path: Path) -> None:
     with mlflow_server(tmp_path / "server") as address, ExitStack() as stack:
         stack.enter_context(serving(tmp_path, "--scale", "2", MLFLOW_TRACKING_URI=address))

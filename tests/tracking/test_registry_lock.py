@@ -174,7 +174,7 @@ def test_whoever_was_taken_for_lost_does_not_go_on(client: MlflowClient) -> None
     client.delete_registered_model_tag(NAME, "promotion-queue-0")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_processes_of_two_machines_lose_nothing_through_one_server(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
