@@ -74,7 +74,6 @@ hypothesis.settings.load_profile("tests")
 # Commands that run beside a test, or are to be killed, are copies of this process.
 COMMANDS = Nursery(
     *("srcnn_mlflow.cli", "mlflow.pyfunc.model", "mlflow.cli", "mlflow.server.handlers"),
-    "torch._dynamo",
     *(found.name for found in pkgutil.iter_modules(commands.__path__, "srcnn_mlflow.commands.")),
     path=ROOT,
 )

@@ -15,35 +15,35 @@ from torch import Tensor, nn
 # Of the quintic Newton-Schulz iteration, by Jordan; torch's Muon takes the same.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 ITERATIONS = 5
+MOMENTUM = 0.95
 SMALLEST_NORM = 1e-7
 
 
-class Muon(torch.optim.Muon):
+class Muon:
     """`torch.optim.Muon` without weight decay: same state, same rate, a step in less time.
 
-    Args:
-        matrices: what to train, each of two dimensions.
-        lr: the rate.
-
-    Raises:
-        ValueError: a parameter is no matrix.
+    Attributes:
+        parameters: what is trained, matrices; each has a gradient by the first step.
+        state: of each matrix, once it was moved: its `momentum_buffer`.
     """
 
-    def __init__(self, matrices: Iterable[nn.Parameter], lr: float = 0.001) -> None:
-        super().__init__(matrices, lr, weight_decay=0.0)
+    def __init__(self, matrices: Iterable[nn.Parameter]) -> None:
+        self.parameters = list(matrices)
+        self.state: dict[int, dict[str, Tensor]] = {}
 
     @torch.no_grad()
-    def step(self) -> None:  # type: ignore[override]
-        """Move every matrix once along its gradient."""
-        for group in self.param_groups:
-            for matrix in group["params"]:
-                state = self.state[matrix]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(matrix.grad)
-                average = state["momentum_buffer"].lerp_(matrix.grad, 1 - group["momentum"])
-                update = orthogonalize(matrix.grad.lerp(average, group["momentum"]))
-                rows, columns = matrix.shape
-                matrix.sub_(update, alpha=group["lr"] * math.sqrt(max(1, rows / columns)))
+    def step(self, lr: float) -> None:
+        """Move every matrix once along its gradient, at this rate."""
+        for number, matrix in enumerate(self.parameters):
+            gradient = matrix.grad
+            assert gradient is not None
+            state = self.state.setdefault(number, {})
+            if not state:
+                state["momentum_buffer"] = torch.zeros_like(gradient)
+            average = state["momentum_buffer"].lerp_(gradient, 1 - MOMENTUM)
+            update = orthogonalize(gradient.lerp(average, MOMENTUM))
+            rows, columns = matrix.shape
+            matrix.sub_(update, alpha=lr * math.sqrt(max(1, rows / columns)))
 
 
 def orthogonalize(matrix: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from srcnn_mlflow.training.adam import Adam
 from srcnn_mlflow.training.muon import Muon
 from srcnn_mlflow.training.trained_network import TrainedNetwork
 
@@ -27,25 +28,18 @@ class Optimizer:
         kernels = model.kernels() if name == "muon" else []
         chosen = {id(parameter) for parameter in (*last, *kernels)}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
-        self._factors = [1.0, last_layer_lr_factor]
-        groups = [{"params": rest}, {"params": last}]
-        self._parts: list[torch.optim.Optimizer] = [torch.optim.Adam(groups, fused=True)]
         self._kernels = kernels
         self._matrices = [nn.Parameter(_as_matrix(kernel.data)) for kernel in kernels]
-        if kernels:
-            self._factors.append(MUON_RATE)
-            self._parts.append(Muon(self._matrices))
+        self._last_layer_lr_factor = last_layer_lr_factor
+        self._adam, self._muon = Adam(rest, last), Muon(self._matrices)
 
     def step(self, lr: float) -> None:
         """Move the weights once along their gradients, at this rate."""
         for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
             assert kernel.grad is not None
             matrix.grad = _as_matrix(kernel.grad)
-        groups = [group for part in self._parts for group in part.param_groups]
-        for group, factor in zip(groups, self._factors, strict=True):
-            group["lr"] = lr * factor
-        for part in self._parts:
-            part.step()
+        self._adam.step(lr, lr * self._last_layer_lr_factor)
+        self._muon.step(lr * MUON_RATE)
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Everything the next step depends on, by name, for a checkpoint."""
@@ -55,20 +49,22 @@ class Optimizer:
         """Take up the state that `arrays` gave."""
         for name, value in arrays.items():
             part, number, key = name.split("/")
-            optimizer = self._parts[int(part)]
-            parameters = [one for group in optimizer.param_groups for one in group["params"]]
-            parameter = parameters[int(number)]
+            optimizer = self._parts()[int(part)]
+            parameter = optimizer.parameters[int(number)]
             tensor = torch.from_numpy(np.asarray(value))
             if tensor.shape == parameter.shape:
                 # Fused steps walk memory, so moments must lie in memory as their weights do.
                 tensor = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
-            optimizer.state[parameter][key] = tensor
+            optimizer.state.setdefault(int(number), {})[key] = tensor
+
+    def _parts(self) -> tuple[Adam | Muon, ...]:
+        return self._adam, self._muon
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for number, part in enumerate(self._parts):
-            for parameter, entry in part.state_dict()["state"].items():
+        for part, optimizer in enumerate(self._parts()):
+            for number, entry in optimizer.state.items():
                 for key, value in entry.items():
-                    yield f"{number}/{parameter}/{key}", value
+                    yield f"{part}/{number}/{key}", value
 
 
 def _as_matrix(kernel: Tensor) -> Tensor:

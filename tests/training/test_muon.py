@@ -56,22 +56,16 @@ def test_nothing_is_learned_from_a_gradient_of_zeros() -> None:
 
 def test_steps_are_those_of_torch() -> None:
     ours, theirs = ([nn.Parameter(random_matrix(*shape, 2)) for shape in SHAPES] for _ in range(2))
-    optimizers = (
-        Muon(ours, lr=0.1),
-        torch.optim.Muon(theirs, lr=0.1, weight_decay=0.0),
-    )
+    muon, peer = Muon(ours), torch.optim.Muon(theirs, lr=0.1, weight_decay=0.0)
     for step in range(3):
         for parameters in (ours, theirs):
             for number, (matrix, shape) in enumerate(zip(parameters, SHAPES, strict=True)):
                 matrix.grad = random_matrix(*shape, 10 * step + number)
-        for optimizer in optimizers:
-            optimizer.step()  # type: ignore[no-untyped-call]
-    for mine, other, shape in zip(ours, theirs, SHAPES, strict=True):
+        muon.step(0.1)
+        peer.step()  # type: ignore[no-untyped-call]
+    for number, (mine, other, shape) in enumerate(zip(ours, theirs, SHAPES, strict=True)):
         moved = (other - random_matrix(*shape, 2)).norm()
         # torch computes in bfloat16, which has three digits.
         assert 0 < (mine - other).norm() < 0.03 * moved
-        state, theirs_state = (
-            optimizer.state[matrix]["momentum_buffer"]
-            for optimizer, matrix in zip(optimizers, (mine, other), strict=True)
-        )
-        assert torch.equal(state, theirs_state)
+        average = muon.state[number]["momentum_buffer"]
+        assert torch.equal(average, peer.state[other]["momentum_buffer"])
