@@ -58,7 +58,7 @@ def run_experiments(folder: Path) -> None:
     write_crops(folder / "others", 100, test=1)
     quick = ("--scale", "4", "--dataset", "photos", "--architecture", "9-1-5")
     for arguments in (
-        ("main", *quick, "--epochs", "12"),
+        ("main", *quick, "--epochs", "6"),
         ("train", *quick, "--lr", "0.002", "--epochs", "3"),
         # Other pictures, of which PSNR says nothing about these.
         ("evaluate", *quick[:2], "--dataset", "others"),

@@ -40,6 +40,7 @@ def pages(folder: Path) -> dict[str, str]:
     return {**files, **notes}
 
 
+@pytest.mark.exhaustive
 def test_names_are_escaped_in_every_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
 ) -> None:
