@@ -15,19 +15,20 @@ def available_cores() -> int:
     return max(1, (os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
-def take_own_cores(number: int, processes: int) -> None:
-    """Keep this process, and every thread it starts from now on, to its share of the processors.
+def take_own_cores(number: int, processes: int, pid: int = 0) -> None:
+    """Keep a process, and every thread it starts from now on, to its share of the processors.
 
     Processes that wait for each other at every step lose milliseconds where the system moves them
-    about. Only Linux can be told so.
+    about, and those that do not wait get into each other's way. Only Linux can be told so.
 
     Args:
         number: which of the processes this is, from 0.
         processes: how many share the processors.
+        pid: of the process; 0 for this one.
     """
     if hasattr(os, "sched_setaffinity"):
-        cores = sorted(os.sched_getaffinity(0), key=_place)
-        os.sched_setaffinity(0, share_of_cores(cores, number, processes))
+        cores = sorted(os.sched_getaffinity(pid), key=_place)
+        os.sched_setaffinity(pid, share_of_cores(cores, number, processes))
 
 
 def share_of_cores(cores: Sequence[int], number: int, processes: int) -> Sequence[int]:

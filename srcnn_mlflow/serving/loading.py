@@ -8,7 +8,7 @@ from PIL import Image
 from srcnn_mlflow.machine.errors import DamagedModelError
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.serving.pool import Pool
-from srcnn_mlflow.serving.worker import Question, Worker, WorkerEndedError
+from srcnn_mlflow.serving.worker import Question, Share, Worker, WorkerEndedError
 from srcnn_mlflow.tracking.judge import check_enlargement, small_picture
 from srcnn_mlflow.tracking.registry import FoundModel
 
@@ -27,8 +27,8 @@ async def load(found: FoundModel, scale: int, megapixels: float, pool: Pool) -> 
     """
     environment = {"SRCNN_MAX_MEGAPIXELS": f"{megapixels:g}"}
 
-    async def start(small_only: bool) -> Worker:
-        return await Worker.start(found.folder, found.label, environment, small_only=small_only)
+    async def start(share: Share | None) -> Worker:
+        return await Worker.start(found.folder, found.label, environment, share)
 
     async def check(worker: Worker) -> None:
         await _check(worker, found.name, scale)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from srcnn_mlflow.serving.worker import Answer, Question, Worker, WorkerEndedError
+from srcnn_mlflow.serving.worker import Answer, Question, Share, Worker, WorkerEndedError
 
 # A photograph of 256x256 pixels as base64 of a PNG is smaller, one of a megapixel larger.
 SMALL_REQUEST = 300_000
@@ -16,8 +16,8 @@ _SECONDS_TO_RETRY = 5.0
 
 logger = logging.getLogger(__name__)
 
-# Starts a process; whether it is for small requests only.
-Start = Callable[[bool], Awaitable[Worker]]
+# Starts a process, for small requests only where it has a share of the processors.
+Start = Callable[[Share | None], Awaitable[Worker]]
 
 
 @dataclass(eq=False)
@@ -30,7 +30,8 @@ class Pool:
     """Processes of one version: one for all requests, and some kept free for small ones.
 
     A large picture uses all cores by itself, so that two at once would gain nothing, and let all
-    others wait. A small one is decoded and encoded by one core for longer than all compute.
+    others wait. A small one is decoded and encoded by one core for longer than all compute: several
+    go faster where each keeps to cores of its own, and one by itself where it has all of them.
     """
 
     def __init__(self, *, for_small_ones: int) -> None:
@@ -39,7 +40,8 @@ class Pool:
         Args:
             for_small_ones: how many are for small requests only.
         """
-        self._kinds = (False, *for_small_ones * (True,))
+        shares = [Share(number, for_small_ones) for number in range(for_small_ones)]
+        self._shares = (None, *shares)
         self._start: Start | None = None
         self._all: set[Worker] = set()
         self._idle: list[Worker] = []
@@ -65,7 +67,7 @@ class Pool:
             start: starts one of its processes.
             check: asks one of them something, and raises where the answer is wrong.
         """
-        workers = [await start(small_only) for small_only in self._kinds]
+        workers = [await start(share) for share in self._shares]
         try:
             await asyncio.gather(*map(check, workers))
         except BaseException:
@@ -99,9 +101,10 @@ class Pool:
         await asyncio.gather(*(worker.close() for worker in workers))
 
     async def _take(self, small: bool) -> Worker:
-        # What is kept for small requests is taken first by them, and of these the last one that
-        # was: what it needs is still in the processor's cache.
-        for worker in sorted(reversed(self._idle), key=lambda one: not one.small_only):
+        # Beside others a small request takes what is kept for those first, and of these the last
+        # one that was taken: what it needs is still in the processor's cache.
+        alone = len(self._idle) == len(self._all)
+        for worker in sorted(reversed(self._idle), key=lambda one: one.small_only is alone):
             if not small and worker.small_only:
                 continue
             self._idle.remove(worker)
@@ -144,7 +147,7 @@ class Pool:
         logger.warning("a process of %s has ended and is started anew", worker.label)
         while worker in self._all and self._start is not None:
             start = self._start
-            another = await start(worker.small_only)
+            another = await start(worker.share)
             try:
                 # It answers once its model is loaded.
                 await another.ask(Question(b"", "none"))

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 
 from srcnn_mlflow.machine.errors import DamagedModelError, ModelError
+from srcnn_mlflow.machine.processors import take_own_cores
 
 SCRIPT = Path(__file__).parents[1] / "tracking" / "serve_process.py"
 # A picture is computed in tiles of less than a second; whoever does not stop between them is ended.
@@ -28,6 +29,19 @@ _NICER, _NICEST = 15, 19
 _LAST_LINES = 20
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Share:
+    """The share of the processors that a process for small requests keeps to.
+
+    Attributes:
+        number: which of these processes it is, from 0.
+        processes: how many there are.
+    """
+
+    number: int
+    processes: int
 
 
 @dataclass(frozen=True)
@@ -77,9 +91,9 @@ class WorkerEndedError(Exception):
 class Worker:
     """A model's process."""
 
-    def __init__(self, process: Process, label: str, *, small_only: bool) -> None:
+    def __init__(self, process: Process, label: str, share: Share | None) -> None:
         """Take a process that has been started; see `start`."""
-        self.label, self.small_only = label, small_only
+        self.label, self.share = label, share
         self._process = process
         self._said: deque[str] = deque(maxlen=_LAST_LINES)
         self._listening = asyncio.create_task(self._listen())
@@ -87,7 +101,7 @@ class Worker:
 
     @classmethod
     async def start(
-        cls, folder: Path, label: str, environment: Mapping[str, str], *, small_only: bool
+        cls, folder: Path, label: str, environment: Mapping[str, str], share: Share | None
     ) -> "Worker":
         """Start the process of a model, which answers once it has loaded it.
 
@@ -95,7 +109,8 @@ class Worker:
             folder: of an MLflow model.
             label: the version, as answers name it.
             environment: variables to be set for it.
-            small_only: kept free for requests that take little time.
+            share: of the processors, where it is kept free for requests that take little time;
+                None for one that takes all requests, and lets the others go first.
         """
         inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         # -P, and a folder of nothing: the model brings its own copy of this package.
@@ -109,9 +124,18 @@ class Worker:
             # Ctrl-C is for the service, which lets its processes finish.
             start_new_session=True,
         )
-        if not small_only:
-            _let_others_go_first(process.pid)
-        return cls(process, label, small_only=small_only)
+        # It has no threads yet; those to come will have the same.
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            if share is None:
+                _let_others_go_first(process.pid)
+            else:
+                take_own_cores(share.number, share.processes, process.pid)
+        return cls(process, label, share)
+
+    @property
+    def small_only(self) -> bool:
+        """Whether it is kept free for requests that take little time."""
+        return self.share is not None
 
     @property
     def is_alive(self) -> bool:
@@ -212,9 +236,7 @@ class Worker:
 
 
 def _let_others_go_first(pid: int) -> None:
-    """Lower the priority of a process that has no threads yet, which will have the same."""
-    if not psutil.LINUX:
-        return
-    with suppress(psutil.NoSuchProcess):
+    """Lower the priority of a process, on Linux."""
+    if psutil.LINUX:
         process = psutil.Process(pid)
         process.nice(min(process.nice() + _NICER, _NICEST))

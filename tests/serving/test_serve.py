@@ -26,6 +26,7 @@ from mlflow import MlflowClient
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.serving.service import MOST_FOR_SMALL_ONES, SECONDS_BETWEEN_LOOKS
 from tests.conftest import ROOT, free_port, mlflow_server
+from tests.machine.in_its_own_process import only_linux
 from tests.served import JSON, champion_server
 from tests.serving.asking import (
     PICTURE,
@@ -194,18 +195,39 @@ def test_what_was_asked_and_made_is_counted(service: str) -> None:
     assert number(service, "process_resident_memory_bytes") > 50e6
 
 
+def model_processes() -> list[psutil.Process]:
+    """Those of all services that the tests of this file have started."""
+    return [
+        process
+        for process in psutil.Process().children(recursive=True)
+        if any(part.endswith("serve_process.py") for part in process.cmdline())
+    ]
+
+
 @pytest.mark.skipif(not psutil.LINUX, reason="priorities are set on Linux only")
 @pytest.mark.usefixtures("service")
 def test_what_works_on_large_pictures_lets_small_ones_go_first() -> None:
     own = psutil.Process().nice()
-    found = [
-        process.nice() - own
-        for process in psutil.Process().children(recursive=True)
-        if any(part.endswith("serve_process.py") for part in process.cmdline())
-    ]
+    found = [process.nice() - own for process in model_processes()]
     small = min(MOST_FOR_SMALL_ONES, available_cores())
     # Of either scale.
     assert sorted(found) == sorted(2 * [*small * [0], min(15, 19 - own)])
+
+
+@only_linux
+def test_small_requests_keep_to_cores_of_their_own_and_one_alone_has_all(service: str) -> None:
+    cores = psutil.Process().cpu_affinity()
+    assert cores is not None
+    small = min(MOST_FOR_SMALL_ONES, len(cores))
+    places = [tuple(process.cpu_affinity() or ()) for process in model_processes()]
+    shares = Counter(place for place in places if len(place) < len(cores) or small == 1)
+    assert set(shares.values()) <= {2, 4}
+    assert sorted(core for share in shares for core in share) == sorted(cores)
+    before = {process: sum(process.cpu_times()[:2]) for process in model_processes()}
+    for _ in range(5):
+        assert post(f"{service}/upscale", png(PICTURE))[0] == 200
+    worked = [process for process, time in before.items() if sum(process.cpu_times()[:2]) > time]
+    assert {tuple(process.cpu_affinity() or ()) for process in worked} == {tuple(cores)}
 
 
 def form(*parts: tuple[str, bytes]) -> bytes:
