@@ -22,7 +22,7 @@ def take_own_cores(number: int, processes: int, pid: int = 0) -> None:
     about, and those that do not wait get into each other's way. Only Linux can be told so.
 
     Args:
-        number: which of the processes this is, from 0.
+        number: which of the processes it is, from 0.
         processes: how many share the processors.
         pid: of the process; 0 for this one.
     """

@@ -34,11 +34,15 @@ class Adam:
     def step(self, *rates: float) -> None:
         """Move every parameter once along its gradient, at the rate of its group."""
         for group, rate in zip(self._groups, rates, strict=True):
-            moved = [number for number in group if self.parameters[number].grad is not None]
-            states = [self._state(number) for number in moved]
+            gradients = {
+                number: gradient
+                for number in group
+                if (gradient := self.parameters[number].grad) is not None
+            }
+            states = [self._state(number) for number in gradients]
             adam(
-                [self.parameters[number] for number in moved],
-                [one for number in moved if (one := self.parameters[number].grad) is not None],
+                [self.parameters[number] for number in gradients],
+                list(gradients.values()),
                 [state["exp_avg"] for state in states],
                 [state["exp_avg_sq"] for state in states],
                 [],

@@ -28,9 +28,9 @@ LEAST_ERROR = 0.25
 BLOCK = 512
 # A patch's error is kept as a byte: the root of it in steps of 2.5 per cent, up to 275 grey levels.
 _STEPS_A_DOUBLING = 28
+_ROOTS = np.sqrt(LEAST_ERROR) * np.exp2(np.arange(256) / _STEPS_A_DOUBLING)
 # Patches whose shares are added up in one go, or those of one picture.
 _TOGETHER = 1 << 16
-_ROOTS = np.sqrt(LEAST_ERROR) * np.exp2(np.arange(256) / _STEPS_A_DOUBLING)
 
 
 @dataclass(frozen=True)
@@ -68,15 +68,12 @@ class ByError:
         pictures: NDArray[np.int64],
         fractions: NDArray[np.float64],
     ) -> NDArray[np.int64]:
-        """The patches at given fractions of the shares of pictures, which are some in all."""
+        """A patch of each of the pictures, at a fraction of its share; `some` has each once."""
         levels = [self.levels[slice(*self.firsts[one : one + 2])] for one in some]
         ends = np.cumsum(_ROOTS.take(np.concatenate(levels)))
         begins = np.append(0, np.cumsum([len(one) for one in levels]))
         sums, own = np.append(0, ends[begins[1:] - 1]), np.searchsorted(some, pictures)
-        # Rounding may make a sum of a fraction.
-        least, most = sums[own], np.nextafter(sums[own + 1], 0)
-        places = np.minimum(least + fractions * (sums[own + 1] - least), most)
-        found = np.searchsorted(ends, places, side="right") - begins[own]
+        found = pick(ends, fractions, sums[own], sums[own + 1]) - begins[own]
         numbers: NDArray[np.int64] = self.firsts[pictures] + found
         return numbers
 
@@ -198,15 +195,23 @@ def to_levels(errors: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.minimum(levels, len(_ROOTS) - 1).astype(np.uint8)
 
 
-def pick(ends: NDArray[np.float64], fractions: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which of several shares each fraction of their sum falls into.
+def pick(
+    ends: NDArray[np.float64],
+    fractions: NDArray[np.float64],
+    least: NDArray[np.float64] | float = 0.0,
+    most: NDArray[np.float64] | None = None,
+) -> NDArray[np.int64]:
+    """Which of several shares each fraction of their sum, or of a part of it, falls into.
 
     Args:
         ends: float64 (shares,), the sum of each share and those before it.
         fractions: float64, in 0..1.
+        least: where the part begins that each is a fraction of; one of `ends`, or 0.
+        most: where it ends, one of `ends`; None for the sum of all.
     """
+    end = ends[-1] if most is None else most
     # Rounding may make a sum of a fraction.
-    places = np.minimum(fractions * ends[-1], np.nextafter(ends[-1], 0))
+    places = np.minimum(least + fractions * (end - least), np.nextafter(end, 0))
     found: NDArray[np.int64] = np.searchsorted(ends, places, side="right")
     return found
 

@@ -64,7 +64,7 @@ class Learner:
         if settings.precondition:
             patches = sampler.measured(MEASURED_PATCHES)
             preconditioner = fit_preconditioner(patches, settings.network.kernels[0])
-        # From here on: measuring patches takes some 200 MB, which go back to the system.
+        # From here on: what measuring patches has taken goes back to the system.
         keep_large_buffers()
         model = network.build(settings.initialization, preconditioner)
         if model.keeps_statistics and world.size > 1:

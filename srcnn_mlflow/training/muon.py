@@ -23,7 +23,7 @@ class Muon:
     """`torch.optim.Muon` without weight decay: same state, same rate, a step in less time.
 
     Attributes:
-        parameters: what is trained, matrices; each has a gradient by the first step.
+        parameters: what is trained, matrices; each has a gradient at every step.
         state: of each matrix, once it was moved: its `momentum_buffer`.
     """
 

@@ -29,13 +29,13 @@ class Optimizer:
         chosen = {id(parameter) for parameter in (*last, *kernels)}
         rest = [parameter for parameter in model.parameters() if id(parameter) not in chosen]
         self._kernels = kernels
-        self._matrices = [nn.Parameter(_as_matrix(kernel.data)) for kernel in kernels]
         self._last_layer_lr_factor = last_layer_lr_factor
-        self._adam, self._muon = Adam(rest, last), Muon(self._matrices)
+        self._adam = Adam(rest, last)
+        self._muon = Muon([nn.Parameter(_as_matrix(kernel.data)) for kernel in kernels])
 
     def step(self, lr: float) -> None:
         """Move the weights once along their gradients, at this rate."""
-        for kernel, matrix in zip(self._kernels, self._matrices, strict=True):
+        for kernel, matrix in zip(self._kernels, self._muon.parameters, strict=True):
             assert kernel.grad is not None
             matrix.grad = _as_matrix(kernel.grad)
         self._adam.step(lr, lr * self._last_layer_lr_factor)

@@ -203,7 +203,9 @@ def measured(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch)
     return tmp_path
 
 
-@pytest.mark.parametrize("own", sampled([2, 0]))
+@pytest.mark.parametrize(
+    "own", sampled([2, 0]), ids=["a store with versions of its own", "an empty store"]
+)
 def test_what_was_measured_is_known_there(
     measured: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch, said: list[str], own: int
 ) -> None:

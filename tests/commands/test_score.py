@@ -202,17 +202,26 @@ def test_grey_pictures_are_scored_as_their_own_luma(folders: Path) -> None:
 def test_what_evaluate_measured_scores_the_same_to_the_last_digit(
     tmp_path: Path, empty_store: Path, shared: Callable[[str], Path]
 ) -> None:
-    store, set5 = put_store(empty_store, tmp_path), str(tmp_path / "two of Set5")
-    Path(set5).mkdir()
+    store, originals = put_store(empty_store, tmp_path), tmp_path / "two of Set5"
+    originals.mkdir()
     for name in ("butterfly", "woman"):
         (picture,) = shared("Set5").glob(f"{name}*")
-        shutil.copy(picture, set5)
-    given = ("--dataset", set5, "--split", "all", "--model", "shipped-9-1-5", "--results", "made")
+        shutil.copy(picture, originals)
+    given = (
+        "--dataset",
+        str(originals),
+        "--split",
+        "all",
+        "--model",
+        "shipped-9-1-5",
+        "--results",
+        "made",
+    )
     done = run_here("evaluate", *given, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (run,) = runs_of(MlflowClient(store))
     done = run_here(
-        *("score", "--results", "made", "--originals", set5, "--protocol", "yjn870"),
+        *("score", "--results", "made", "--originals", str(originals), "--protocol", "yjn870"),
         *("--model", "shipped-9-1-5"),
         cwd=tmp_path,
     )

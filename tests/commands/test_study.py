@@ -491,7 +491,7 @@ def test_a_study_that_is_killed_twice_ends_with_the_same_table(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (workspace / "tiny.toml").write_text(FILE)
-    # Long enough to be killed in the middle, however late that is seen.
+    # Long enough to be killed in the middle, though that is seen a little late.
     epochs = 10
     length = {"seeds": 2, "epochs": epochs}
 

@@ -221,12 +221,13 @@ def test_small_requests_keep_to_cores_of_their_own_and_one_alone_has_all(service
     small = min(MOST_FOR_SMALL_ONES, len(cores))
     places = [tuple(process.cpu_affinity() or ()) for process in model_processes()]
     shares = Counter(place for place in places if len(place) < len(cores) or small == 1)
-    assert set(shares.values()) <= {2, 4}
+    # Of either scale; where there is one core, what takes all requests has the same.
+    assert set(shares.values()) == {2 if small > 1 else 4}
     assert sorted(core for share in shares for core in share) == sorted(cores)
     before = {process: sum(process.cpu_times()[:2]) for process in model_processes()}
     for _ in range(5):
         assert post(f"{service}/upscale", png(PICTURE))[0] == 200
-    worked = [process for process, time in before.items() if sum(process.cpu_times()[:2]) > time]
+    worked = [process for process, had in before.items() if sum(process.cpu_times()[:2]) > had]
     assert {tuple(process.cpu_affinity() or ()) for process in worked} == {tuple(cores)}
 
 
