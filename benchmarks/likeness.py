@@ -17,7 +17,8 @@ from PIL import Image
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.decoding import open_image
 from srcnn_mlflow.pictures.imaging import flatten
-from srcnn_mlflow.pictures.likeness import find_alike, likeness
+from srcnn_mlflow.pictures.likeness import find_alike
+from srcnn_mlflow.pictures.likeness_hashes import likeness
 
 SETS = "t91+bsd200+set5"
 # Shorter sides below which few windows fit into a picture, in pixels.

@@ -5,6 +5,7 @@ several joined by `+`. The same pictures split as in the report are `div2k-repor
 """
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -179,17 +180,22 @@ def _without_repeats(dataset: Dataset) -> Dataset:
     folders: dict[Path, Path] = {}
 
     def place(path: Path) -> tuple[Path, str]:
-        # Resolving every path on its own takes longer than all else that is known of a picture.
         if path.is_symlink():
             path = path.resolve()
         if path.parent not in folders:
             folders[path.parent] = path.parent.resolve()
         return folders[path.parent], path.name
 
-    splits = {
-        split: tuple({place(photo.path): photo for photo in photos}.values())
-        for split, photos in dataset.splits.items()
-    }
+    def unrepeated(photos: Sequence[Photo]) -> tuple[Photo, ...]:
+        # A file named twice has the same pixels twice. To look up where every file really lies
+        # takes longer than all else that is known of a picture.
+        counts = Counter(photo.digest for photo in photos)
+        first: dict[Path | tuple[Path, str], Photo] = {}
+        for photo in photos:
+            first[place(photo.path) if counts[photo.digest] > 1 else photo.path] = photo
+        return tuple(first.values())
+
+    splits = {split: unrepeated(photos) for split, photos in dataset.splits.items()}
     repeats = sum(len(dataset.splits[split]) - len(splits[split]) for split in splits)
     note = f"{repeats} file(s) are named by two parts of {dataset.name}, and count once"
     return replace(dataset, splits=splits, notes=(*dataset.notes, *([note] if repeats else [])))

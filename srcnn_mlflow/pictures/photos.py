@@ -19,7 +19,7 @@ from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.decoding import open_picture
 from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
 from srcnn_mlflow.pictures.imaging import Plane, flatten, luma, strips
-from srcnn_mlflow.pictures.likeness import Likeness, likeness
+from srcnn_mlflow.pictures.likeness import Likeness
 from srcnn_mlflow.pictures.picture import Picture
 
 logger = logging.getLogger(__name__)
@@ -150,6 +150,9 @@ def _known(path: Path, cache: DigestCache) -> Photo | None:
 
 
 def _try_photo(path: Path, cache: DigestCache, keep: Keep | None) -> Photo | str:
+    # Imported here, because it takes a third of a second, and known pictures need none of it.
+    from srcnn_mlflow.pictures.likeness_hashes import likeness
+
     try:
         # Taken first, so that a file which changes meanwhile is decoded again next time.
         before = signature(path)

@@ -1,6 +1,7 @@
 """A prepared set, open for reading: all its planes mapped into memory."""
 
 import math
+import mmap
 import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,9 @@ from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
 from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file
+
+# Bytes of planes that are looked at before they are let go of.
+_AT_ONCE = 1 << 23
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,9 @@ class Store:
         """
         checksum = 0
         for planes in (self.train, self.valid):
-            arrays = (*planes.lr, *planes.hr, planes.shapes, planes.offsets)
+            for flat in (*planes.lr, *planes.hr):
+                checksum = _add_planes(checksum, flat)
+            arrays = (planes.shapes, planes.offsets)
             for array in (*arrays, *([] if planes.grey is None else [planes.grey])):
                 checksum = zlib.crc32(np.ascontiguousarray(array).data, checksum)
         for patches in self.patches.listed():
@@ -175,6 +181,17 @@ def open_store(*files: Path) -> Store:
     first = settings[0]
     patches = PatchGrid(train.shapes, first.patch_size, first.stride)
     return Store(files, first, train, patches, valid, tuple(one for one in identities if one))
+
+
+def _add_planes(checksum: int, planes: NDArray[np.uint8]) -> int:
+    """Go on with a CRC-32 over planes; of mapped ones, only a part is in memory at a time."""
+    mapping = getattr(planes, "_mmap", None)
+    for first in range(0, len(planes), _AT_ONCE):
+        checksum = zlib.crc32(planes[first : first + _AT_ONCE].data, checksum)
+        # What is looked at again comes back from the file.
+        if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapping.madvise(mmap.MADV_DONTNEED)
+    return checksum
 
 
 def _map_split(path: Path, split: str) -> Planes:

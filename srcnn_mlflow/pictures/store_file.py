@@ -44,7 +44,7 @@ FORMAT = 2
 STORED_SPLITS = ("train", "valid")
 # The least that HDF5 allows for.
 USER_BLOCK = 512
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
 _SEAL = f"srcnn-mlflow prepared file, format {FORMAT},"
 
 

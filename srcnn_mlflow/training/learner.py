@@ -16,14 +16,11 @@ from srcnn_mlflow.network.onnx_export import Weights
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.optimizers import Optimizer
-from srcnn_mlflow.training.preconditioning import fit_preconditioner
 from srcnn_mlflow.training.sampler import Sampler
 from srcnn_mlflow.training.settings import TrainingSettings
 from srcnn_mlflow.training.start import take_over
 from srcnn_mlflow.training.trained_network import TrainedNetwork
 
-# What the preconditioner is measured on.
-MEASURED_PATCHES = 6000
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -62,8 +59,7 @@ class Learner:
         torch.manual_seed(settings.seed)
         preconditioner = None
         if settings.precondition:
-            patches = sampler.measured(MEASURED_PATCHES)
-            preconditioner = fit_preconditioner(patches, settings.network.kernels[0])
+            preconditioner = sampler.preconditioner(settings.network.kernels[0])
         # From here on: what measuring patches has taken goes back to the system.
         keep_large_buffers()
         model = network.build(settings.initialization, preconditioner)

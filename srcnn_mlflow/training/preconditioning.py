@@ -95,8 +95,9 @@ def fit_preconditioner(patches: Tensor, side: int) -> Preconditioner:
     pixels, count = side * side * (planes if together else 1), 0
     covariance = torch.zeros(pixels, pixels, dtype=torch.float64)
     # Place by place: all together take a hundred megabytes and more.
-    for windows in _windows(patches - mean, side):
-        seen = windows.permute(0, 2, 3, 1) if together else windows
+    for windows in _windows(patches, side):
+        centred = windows - mean
+        seen = centred.permute(0, 2, 3, 1) if together else centred
         seen = seen.reshape(-1, pixels).cpu().double()
         covariance += seen.T @ seen
         count += len(seen)

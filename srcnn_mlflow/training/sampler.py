@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -13,7 +14,10 @@ from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.gathering import Gatherer
 from srcnn_mlflow.training.importance import Importance
 from srcnn_mlflow.training.order import SHUFFLED, shuffled
+from srcnn_mlflow.training.preconditioning import Preconditioner, fit_preconditioner
 
+# What the preconditioner is measured on.
+MEASURED_PATCHES = 6000
 # Places of an order that are computed at once, where it is not shuffled as a whole.
 _AHEAD = 1 << 16
 
@@ -53,6 +57,7 @@ class Sampler(ABC):
         self.patch_count, self.patch_size = len(store.patches), store.settings.patch_size
         self.device = gatherer.lr.device
         self._store, self._gatherer = store, gatherer
+        self._preconditioners: dict[int, Preconditioner] = {}
 
     @property
     def bytes(self) -> int:
@@ -74,6 +79,18 @@ class Sampler(ABC):
     def batches_in_pass(self, batch_size: int) -> int:
         """How many batches are as many patches as there are."""
         return -(-self.patch_count // batch_size)
+
+    def preconditioner(self, side: int) -> Preconditioner:
+        """What the first layer of a network is preconditioned with, measured once.
+
+        Args:
+            side: of that layer's kernels, in pixels.
+        """
+        if side not in self._preconditioners:
+            patches = self.measured(MEASURED_PATCHES)
+            self._preconditioners[side] = fit_preconditioner(patches, side)
+        # A network may be given the state of another.
+        return deepcopy(self._preconditioners[side])
 
     @abstractmethod
     def measured(self, count: int) -> Tensor:

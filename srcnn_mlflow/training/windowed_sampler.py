@@ -108,7 +108,7 @@ class WindowedSampler(Sampler):
                 start = int(planes.offsets[picture]) + (plane * height + top) * width
                 rows = self._reader.read(True, start, size * width)
                 one[plane] = rows.reshape(size, width)[:, left : left + size]
-        inputs = torch.from_numpy(found).to(self.device) / 255
+        inputs = torch.from_numpy(found).to(self.device).float().div_(255)
         if self._drawing.channels == "ycbcr":
             inputs = to_ycbcr(inputs)
         return inputs

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from srcnn_mlflow.pictures.likeness import _WHOLE_SIDE, Likeness, find_alike, likeness
+from srcnn_mlflow.pictures.likeness import WHOLE_SIDE, Likeness, find_alike
+from srcnn_mlflow.pictures.likeness_hashes import likeness
 from srcnn_mlflow.pictures.samples import sample_files
 from tests.conftest import textured_pixels
 
@@ -83,11 +84,11 @@ def test_nothing_is_like_nothing(ones: list[Likeness], others: list[Likeness]) -
     assert not list(find_alike(ones, others))
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2 * _WHOLE_SIDE**2 // 4))
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2 * WHOLE_SIDE**2 // 4))
 @settings(max_examples=50)
 def test_wholes_are_alike_up_to_a_quarter_of_their_bits(seed: int, differing: int) -> None:
     generator = np.random.default_rng(seed)
-    bits = generator.integers(0, 2, _WHOLE_SIDE**2, np.uint8)
+    bits = generator.integers(0, 2, WHOLE_SIDE**2, np.uint8)
     other = bits.copy()
     other[generator.permutation(len(bits))[:differing]] ^= 1
     pair = [np.packbits(one).tobytes().hex() for one in (bits, other)]
@@ -113,6 +114,48 @@ def test_two_windows_have_to_match(change: Callable[[list[str]], list[str]], fou
     windows = [generator.bytes(8).hex() for _ in range(5)]
     pairs = list(find_alike([(), tuple(windows)], [tuple(change(windows))]))
     assert pairs == ([(1, 0)] if found else [])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_pairs_are_those_that_bits_one_by_one_tell(seed: int, ones: int, others: int) -> None:
+    generator = np.random.default_rng(seed)
+    seeds = {side: generator.integers(0, 2, (3, side**2), np.uint8) for side in (16, 8)}
+
+    def hashes(side: int, most: int) -> list[str]:
+        # Near to few, so that there are pairs, and far enough that there are others.
+        found = []
+        for _ in range(int(generator.integers(4))):
+            bits = seeds[side][generator.integers(3)].copy()
+            bits[generator.permutation(side**2)[: generator.integers(most)]] ^= 1
+            found.append(np.packbits(bits).tobytes().hex())
+        return found
+
+    first, second = (
+        [(*hashes(16, 80), *hashes(8, 10)) for _ in range(count)] for count in (ones, others)
+    )
+    expected = [
+        (one, other)
+        for other in range(others)
+        for one in range(ones)
+        if alike_bit_by_bit(first[one], second[other])
+    ]
+    assert list(find_alike(first, second)) == sorted(expected, key=lambda pair: pair[::-1])
+
+
+def alike_bit_by_bit(one: Likeness, other: Likeness) -> bool:
+    def near(digits: int, most: int) -> list[tuple[int, int]]:
+        return [
+            (place, place_of_other)
+            for place, hash_ in enumerate(one)
+            for place_of_other, hash_of_other in enumerate(other)
+            if len(hash_) == len(hash_of_other) == digits
+            and (int(hash_, 16) ^ int(hash_of_other, 16)).bit_count() <= most
+        ]
+
+    windows = near(16, 8)
+    several = all(len({pair[side] for pair in windows}) >= 2 for side in (0, 1))
+    return bool(near(64, 64)) or several
 
 
 def _flip(window: str, bits: int) -> str:

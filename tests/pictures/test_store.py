@@ -196,6 +196,33 @@ def test_the_checksum_is_of_every_plane_and_of_where_patches_lie(
     assert len({one.checksum() for one in (store, *others)}) == 1 + 9
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what is resident")
+def test_planes_do_not_stay_in_memory_for_their_checksum(dataset: Dataset, tmp_path: Path) -> None:
+    store = open_store(*prepare(dataset, StoreSettings(2, 33, 14), tmp_path).files)
+    count = 1 << 25
+    large = np.memmap(tmp_path / "large", np.uint8, "w+", shape=(count,))
+    large[:] = np.arange(count) % 251
+    large.flush()
+    mapped = np.memmap(tmp_path / "large", np.uint8, "c", shape=(count,))
+    with_large = replace(store, train=replace(store.train, lr=(mapped,)))
+    before = resident(tmp_path / "large")
+    checksum = with_large.checksum()
+    assert resident(tmp_path / "large") - before < count / 4
+    copied = replace(store, train=replace(store.train, lr=(np.array(mapped),)))
+    assert checksum == copied.checksum()
+
+
+def resident(path: Path) -> int:
+    """Bytes of a file that this process has mapped and in memory."""
+    kilobytes, within = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match("[0-9a-f]+-[0-9a-f]+ ", line):
+            within = line.endswith(str(path))
+        elif within and line.startswith("Rss:"):
+            kilobytes += int(line.split()[1])
+    return kilobytes * 1024
+
+
 def one_more(arrays: Any) -> Any:
     """A copy, of which the last number is another."""
     if isinstance(arrays, tuple):

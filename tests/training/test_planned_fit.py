@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,10 @@ from srcnn_mlflow.training.distributed import alone
 from srcnn_mlflow.training.fit import Progress
 from srcnn_mlflow.training.plan import Plan
 from srcnn_mlflow.training.planned_fit import Interrupted, PlannedFit, is_bicubic, plan_fit
+from srcnn_mlflow.training.sampler import PatchSampler
 from srcnn_mlflow.training.settings import INITIALIZATIONS, REPORT, TrainingSettings
 from srcnn_mlflow.training.validation import validation_planes
+from srcnn_mlflow.training.windowed_sampler import WindowedSampler
 
 QUICK = TrainingSettings(
     architecture="9-1-5", epochs=2, batch_size=4, sampling="by_error", loss="psnr"
@@ -108,6 +111,28 @@ def test_the_look_at_the_untouched_network_changes_no_step(store: Store) -> None
     again = next(replace(begun, progress=Progress(0, -math.inf, 0, {})).epochs())
     for name, array in first.weights.items():
         assert np.array_equal(array, again.weights[name])
+
+
+@pytest.mark.parametrize("window", [None, 200_000])
+def test_its_first_layer_is_preconditioned_by_one_look_at_the_patches(
+    store: Store, window: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind = PatchSampler if window is None else WindowedSampler
+    looks, measured = [], kind.measured
+
+    def look(sampler: Any, count: int) -> torch.Tensor:
+        looks.append(count)
+        return measured(sampler, count)
+
+    monkeypatch.setattr(kind, "measured", look)
+    settings = replace(QUICK, epochs=1)
+    begun = plan_fit(store, settings, alone(torch.device("cpu")), window=window)
+    list(begun.epochs())
+    assert len(looks) == 1
+    # Whatever becomes of the one that it gives, the next is the same.
+    first = begun.sampler.preconditioner(9)
+    first.matrix.zero_()
+    assert begun.sampler.preconditioner(9).matrix.any()
 
 
 def test_an_interrupted_fit_of_before_is_no_longer_worse_than_bicubic(store: Store) -> None:
