@@ -5,11 +5,15 @@
 Pictures are crops of real photographs, of 72 to 120 pixels a side, written once and kept in
 `--folder`. `srcnn-mlflow prepare` makes each number of them ready, and once more where all is there
 already; memory is the most that its process had resident. Then 9-5-5 is trained on the largest set,
-in turn by a process that has a twentieth of it in memory at a time and by one that has all of it.
+in turn by a process that has a twentieth of it in memory at a time and by one that has all of it,
+and once in a control group of Linux that ends what takes more than that twentieth and 300 MB,
+libraries included, where the system lets one be made. At last `srcnn-mlflow train` itself is
+started with that twentieth, and stopped at its first step.
 """
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,6 +28,13 @@ from srcnn_mlflow.pictures.datasets import load_dataset
 
 LEAST, MOST = 72, 120
 SCALE, PATCH_SIZE, STRIDE = 2, 33, 14
+# Bytes that a training may take beside its planes.
+BESIDE = 300_000_000
+ENTER = """
+import os, sys
+open(sys.argv[1], "w").write(str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 TRAIN = """
 import json, resource, sys, time
 from pathlib import Path
@@ -101,6 +112,53 @@ def run(command: list[str], home: Path) -> tuple[float, int, str]:
     return time.perf_counter() - start, usage.ru_maxrss * 1024, said
 
 
+def control_group(most: int) -> Path | None:
+    """Where processes go that may take so many bytes together; None where the system has none."""
+    # Version 1 (cgroups(7)), and 2.
+    places = {"/sys/fs/cgroup/memory": "memory.limit_in_bytes", "/sys/fs/cgroup": "memory.max"}
+    for place, name in places.items():
+        group = Path(place, "srcnn-mlflow-many")
+        try:
+            group.mkdir(exist_ok=True)
+            if (group / name).exists():
+                (group / name).write_text(str(most))
+                return group
+            group.rmdir()
+        except OSError:
+            continue
+    return None
+
+
+def start_by_command(photos: Path, home: Path, memory: int) -> tuple[float, int]:
+    """What `train` takes to its first step: seconds, and the most bytes it had resident."""
+    begin = time.perf_counter()
+    command = [
+        "train",
+        "--dataset",
+        str(photos.absolute()),
+        "--memory",
+        f"{max(1, round(memory / 1e6))}MB",
+    ]
+    with subprocess.Popen(
+        [sys.executable, "-m", "srcnn_mlflow", *command],
+        env={**os.environ, "SRCNN_HOME": str(home.absolute()), "OMP_NUM_THREADS": "1"},
+        cwd=home,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        # The last that it says before its first step.
+        said = next((line for line in process.stdout if line.startswith("training srcnn")), "")
+        seconds = time.perf_counter() - begin
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0
+    if not said:
+        raise click.ClickException("train has ended before its first step")
+    return seconds, usage.ru_maxrss * 1024
+
+
 @click.command()
 @click.option("--images", type=int, multiple=True, default=(1000, 10_000), show_default=True)
 @click.option("--source", default="bsd200", show_default=True, help="Photographs to cut up.")
@@ -144,6 +202,25 @@ def main(images: tuple[int, ...], source: str, folder: Path, steps: int, rounds:
             f"{max(one['memory'] for one in ones) / 1e6:.0f} MB resident"
         )
     click.echo(f"  ratio {speeds[0] / speeds[1]:.3f}")
+    window = int(planes / 20)
+    most = window + BESIDE
+    group = control_group(most)
+    if group is None:
+        click.echo("  this system lets no control group be made")
+    else:
+        enter = ["-c", ENTER, str(group / "cgroup.procs"), sys.executable]
+        training = ["-c", TRAIN, str(window), str(steps), *files]
+        said = run([*enter, *training], folder.absolute())[2]
+        group.rmdir()
+        click.echo(
+            f"  a twentieth at a time, ended if it takes more than {most / 1e6:.0f} MB: "
+            f"{json.loads(said)['patches_a_second']:.0f} patches a second"
+        )
+    largest = max(images)
+    seconds, memory = start_by_command(folder / str(largest), homes[largest], window)
+    click.echo(
+        f"  by the command: first step after {seconds:.1f} s, {memory / 1e6:.0f} MB resident"
+    )
 
 
 if __name__ == "__main__":
