@@ -36,7 +36,7 @@ open(sys.argv[1], "w").write(str(os.getpid()))
 os.execv(sys.argv[2], sys.argv[2:])
 """
 TRAIN = """
-import json, resource, sys, time
+import json, re, resource, sys, time
 from pathlib import Path
 begin = time.perf_counter()
 import torch
@@ -62,7 +62,10 @@ for number, share in enumerate(sampler.shares(settings.batch_size, 0, 0, steps, 
     if first is None:
         first = time.perf_counter() - begin
         start = time.perf_counter()
+# What is not the code of libraries, which processes share (proc(5)).
+own = re.search("RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())
 print(json.dumps({
+    "own": int(own[1]) * 1024 if own else 0,
     "first_step": first,
     "patches_a_second": (steps - 1) * settings.batch_size / (time.perf_counter() - start),
     "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
@@ -199,7 +202,8 @@ def main(images: tuple[int, ...], source: str, folder: Path, steps: int, rounds:
         click.echo(
             f"  {name}: {speeds[-1]:.0f} patches a second, first step after "
             f"{median(one['first_step'] for one in ones):.1f} s, "
-            f"{max(one['memory'] for one in ones) / 1e6:.0f} MB resident"
+            f"{max(one['memory'] for one in ones) / 1e6:.0f} MB resident, "
+            f"{max(one['own'] for one in ones) / 1e6:.0f} MB without libraries' code"
         )
     click.echo(f"  ratio {speeds[0] / speeds[1]:.3f}")
     window = int(planes / 20)
