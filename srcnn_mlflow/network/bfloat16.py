@@ -1,8 +1,10 @@
-"""Run all layers of a chain but the last in bfloat16, on processors that multiply it in hardware.
+"""Run the layers of a chain in bfloat16, on processors that multiply it in hardware.
 
-OpenVINO computes them, an optional dependency; the last layer and the residual stay with ONNX
-Runtime in float32, for 8 bits are too few for what a picture is made of. Nor may luma be rounded
-to them: it comes as whole grey levels, which bfloat16 holds exactly, and a plane of what is left.
+OpenVINO computes them, an optional dependency. What a picture is made of stays in float32, for
+which 8 bits are too few: the correction is added up from the rows of the last layer's kernel, and
+to the residual, by ONNX Runtime; where there is no residual, so is the whole last layer. Nor may
+luma be rounded: it comes as whole grey levels, which bfloat16 holds exactly, and a plane of what is
+left.
 """
 
 import threading
@@ -23,8 +25,9 @@ from srcnn_mlflow.machine.errors import ModelError
 CORRELATION, MEAN_SQUARE, OWN_VARIANCE = 0.97, 4.0, 0.0005
 LEVELS = np.float32(255)
 
-# What a network on luma and chroma calls them.
-YCBCR = "ycbcr"
+# What a network on luma and chroma calls them, and what a chain calls that which the rows of its
+# last kernel give each.
+YCBCR, ROWS = "ycbcr", "rows"
 Planes = NDArray[np.float32]
 Infer = Callable[[Planes], Planes]
 
@@ -48,20 +51,14 @@ def bfloat16_infer(
     """
     openvino = _openvino()
     graph = onnx.shape_inference.infer_shapes(onnx.load_from_string(model))
-    layers = sum(constant.name.endswith(".weight") for constant in graph.graph.initializer)
-    features = f"layer{layers - 1}.relu"
-    if not any(features in node.output for node in graph.graph.node):
-        raise ModelError(
-            "precision=bfloat16 is for chains of convolutions, and this network is none; give "
-            "precision=float32"
-        )
+    rounded = _rounded_until(graph)
     (source,), (target,) = graph.graph.input, graph.graph.output
     extractor = Extractor(graph)
     # A network on luma and chroma makes these of its input first.
     made = any(YCBCR in node.output for node in graph.graph.node)
     begin = session(_part(extractor, [source.name], [YCBCR])) if made else None
     seen = YCBCR if made else source.name
-    first = _with_two_inputs(extractor.extract_model([seen], [features]))
+    first = _with_two_inputs(extractor.extract_model([seen], [rounded]))
     core = openvino.Core()
     compiled = core.compile_model(
         core.read_model(first.SerializeToString()),
@@ -71,7 +68,7 @@ def bfloat16_infer(
             openvino.properties.inference_num_threads: threads,
         },
     )
-    end = session(_part(extractor, [features, source.name], [target.name]))
+    end = session(_part(extractor, [rounded, source.name], [target.name]))
 
     # A server calls from several threads, and a request serves one at a time.
     own = threading.local()
@@ -84,7 +81,7 @@ def bfloat16_infer(
         if not hasattr(own, "request"):
             own.request = compiled.create_infer_request()
         found = own.request.infer({0: parts}, share_outputs=True)[0]
-        (output,) = end.run(None, {features: found, source.name: planes})
+        (output,) = end.run(None, {rounded: found, source.name: planes})
         result: Planes = output
         return result
 
@@ -126,6 +123,25 @@ def round_to_bfloat16(values: ArrayLike) -> Planes:
     bits = np.asarray(values, np.float32).view(np.uint32).astype(np.uint64)
     bits += 0x7FFF + ((bits >> 16) & 1)
     return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32)
+
+
+def _rounded_until(graph: onnx.ModelProto) -> str:
+    """What of a chain is the last to be computed in bfloat16.
+
+    Raises:
+        ModelError: the network is no chain.
+    """
+    made = {name for node in graph.graph.node for name in node.output}
+    layers = sum(constant.name.endswith(".weight") for constant in graph.graph.initializer)
+    features = f"layer{layers - 1}.relu"
+    if features not in made:
+        raise ModelError(
+            "precision=bfloat16 is for chains of convolutions, and this network is none; give "
+            "precision=float32"
+        )
+    residual = any(one.key == "residual" and one.value == "true" for one in graph.metadata_props)
+    # Networks that were exported before have no rows.
+    return ROWS if residual and ROWS in made else features
 
 
 def _part(extractor: Extractor, sources: list[str], targets: list[str]) -> bytes:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import openvino
 import pytest
 import torch
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.measuring.evaluation import score_photos, summarize
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.bfloat16 import balanced_rounding, round_to_bfloat16
+from srcnn_mlflow.network.bfloat16 import ROWS, balanced_rounding, round_to_bfloat16
 from srcnn_mlflow.network.onnx_export import build_onnx
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
@@ -75,6 +76,36 @@ def test_every_chain_gives_nearly_the_same(network: Architecture, bicubic: Float
     model = build_onnx(random_weights(network), network, 2)
     exact, rounded = (Upscaler(model, one).sharpen(bicubic) for one in ("float32", "bfloat16"))
     assert np.abs(exact - rounded).max() < 0.01 * 255
+
+
+@needs_bfloat16
+@pytest.mark.parametrize(("residual", "most"), [(True, 0.03), (False, 0.3)])
+def test_a_network_that_gives_its_input_back_is_as_near_as_it_can_be(
+    bicubic: FloatPlane, residual: bool, most: float
+) -> None:
+    # In grey levels. With a residual, all that is rounded is the correction, a tenth of luma here.
+    network = Architecture("9-1-5", residual)
+    weights = {name: np.zeros_like(array) for name, array in random_weights(network).items()}
+    weights["conv1.weight"][:, 0, 4, 4] = 1
+    weights["conv2.weight"][:, :, 0, 0] = 1 / 64
+    weights["conv3.weight"][0, :, 2, 2] = (0.1 if residual else 1) / 32
+    sharp = Upscaler(build_onnx(weights, network, 2), "bfloat16").sharpen(bicubic)
+    error = sharp - bicubic * (1.1 if residual else 1)
+    assert np.sqrt(np.mean(error**2)) < most
+
+
+@needs_bfloat16
+def test_a_network_without_rows_is_added_up_as_before(bicubic: FloatPlane) -> None:
+    model = onnx.load_from_string(shipped_network(2).read_bytes())
+    for node in model.graph.node:
+        node.input[:] = ["former" if name == ROWS else name for name in node.input]
+        node.output[:] = ["former" if name == ROWS else name for name in node.output]
+    former = Upscaler(model.SerializeToString(), "bfloat16").sharpen(bicubic)
+    now = Upscaler(shipped_network(2), "bfloat16").sharpen(bicubic)
+    exact = Upscaler(shipped_network(2)).sharpen(bicubic)
+    assert not np.array_equal(former, now)
+    for one in (former, now):
+        assert np.sqrt(np.mean((one - exact) ** 2)) < 0.2
 
 
 @needs_bfloat16
