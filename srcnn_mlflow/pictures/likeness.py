@@ -32,17 +32,18 @@ def find_alike(ones: Sequence[Likeness], others: Sequence[Likeness]) -> Iterator
     differ from windows of the other in at most an eighth.
     """
     starts = range(0, len(others), _OTHERS_AT_ONCE)
-    blocks = [_Signs(others, first, _OTHERS_AT_ONCE) for first in starts]
-    pairs: set[tuple[int, int]] = set()
+    blocks = [(start, _Signs(others[start : start + _OTHERS_AT_ONCE])) for start in starts]
+    pairs: list[tuple[int, int]] = []
     for first in range(0, len(ones), _AT_ONCE):
-        some = _Signs(ones, first, _AT_ONCE)
-        for block in blocks:
-            pairs.update(_alike(some, block))
+        some = _Signs(ones[first : first + _AT_ONCE])
+        for start, block in blocks:
+            found, found_others = np.divmod(_alike(some, block), _OTHERS_AT_ONCE)
+            pairs += zip((start + found_others).tolist(), (first + found).tolist(), strict=True)
     yield from ((one, other) for other, one in sorted(pairs))
 
 
 class _Signs:
-    """The bits of the hashes of a run of pictures, as 1 and -1.
+    """The bits of the hashes of some pictures, as 1 and -1.
 
     Attributes:
         wholes: float32 (hashes, bits), of whole pictures.
@@ -51,17 +52,16 @@ class _Signs:
         window_owners: int64 (hashes,), the same of windows.
     """
 
-    def __init__(self, likenesses: Sequence[Likeness], first: int, count: int) -> None:
-        some = likenesses[first : first + count]
-        pairs = [(place, hash_) for place, one in enumerate(some, first) for hash_ in one]
-        self.wholes, self.whole_owners = _signs(pairs, WHOLE_SIDE)
-        self.windows, self.window_owners = _signs(pairs, WINDOW_SIDE)
+    def __init__(self, likenesses: Sequence[Likeness]) -> None:
+        self.wholes, self.whole_owners = _signs(likenesses, WHOLE_SIDE)
+        self.windows, self.window_owners = _signs(likenesses, WINDOW_SIDE)
 
 
 def _signs(
-    pairs: Sequence[tuple[int, str]], side: int
+    likenesses: Sequence[Likeness], side: int
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     digits = side**2 // 4
+    pairs = [(place, hash_) for place, one in enumerate(likenesses) for hash_ in one]
     chosen = [(place, hash_) for place, hash_ in pairs if len(hash_) == digits]
     together = bytes.fromhex("".join(hash_ for _, hash_ in chosen))
     bits = np.unpackbits(np.frombuffer(together, np.uint8)).reshape(-1, side**2)
@@ -69,17 +69,18 @@ def _signs(
     return 2 * bits.astype(np.float32) - 1, owners
 
 
-def _alike(ones: _Signs, others: _Signs) -> Iterator[tuple[int, int]]:
-    """The pairs that show the same, the place of the other picture first."""
+def _alike(ones: _Signs, others: _Signs) -> NDArray[np.int64]:
+    """The pairs that show the same, each as `_OTHERS_AT_ONCE` times its one and its other."""
     rows, columns = _near(ones.wholes, others.wholes, _MOST_BITS_WHOLE)
-    yield from zip(
-        others.whole_owners[columns].tolist(), ones.whole_owners[rows].tolist(), strict=True
-    )
+    wholes = ones.whole_owners[rows] * _OTHERS_AT_ONCE + others.whole_owners[columns]
     rows, columns = _near(ones.windows, others.windows, _MOST_BITS_WINDOW)
-    pairs = np.stack([others.window_owners[columns], ones.window_owners[rows]])
+    pairs = ones.window_owners[rows] * _OTHERS_AT_ONCE + others.window_owners[columns]
     # Several windows of one picture may be near the same window of the other.
-    enough = _with_several(pairs, rows) & _with_several(pairs, columns)
-    yield from enough
+    windows = np.intersect1d(
+        _with_several(pairs, rows, len(ones.windows)),
+        _with_several(pairs, columns, len(others.windows)),
+    )
+    return np.union1d(wholes, windows)
 
 
 def _near(
@@ -92,9 +93,10 @@ def _near(
     return rows, columns
 
 
-def _with_several(pairs: NDArray[np.int64], windows: NDArray[np.int64]) -> set[tuple[int, int]]:
-    """The pairs of pictures that have several different windows beside them."""
-    each = np.unique(np.vstack([pairs, windows]), axis=1)
-    found, counts = np.unique(each[:2], axis=1, return_counts=True)
-    some = found[:, counts >= _LEAST_WINDOWS]
-    return set(zip(*some.tolist(), strict=True))
+def _with_several(
+    pairs: NDArray[np.int64], windows: NDArray[np.int64], count: int
+) -> NDArray[np.int64]:
+    """The pairs of pictures beside which several different windows stand, of so many."""
+    each = np.unique(pairs * count + windows)
+    found, counts = np.unique(each // max(count, 1), return_counts=True)
+    return found[counts >= _LEAST_WINDOWS]
