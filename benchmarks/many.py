@@ -135,13 +135,8 @@ def control_group(most: int) -> Path | None:
 def start_by_command(photos: Path, home: Path, memory: int) -> tuple[float, int]:
     """What `train` takes to its first step: seconds, and the most bytes it had resident."""
     begin = time.perf_counter()
-    command = [
-        "train",
-        "--dataset",
-        str(photos.absolute()),
-        "--memory",
-        f"{max(1, round(memory / 1e6))}MB",
-    ]
+    size = f"{max(1, round(memory / 1e6))}MB"
+    command = ["train", "--dataset", str(photos.absolute()), "--memory", size]
     with subprocess.Popen(
         [sys.executable, "-m", "srcnn_mlflow", *command],
         env={**os.environ, "SRCNN_HOME": str(home.absolute()), "OMP_NUM_THREADS": "1"},
@@ -214,8 +209,10 @@ def main(images: tuple[int, ...], source: str, folder: Path, steps: int, rounds:
     else:
         enter = ["-c", ENTER, str(group / "cgroup.procs"), sys.executable]
         training = ["-c", TRAIN, str(window), str(steps), *files]
-        said = run([*enter, *training], folder.absolute())[2]
-        group.rmdir()
+        try:
+            said = run([*enter, *training], folder.absolute())[2]
+        finally:
+            group.rmdir()
         click.echo(
             f"  a twentieth at a time, ended if it takes more than {most / 1e6:.0f} MB: "
             f"{json.loads(said)['patches_a_second']:.0f} patches a second"

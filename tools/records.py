@@ -2,6 +2,9 @@
 
     python tools/records.py --dataset t91+bsd200
 
+Those at x3 and x4 begin with the one of their network and seed at x2, and learn from smaller copies
+of its pictures, too.
+
 Broken off, it goes on where it stopped: a training with its last epoch, and what is done is kept in
 `data/records`. It works in the present folder's store, one training at a time.
 """
@@ -10,17 +13,19 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
 
+from srcnn_mlflow.pictures.shrunk import SHRUNK
 from srcnn_mlflow.tracking.registry import model_name, version_tags, version_with_alias
 
 FOLDER = Path("data/records")
 ARCHITECTURES = ("9-5-5", "9-1-5")
-# Passes over all patches.
-EPOCHS = 10
+# Passes over all patches; of three times as many at x3 and x4, as smaller copies are among them.
+EPOCHS = {2: 10, 3: 3, 4: 3}
+FIRST_SCALE = 2
 SEEDS = {2: 3, 3: 2, 4: 2}
 
 
@@ -64,11 +69,18 @@ def _train(record: Record, dataset: str) -> None:
         "scale": record.scale,
         "dataset": dataset,
         "architecture": record.architecture,
-        "epochs": EPOCHS,
+        "epochs": EPOCHS[record.scale],
         "seed": record.seed,
         "resume": "auto",
     }
-    given = [part for name, value in options.items() for part in (f"--{name}", str(value))]
+    if record.scale != FIRST_SCALE:
+        first = json.loads(replace(record, scale=FIRST_SCALE).file.read_text("utf-8"))
+        options |= {"dataset": f"{dataset}{SHRUNK}", "init_from": f"models:/{first['version']}"}
+    given = [
+        part
+        for name, value in options.items()
+        for part in (f"--{name.replace('_', '-')}", str(value))
+    ]
     subprocess.run(
         [sys.executable, "-m", "srcnn_mlflow", "train", *given],
         env={**os.environ, "OMP_NUM_THREADS": "1"},

@@ -212,8 +212,9 @@ has a name for it.
 
 - Data: T91 and BSD200 (`dataset=t91+bsd200`), of which 235 pictures train and 29 choose: the
   epoch, and the seed.
-- Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Commits of the
-  trainings: {commits}.
+- Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Networks at x2 begin with
+  random weights; those at x3 and x4 with the weights of x2, and learn from smaller copies of the
+  training pictures, too (`dataset=t91+bsd200@shrunk`). Commits of the trainings: {commits}.
 - The JSON files have the settings that were really used: weights of an earlier recipe stay until
   `records.py` has made new ones of their network and scale.
 - Flat fields keep their grey level to the last: where a training left one off near white, as
@@ -230,8 +231,8 @@ PSNR in dB / SSIM; "validation" is PSNR on the 29 pictures, of the best of so ma
 
 {protocol}
 
-One of Set5's five pictures, `woman`, is a smaller part of a training picture of BSD200 (302003).
-The published networks were trained on ImageNet.
+One of Set5's five pictures, `woman`, is a smaller part of a training picture of BSD200 (302003),
+of which smaller copies may train as well. The published networks were trained on ImageNet.
 
 ## What they cannot do
 
