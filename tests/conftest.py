@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import (
     AbstractContextManager,
     closing,
@@ -27,6 +27,7 @@ from pathlib import Path
 from subprocess import PIPE
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import click
 import hypothesis
 import numpy as np
 import pytest
@@ -84,6 +85,12 @@ LONGEST = (
     *("tests/commands/", "tests/serving/", "tests/tracking/", "tests/training/"),
     "tests/test_parameters.py",
 )
+
+
+def context_of(name: str, arguments: Sequence[str]) -> click.Context:
+    """What a command makes of its arguments, below the program, whose settings it keeps."""
+    program = click.Context(cli.cli, **cli.cli.context_settings)
+    return cli.cli.commands[name].make_context(name, list(arguments), parent=program)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

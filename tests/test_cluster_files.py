@@ -5,12 +5,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 
-from srcnn_mlflow.cli import cli
-from tests.conftest import ROOT
+from tests.conftest import ROOT, context_of
 
 FOLDER = ROOT / "docs" / "cluster"
 
@@ -35,9 +33,8 @@ def test_its_command_is_one_that_is_understood(command: object) -> None:
     words = shlex.split(command())
     assert words[0] == "torchrun"
     given = words[words.index("srcnn_mlflow") + 1 :]
-    train = cli.commands[given[0]]
-    context = train.make_context("train", given[1:])
-    assert isinstance(context, click.Context)
+    assert given[0] == "train"
+    context = context_of("train", given[1:])
     assert context.params["resume"] == "auto"
     assert context.params["batch_size"] == 256
 

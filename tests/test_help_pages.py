@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from srcnn_mlflow.cli import cli
 from srcnn_mlflow.help_pages import EXAMPLES, SUBJECTS, TASKS
+from tests.conftest import context_of
 
 every_command = pytest.mark.parametrize("name", sorted(cli.commands))
 
@@ -52,7 +53,7 @@ def test_its_example_is_one_that_it_takes(name: str) -> None:
     word, *arguments = shlex.split(EXAMPLES[name])
     assert word == name
     if name not in ("import-weights", "score"):
-        cli.commands[name].make_context(name, arguments)
+        context_of(name, arguments)
 
 
 @pytest.mark.parametrize("name", ["train", "reproduce"])

@@ -20,7 +20,7 @@ from PIL import Image
 from srcnn_mlflow.cli import cli
 from srcnn_mlflow.commands import work
 from srcnn_mlflow.pictures import photos
-from tests.conftest import BIN, ROOT, put_store, run_here, write_crops
+from tests.conftest import BIN, ROOT, context_of, put_store, run_here, write_crops
 from tests.pages import PAGES, Block, blocks
 
 ENTRY_POINTS = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
@@ -44,8 +44,7 @@ def of_this_project(words: list[str]) -> None:
     """Refuse a command that click would refuse."""
     if words[:1] == ["-h"] or words[:1] == ["--version"]:
         return
-    command = cli.commands[words[0]]
-    command.make_context(words[0], list(words[1:]))
+    context_of(words[0], words[1:])
 
 
 def of_a_project(words: list[str]) -> None:

@@ -2,8 +2,8 @@
 
     python tools/records.py --dataset t91+bsd200
 
-Those at x3 and x4 begin with the one of their network and seed at x2, and learn from smaller copies
-of its pictures, too.
+Those at x3 begin with the one of their network and seed at x2, and learn from smaller copies of its
+pictures, too; at x4 that was worse.
 
 Broken off, it goes on where it stopped: a training with its last epoch, and what is done is kept in
 `data/records`. It works in the present folder's store, one training at a time.
@@ -23,9 +23,8 @@ from srcnn_mlflow.tracking.registry import model_name, version_tags, version_wit
 
 FOLDER = Path("data/records")
 ARCHITECTURES = ("9-5-5", "9-1-5")
-# Passes over all patches; of three times as many at x3 and x4, as smaller copies are among them.
-EPOCHS = {2: 10, 3: 3, 4: 3}
-FIRST_SCALE = 2
+# Passes over all patches; at x3 of three times as many, as smaller copies are among them.
+EPOCHS = {2: 10, 3: 3, 4: 10}
 SEEDS = {2: 3, 3: 2, 4: 2}
 
 
@@ -73,8 +72,8 @@ def _train(record: Record, dataset: str) -> None:
         "seed": record.seed,
         "resume": "auto",
     }
-    if record.scale != FIRST_SCALE:
-        first = json.loads(replace(record, scale=FIRST_SCALE).file.read_text("utf-8"))
+    if record.scale == 3:
+        first = json.loads(replace(record, scale=2).file.read_text("utf-8"))
         options |= {"dataset": f"{dataset}{SHRUNK}", "init_from": f"models:/{first['version']}"}
     given = [
         part

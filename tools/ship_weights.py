@@ -3,9 +3,9 @@
     python tools/ship_weights.py
 
 Of each scale and network the one with the highest validation PSNR ships; what has shipped so far
-stays where no new training of the same recipe is better. One that changes a flat field by a grey
-level has its last layer changed first (`flat_fields.py`), and is judged as it is then. Only then
-are the named test sets looked at, as many as are at hand or can be fetched. Run it where
+stays where no new training is better on the same validation pictures. One that changes a flat field
+by a grey level has its last layer changed first (`flat_fields.py`), and is judged as it is then.
+Only then are the named test sets looked at, as many as are at hand or can be fetched. Run it where
 `records.py` was.
 """
 
@@ -30,6 +30,7 @@ from srcnn_mlflow.network.architecture import SCALES
 from srcnn_mlflow.network.shipped import FOLDER, SHIPPED_ARCHITECTURES, shipped_network
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
+from srcnn_mlflow.pictures.shrunk import SHRUNK
 from srcnn_mlflow.tracking import registry
 
 SETS = ("set5", "set14", "bsd100", "urban100")
@@ -37,7 +38,7 @@ CARD = FOLDER / "README.md"
 # So many digits tell a commit.
 COMMIT = 12
 # Of a training's parameters, those that say where it was and not what it did.
-ELSEWHERE = ("dataset", "device", "resume")
+ELSEWHERE = ("dataset", "device", "memory", "resume")
 
 Json = dict[str, Any]
 
@@ -95,14 +96,14 @@ def _ship(architecture: str, scale: int, records: Sequence[Json]) -> Json:
         },
         **({"flattened": best["flattened"]} if "flattened" in best else {}),
     }
+    seeds = former["validation"]["psnr"] if _pictures(former) == _pictures(about) else {}
+    better = float(best["psnr"]) > max(seeds.values(), default=0.0)
+    shipped = about if better else former
     if _recipe(former) == _recipe(about):
-        seeds = former["validation"]["psnr"]
-        if max(seeds.values()) >= float(best["psnr"]):
-            about = former
-        about["validation"]["psnr"] = {**seeds, **_seeds(records)}
-    if about is not former:
+        shipped["validation"]["psnr"] = {**seeds, **_seeds(records)}
+    if better:
         shutil.copy(best.get("network", found.network), network)
-    return about
+    return shipped
 
 
 def _registered(record: Json) -> registry.FoundModel:
@@ -141,6 +142,11 @@ def _shipped(file: Path) -> Json:
     """What is known of the network that has shipped so far, if any."""
     known: Json = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return known
+
+
+def _pictures(about: Json) -> str:
+    """The data set of a training without what is made of its pictures, which validate as well."""
+    return str(about.get("data", "")).removesuffix(SHRUNK)
 
 
 def _recipe(about: Json) -> Json:
@@ -212,9 +218,9 @@ has a name for it.
 
 - Data: T91 and BSD200 (`dataset=t91+bsd200`), of which 235 pictures train and 29 choose: the
   epoch, and the seed.
-- Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Networks at x2 begin with
-  random weights; those at x3 and x4 with the weights of x2, and learn from smaller copies of the
-  training pictures, too (`dataset=t91+bsd200@shrunk`). Commits of the trainings: {commits}.
+- Recipe: `python tools/records.py`, then `python tools/ship_weights.py`. Networks at x2 and x4
+  begin with random weights; those at x3 with the weights of x2, and learn from smaller copies of
+  the training pictures, too (`dataset=t91+bsd200@shrunk`). Commits of the trainings: {commits}.
 - The JSON files have the settings that were really used: weights of an earlier recipe stay until
   `records.py` has made new ones of their network and scale.
 - Flat fields keep their grey level to the last: where a training left one off near white, as

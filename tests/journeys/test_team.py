@@ -224,6 +224,8 @@ def secretive(yours: Team, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> s
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     }.items():
         monkeypatch.setenv(name, text)
+    # What somebody has of the sets would not be asked for.
+    monkeypatch.delenv("SRCNN_SETS", raising=False)
     address = f"http://anna:{IN_ADDRESS['MLFLOW_TRACKING_URI']}@{yours.narrow}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
     monkeypatch.setenv(
