@@ -1,7 +1,9 @@
 """How long a fit will be, and the learning rate at each of its steps."""
 
+import logging
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +13,10 @@ from srcnn_mlflow.training.learner import Learner
 from srcnn_mlflow.training.sampler import Sampler
 from srcnn_mlflow.training.settings import TrainingSettings
 
+logger = logging.getLogger(__name__)
+
+# In seconds: one that takes longer is not tried with one thread as well.
+LONG_STEP = 3.0
 WARM_UP = 0.02
 FINAL_LR = 0.01
 
@@ -97,7 +103,32 @@ def _time_step(sampler: Sampler, settings: TrainingSettings, world: World) -> fl
             if world.largest(time.perf_counter() - start) > enough:
                 break
     _synchronise(sampler.device)
-    return world.largest(time.perf_counter() - start) / steps
+    seconds = world.largest(time.perf_counter() - start) / steps
+    threads = torch.get_num_threads()
+    if sampler.device.type == "cpu" and world.size == 1 and threads > 1 and seconds < LONG_STEP:
+        alone = seconds_of_one_thread(
+            lambda: learner.step(*pair, settings.lr, batch.weight, batch.factors)
+        )
+        if alone < seconds / 2:
+            logger.warning(
+                "a step takes %.0f ms with %d threads and %.0f ms with one, as where other "
+                "programs keep the processors busy; OMP_NUM_THREADS=1 before the command makes it "
+                "faster while they do",
+                *(1000 * seconds, threads, 1000 * alone),
+            )
+    return seconds
+
+
+def seconds_of_one_thread(step: Callable[[], object]) -> float:
+    """What a step takes by one thread of the processor."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        start = time.perf_counter()
+        step()
+        return time.perf_counter() - start
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _synchronise(device: torch.device) -> None:

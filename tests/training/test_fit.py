@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from srcnn_mlflow.training.importance import measure_importance
 from srcnn_mlflow.training.learner import Learner, computes_bfloat16
 from srcnn_mlflow.training.model import Srcnn
 from srcnn_mlflow.training.optimizers import Optimizer
-from srcnn_mlflow.training.plan import Plan, learning_rate, make_plan
+from srcnn_mlflow.training.plan import Plan, learning_rate, make_plan, seconds_of_one_thread
 from srcnn_mlflow.training.sampler import PatchSampler, augment, spread
 from srcnn_mlflow.training.settings import LOSSES, SAMPLINGS, TrainingSettings
 from tests.conftest import ROOT
@@ -489,6 +490,34 @@ def test_the_loss_of_an_epoch_is_the_mean_over_its_patches(sampler: PatchSampler
         for passes in (1, 2 * LOOK_EVERY // one_pass + 1)
     ]
     assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+
+
+@pytest.mark.parametrize(("alone", "told"), [(0.0, True), (1e9, False)])
+def test_threads_that_only_wait_for_other_programs_are_told(
+    sampler: PatchSampler,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    alone: float,
+    told: bool,
+) -> None:
+    threads, seen = torch.get_num_threads(), []
+
+    def of_one_thread(step: Callable[[], object]) -> float:
+        def watched() -> None:
+            seen.append(torch.get_num_threads())
+            step()
+
+        assert seconds_of_one_thread(watched) > 0
+        return alone
+
+    monkeypatch.setattr("srcnn_mlflow.training.plan.seconds_of_one_thread", of_one_thread)
+    torch.set_num_threads(2)
+    try:
+        make_plan(sampler, QUICK, validation=0.1)
+        assert (torch.get_num_threads(), seen) == (2, [1])
+    finally:
+        torch.set_num_threads(threads)
+    assert told == ("OMP_NUM_THREADS=1 before the command" in caplog.text)
 
 
 def test_a_plan_by_epochs_visits_every_patch_each_time(sampler: PatchSampler) -> None:
