@@ -6,9 +6,9 @@ Pictures are crops of real photographs, of 72 to 120 pixels a side, written once
 `--folder`. `srcnn-mlflow prepare` makes each number of them ready, and once more where all is there
 already; memory is the most that its process had resident. Then 9-5-5 is trained on the largest set,
 in turn by a process that has a twentieth of it in memory at a time and by one that has all of it,
-and once in a control group of Linux that ends what takes more than that twentieth and 300 MB,
-libraries included, where the system lets one be made. At last `srcnn-mlflow train` itself is
-started with that twentieth, and stopped at its first step.
+and once in a control group of Linux that ends what takes more than that twentieth and 300 MB, where
+the system lets one be made; files that something else has read before do not count there. At last
+`srcnn-mlflow train` itself is started with that twentieth, and stopped at its first step.
 """
 
 import json

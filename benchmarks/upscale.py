@@ -6,9 +6,9 @@
 Both sides run the same weights over the same plane of 2040x1356 in one process; the rate of a
 matrix product in the same minute says what the machine could have done. Small pictures are run
 one by one and together, which is where a batch would have to pay. On processors with bfloat16 what
-ships runs in it beside float32. With `--memory`, the whole
-command `srcnn-mlflow upscale` makes 100 megapixels of 25, and its memory is looked at while it
-runs, beside that of the two pictures; it needs Linux.
+ships runs in it beside float32. With `--memory`, the whole command `srcnn-mlflow upscale` makes 100
+megapixels of 25, and its memory is looked at while it runs, beside that of the two pictures; it
+needs Linux.
 """
 
 import subprocess
@@ -125,7 +125,7 @@ def _measure_bfloat16(architecture: str, rounds: int) -> None:
                 start = time.perf_counter()
                 upscaler.sharpen(plane)
                 seconds[name].append(time.perf_counter() - start)
-        exact, rounded = (median(seconds[name][1:]) for name in ("float32", "bfloat16"))
+        exact, rounded = (median(seconds[name][1:]) for name in INFERENCE_PRECISIONS)
         click.echo(
             f"  shipped, {width}x{height}: {exact:.3f} s in float32, {rounded:.3f} s in bfloat16, "
             f"{exact / rounded:.2f} times as fast"
