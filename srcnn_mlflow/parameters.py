@@ -14,6 +14,7 @@ import click
 from srcnn_mlflow.help_pages import HelpfulCommand
 from srcnn_mlflow.machine.callers_folder import given_path, given_source
 from srcnn_mlflow.machine.errors import ModelError
+from srcnn_mlflow.machine.modules import load
 from srcnn_mlflow.network.architecture import (
     CHANNELS,
     INFERENCE_PRECISIONS,
@@ -179,6 +180,12 @@ class OnceCommand(HelpfulCommand):
             if given.count(name) > 1 and name not in several:
                 raise click.UsageError(f"{name} is given {given.count(name)} times; give it once")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Import the command's module, and run it."""
+        assert self.name is not None
+        load(f"srcnn_mlflow.commands.{self.name.replace('-', '_')}")
+        return super().invoke(ctx)
 
 
 class _TrueOrFalse(click.types.BoolParamType):

@@ -75,7 +75,9 @@ def lay_grounds(request: StudyRequest, world: World) -> dict[str, Ground]:
         if key not in grounds:
             with _named(setting, bool(setting.values)):
                 prepared = make_ready(training)
-            grounds[key] = Ground(prepared, open_store(*prepared.files), world)
+            grounds[key] = Ground(
+                prepared, open_store(*prepared.files, checked=prepared.checked), world
+            )
         by_setting[setting.name] = grounds[key]
     return by_setting
 

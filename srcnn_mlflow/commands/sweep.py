@@ -135,7 +135,7 @@ def sweep(request: SweepRequest) -> None:
     def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
-        ground = Ground(prepared, open_store(*prepared.files), world)
+        ground = Ground(prepared, open_store(*prepared.files, checked=prepared.checked), world)
         with place.errors_told():
             return ground, Search(place, _terms(request, ground), BEFORE)
 

@@ -133,8 +133,7 @@ def _lead(
     start: Start | None = None,
     memory: int | None = None,
 ) -> Trained:
-    # Opening reads the whole file, to hold it against its checksums.
-    store = open_store(*prepared.files)
+    store = open_store(*prepared.files, checked=prepared.checked)
     facts = log_origin(run_id, request, prepared, store, world, state, start)
     if state is None:
         window = choose_window(store, world.device, memory)

@@ -1,6 +1,7 @@
 """What a training learns from: prepared, held against bicubic, and logged in its run."""
 
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from srcnn_mlflow.commands.prepare import prepare_dataset
@@ -74,7 +75,14 @@ def log_origin(
     Raises:
         TrainingError: an interrupted training began with other pictures.
     """
-    facts = facts_of(request, prepared, store, world)
+    # All planes are read for their checksum, meanwhile.
+    with ThreadPoolExecutor(1) as reader:
+        checksum = reader.submit(store.checksum)
+        if state is None:
+            before, known = (start.seen, start.all_is_known) if start else ((), True)
+            log_seen((prepared.train, prepared.valid), before, known)
+            active_run.set_tags({INIT_FROM: request.init_from} if request.init_from else {})
+        facts = facts_of(request, prepared, checksum.result(), world)
     if state:
         who = f"run {run_id}"
         check_origin(state.facts, facts, who, "bring them back, or train anew with resume=none")
@@ -89,8 +97,4 @@ def log_origin(
         # Under `mlflow run`, the parameters stand as they were given.
         about = {**network.source, "own": "padding, initialization; precondition is off"}
         active_run.set_tags({f"{NETWORK}_{name}": text for name, text in about.items()})
-    if state is None:
-        before, known = (start.seen, start.all_is_known) if start else ((), True)
-        log_seen((prepared.train, prepared.valid), before, known)
-        active_run.set_tags({INIT_FROM: request.init_from} if request.init_from else {})
     return facts

@@ -44,8 +44,8 @@ def follow(world: World) -> None:
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
         prepared = prepare_dataset(request.dataset, request.store, request.train_images)
-        store = open_store(*prepared.files)
-        _check_brief(brief, facts_of(request, prepared, store, world), world)
+        store = open_store(*prepared.files, checked=prepared.checked)
+        _check_brief(brief, facts_of(request, prepared, store.checksum(), world), world)
         with world.together():
             fit = state.fit if state else None
             planned = plan_fit(store, request.settings, world, fit, start, brief.get(WINDOW))

@@ -10,7 +10,6 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.machine.git import code_digest, git_commit
 from srcnn_mlflow.machine.text import differences
-from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.learner import precision_used
@@ -25,8 +24,15 @@ WINDOW = "window"
 _UNKNOWN = {"digest": None, "images": None}
 
 
-def facts_of(request: TrainRequest, prepared: Prepared, store: Store, world: World) -> Facts:
-    """Everything that decides a training, in what JSON can hold."""
+def facts_of(request: TrainRequest, prepared: Prepared, planes: str, world: World) -> Facts:
+    """Everything that decides a training, in what JSON can hold.
+
+    Args:
+        request: what is trained.
+        prepared: on what.
+        planes: the checksum of its store.
+        world: the processes that train together.
+    """
     splits = (prepared.train, prepared.valid, prepared.test)
     return {
         "parameters": request.parameters(),
@@ -37,7 +43,7 @@ def facts_of(request: TrainRequest, prepared: Prepared, store: Store, world: Wor
             for split in splits
             if split is not None
         },
-        "planes": store.checksum(),
+        "planes": planes,
         # What a network from outside is made of.
         **({"network": source} if (source := dict(network_of(request.settings).source)) else {}),
         "surroundings": {**surroundings(request, world), "host": platform.node()},

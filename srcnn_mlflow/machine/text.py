@@ -48,6 +48,8 @@ def printable(name: str) -> str:
     >>> print(printable("two\nlines.png"))
     two\nlines.png
     """
+    if name.isprintable():
+        return name
     return "".join(
         one if one.isprintable() else one.encode("unicode_escape").decode() for one in name
     )

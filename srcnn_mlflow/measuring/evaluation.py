@@ -208,7 +208,10 @@ def _enlarged(small: Plane, original: Plane, scale: int, upscale: Upscale) -> Pl
 
 
 def _score(name: str, original: Plane, bicubic: Plane, srcnn: Plane, border: int) -> ImageScore:
-    without, with_srcnn = (compare(original, plane, border) for plane in (bicubic, srcnn))
+    without = compare(original, bicubic, border)
+    # A training measures bicubic alone, as both.
+    same = np.array_equal(bicubic, srcnn)
+    with_srcnn = without if same else compare(original, srcnn, border)
     return ImageScore(
         image=name,
         bicubic_psnr=without.psnr,

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from srcnn_mlflow.machine.atomic_write import atomic_write
 from srcnn_mlflow.machine.errors import WriteError
@@ -13,6 +13,9 @@ from srcnn_mlflow.pictures.likeness import Likeness
 
 # To be raised whenever the same file would give other pixels.
 FORMAT = 4
+# What stands before all pictures, between a path and what is known of it, between two pictures, and
+# behind all. JSON has the ends of lines in no text.
+_FIRST, _BETWEEN, _NEXT, _LAST = ',"pictures": {\n', ":\n", ",\n", "\n}}"
 
 
 class Pixels(NamedTuple):
@@ -42,54 +45,85 @@ class DigestCache:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        # Signature and pixels, as JSON has them: of many, all but a few are only carried along.
-        self._entries: dict[str, tuple[list[int], Sequence[Any]]] = {}
+        # Texts, as they stand in the file, which take less time and memory than what they say.
+        self._entries: dict[str, str] = {}
         self._changed = False
         # An empty cache is always right.
         with suppress(OSError, ValueError, KeyError, TypeError):
             head, _, rest = path.read_bytes().partition(b"\n")
             about = json.loads(head + b"}")
             if about["format"] == FORMAT and about["sha256"] == hashlib.sha256(rest).hexdigest():
-                self._entries = json.loads(b"{" + rest.removeprefix(b","))["pictures"]
+                self._entries = _entries(rest.decode())
 
-    def find(self, file: Path, signature: list[int]) -> Pixels | None:
+    def find(self, file: Path, signature: Sequence[int]) -> Pixels | None:
         """What is known of a file that still has this signature."""
-        known = self._entries.get(str(file.absolute()))
-        if known is None or known[0] != signature:
+        entry = self._entries.get(_key(file))
+        if entry is None or not entry.startswith(f'"{_joined(signature)} '):
             return None
-        pixels = Pixels(*known[1])
-        return pixels._replace(likeness=tuple(pixels.likeness))
+        width, height, digest, identity, *likeness = entry[1:-1].split()[len(signature) :]
+        # Of most pictures both are the same text, which then is in memory once.
+        same = digest if identity == digest else identity
+        return Pixels(int(width), int(height), digest, same, tuple(likeness))
 
-    def add(self, file: Path, signature: list[int], pixels: Pixels) -> None:
+    def add(self, file: Path, signature: Sequence[int], pixels: Pixels) -> None:
         """Remember what a file held when it had this signature."""
-        self._entries[str(file.absolute())] = (signature, pixels)
+        self._entries[_key(file)] = _entry(signature, pixels)
         self._changed = True
 
     def save(self) -> None:
         """Write the cache if it has grown, without files that are gone."""
         if not self._changed:
             return
-        pictures = {key: entry for key, entry in self._entries.items() if Path(key).exists()}
+        pictures = {
+            key: entry for key, entry in self._entries.items() if Path(json.loads(key)).exists()
+        }
         digest = hashlib.sha256()
-        for part in _rest(pictures):
+        for part in _lines(pictures):
             digest.update(part.encode())
         # Where it fails, the next command decodes the files again.
         with suppress(WriteError), atomic_write(self._path) as partial, partial.open("w") as file:
             file.write(f'{{"format": {FORMAT}, "sha256": "{digest.hexdigest()}"\n')
-            file.writelines(_rest(pictures))
+            file.writelines(_lines(pictures))
         self._changed = False
 
 
-def _rest(pictures: Mapping[str, Any]) -> Iterator[str]:
-    """The file from its second line on, a picture at a time, for there may be many.
+def _key(file: Path) -> str:
+    """A path as JSON has it, in which no line ends."""
+    return json.dumps(str(file.absolute()))
+
+
+def _entry(signature: Sequence[int], pixels: Pixels) -> str:
+    """What is known of a picture as a text in JSON, in which nothing has to be escaped."""
+    width, height, *digests = pixels[:4]
+    return f'"{_joined((*signature, width, height, *digests, *pixels.likeness))}"'
+
+
+def _joined(values: Iterable[int | str]) -> str:
+    return " ".join(map(str, values))
+
+
+def _lines(pictures: Mapping[str, str]) -> Iterator[str]:
+    """The file from its second line on: a line for the path of each picture, and one for the rest.
 
     The checksum is of this text: it tells damage, after which digests would still look like
     digests.
     """
-    yield ',"pictures": {'
+    yield _FIRST
     for number, (key, entry) in enumerate(pictures.items()):
-        yield f"{', ' if number else ''}{json.dumps(key)}: {json.dumps(entry)}"
-    yield "}}"
+        yield f"{_NEXT if number else ''}{key}{_BETWEEN}{entry}"
+    yield _LAST
+
+
+def _entries(text: str) -> dict[str, str]:
+    """The inverse of `_lines`; also of one line, as former versions have written it."""
+    if not text.startswith(_FIRST):
+        pictures = json.loads("{" + text.removeprefix(","))["pictures"]
+        return {
+            json.dumps(key): _entry(signature, Pixels(*pixels))
+            for key, (signature, pixels) in pictures.items()
+        }
+    inner = text.removeprefix(_FIRST).removesuffix(_LAST)
+    return dict(one.split(_BETWEEN) for one in inner.split(_NEXT)) if inner else {}
 
 
 def signature(file: Path) -> list[int]:

@@ -51,9 +51,9 @@ def picture_files(folder: Path) -> list[Path]:
 def _files(folder: Path, without: Collection[Path]) -> Iterator[Path]:
     seen = {_identity(one) for one in without if one.exists()}
     for place, folders, files in os.walk(folder, followlinks=True):
-        kept = []
+        here, kept = Path(place), []
         for name in sorted(folders):
-            path = Path(place, name)
+            path = here / name
             identity = _identity(path)
             # A folder that is called like a picture is named as what it is not.
             if path.suffix.lower() in SUFFIXES and not name.startswith("."):
@@ -62,7 +62,7 @@ def _files(folder: Path, without: Collection[Path]) -> Iterator[Path]:
                 seen.add(identity)
                 kept.append(name)
         folders[:] = kept
-        yield from (Path(place, name) for name in files if not name.startswith("."))
+        yield from (here / name for name in files if not name.startswith("."))
 
 
 def _identity(folder: Path) -> tuple[int, int]:

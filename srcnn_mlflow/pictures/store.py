@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -18,7 +17,13 @@ from srcnn_mlflow.machine.errors import StoreError
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.patch_grid import PatchGrid
-from srcnn_mlflow.pictures.store_file import STORED_SPLITS, StoreSettings, check_file
+from srcnn_mlflow.pictures.store_file import (
+    STORED_SPLITS,
+    Identity,
+    StoreSettings,
+    check_file,
+    identify,
+)
 
 # Bytes of planes that are looked at before they are let go of.
 _AT_ONCE = 1 << 23
@@ -105,7 +110,7 @@ class Store:
     train: Planes
     patches: PatchGrid
     valid: Planes
-    identities: "tuple[_Identity, ...]"
+    identities: tuple[Identity, ...]
 
     def patch(self, index: int) -> tuple[Plane, Plane]:
         """One training pair, uint8 of shape (patch_size, patch_size), or that of three planes."""
@@ -138,7 +143,7 @@ class Store:
             StoreError: something has written into one.
         """
         for path, identity in zip(self.files, self.identities, strict=True):
-            present = _identify(path)
+            present = identify(path)
             # A file that was replaced or deleted lives on for those who have mapped it.
             if present and present.inode == identity.inode and present != identity:
                 raise StoreError(
@@ -147,33 +152,22 @@ class Store:
                 )
 
 
-class _Identity(NamedTuple):
-    inode: int
-    size: int
-    modified: int
-
-
-def _identify(path: Path) -> _Identity | None:
-    try:
-        about = path.stat()
-    except OSError:
-        return None
-    return _Identity(about.st_ino, about.st_size, about.st_mtime_ns)
-
-
-def open_store(*files: Path) -> Store:
+def open_store(*files: Path, checked: Sequence[Identity | None] = ()) -> Store:
     """Map a prepared set of planes into memory, after checking every byte of it.
 
     Args:
         files: in which it lies, in the order of its pictures.
+        checked: what each was when this process has checked it; none is read again for that which
+            still is the same.
 
     Raises:
         StoreError: a file is missing, damaged, materialized, or not one of ours.
     """
     # Taken first, so that a change while a file is being checked is noticed later.
-    identities = [_identify(path) for path in files]
+    identities = [identify(path) for path in files]
     with ThreadPoolExecutor(available_cores()) as pool:
-        settings = list(pool.map(check_file, files))
+        known = checked or [None] * len(files)
+        settings = list(pool.map(lambda path, one: check_file(path, checked=one), files, known))
     for path, one in zip(files, settings, strict=True):
         if one.materialize:
             raise StoreError(f"{path} holds materialized patches; training reads a file of planes")

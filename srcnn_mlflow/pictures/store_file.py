@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import h5py
 
@@ -98,10 +99,36 @@ def provenance(settings: StoreSettings, splits: Sequence[Split]) -> dict[str, st
     }
 
 
+class Identity(NamedTuple):
+    """What changes when a file is replaced, or written into."""
+
+    inode: int
+    size: int
+    modified: int
+
+
+def identify(path: Path) -> Identity | None:
+    """What a file is now; None where there is none."""
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return Identity(about.st_ino, about.st_size, about.st_mtime_ns)
+
+
 def check_file(
-    path: Path, expected: StoreSettings | None = None, splits: Sequence[Split] = ()
+    path: Path,
+    expected: StoreSettings | None = None,
+    splits: Sequence[Split] = (),
+    checked: Identity | None = None,
 ) -> StoreSettings:
     """Check every byte of a prepared file; gives how it was made.
+
+    Args:
+        path: the file.
+        expected: how it should have been made; None for whatever it says.
+        splits: what it should have been made of.
+        checked: what it was when it was checked last. As long as it is that, no byte is read again.
 
     Raises:
         StoreError: it is missing, damaged, or was made with other settings or of other pictures
@@ -109,12 +136,8 @@ def check_file(
     """
     if not path.is_file():
         raise StoreError(f"there is no prepared file {path}; run prepare first")
-    with path.open("rb") as content:
-        written = content.read(USER_BLOCK)
-    if not written.startswith(_SEAL.encode()):
-        raise damaged(path, "it does not begin as a prepared file of this version")
-    if written != seal(path):
-        raise damaged(path, "it is not as it was written")
+    if checked is None or identify(path) != checked:
+        _check_seal(path)
     with h5py.File(path, "r") as file:
         settings = StoreSettings(
             scale=int(file.attrs["scale"]),
@@ -129,6 +152,15 @@ def check_file(
     if made_of != {split.name: split.digest for split in splits}:
         raise damaged(path, "it was made of other pictures")
     return settings
+
+
+def _check_seal(path: Path) -> None:
+    with path.open("rb") as content:
+        written = content.read(USER_BLOCK)
+    if not written.startswith(_SEAL.encode()):
+        raise damaged(path, "it does not begin as a prepared file of this version")
+    if written != seal(path):
+        raise damaged(path, "it is not as it was written")
 
 
 def seal(path: Path) -> bytes:

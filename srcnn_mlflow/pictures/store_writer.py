@@ -26,9 +26,11 @@ from srcnn_mlflow.pictures.store_file import (
     STORE_FOLDER,
     STORED_SPLITS,
     USER_BLOCK,
+    Identity,
     StoreSettings,
     check_file,
     file_name,
+    identify,
     provenance,
     seal,
 )
@@ -56,12 +58,14 @@ class Prepared:
         train: what it was made of to train on.
         valid: what it was made of to validate on.
         test: what it was not made of; None where the data set has no test pictures.
+        checked: what each file was when every byte of it was checked, or written.
     """
 
     files: tuple[Path, ...]
     train: Split
     valid: Split
     test: Split | None
+    checked: tuple[Identity | None, ...] = ()
 
     def __str__(self) -> str:
         """Where it lies."""
@@ -104,11 +108,11 @@ def prepare(
 
     parts = divide(train, valid, settings)
     # As former versions have prepared sets of any size.
-    if len(parts) > 1 and _is_whole(place((train, valid)), (train, valid), settings):
+    if len(parts) > 1 and _whole(place((train, valid)), (train, valid), settings):
         parts = ((train, valid),)
     files = {place(part): part for part in parts}
-    prepared = Prepared(tuple(files), train, valid, test)
-    missing = _missing(files, settings)
+    checked = _check_all(files, settings)
+    missing = [path for path, whole in checked.items() if whole is None]
     made = False
     if missing:
         read = read_pixels or _READERS[settings.planes]
@@ -123,32 +127,38 @@ def prepare(
                         continue
                     in_turn.remove(path)
                     # Another process may have made it since.
-                    if not _is_whole(path, files[path], settings):
+                    checked[path] = _whole(path, files[path], settings)
+                    if checked[path] is None:
                         if not made:
                             logger.info("preparing %s", effort)
                         made = True
                         _write(path, files[path], settings, read)
+                        checked[path] = identify(path)
+    prepared = Prepared(tuple(files), train, valid, test, tuple(checked.values()))
     if not made:
         logger.info("already prepared: %s", prepared)
     return prepared
 
 
-def _missing(files: Mapping[Path, Part], settings: StoreSettings) -> list[Path]:
-    """The files that are not there, or not as they were written."""
+def _check_all(files: Mapping[Path, Part], settings: StoreSettings) -> dict[Path, Identity | None]:
+    """What each file is; None for those that are not there, or not as they were written."""
     with ThreadPoolExecutor(available_cores()) as pool:
-        whole = pool.map(lambda path: _is_whole(path, files[path], settings), files)
-        return [path for path, is_whole in zip(files, whole, strict=True) if not is_whole]
+        found = pool.map(lambda path: _whole(path, files[path], settings), files)
+        return dict(zip(files, found, strict=True))
 
 
-def _is_whole(path: Path, part: Part, settings: StoreSettings) -> bool:
-    if not path.exists():
-        return False
+def _whole(path: Path, part: Part, settings: StoreSettings) -> Identity | None:
+    """What a file is that is there, as it was written; else None."""
+    # Taken first, so that a change while it is being checked is noticed later.
+    identity = identify(path)
+    if identity is None:
+        return None
     try:
         check_file(path, settings, part)
     except StoreError:
         logger.warning("%s is damaged, so it is made again", path)
-        return False
-    return True
+        return None
+    return identity
 
 
 def _check(

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
@@ -14,7 +13,7 @@ from PIL import Image
 
 from srcnn_mlflow.machine.text import shortened
 from srcnn_mlflow.measuring.evaluation import ImageScore
-from srcnn_mlflow.pictures.imaging import Plane
+from srcnn_mlflow.showing.difference import DIFFERENCE_GAIN, busiest_square, coloured, difference
 from srcnn_mlflow.showing.exhibits import Exhibit
 
 COLUMNS = (
@@ -29,10 +28,8 @@ FOOTNOTES = (
     "PSNR, SSIM and gain are on the luma of the whole picture, and so are the shares of its pixels",
     "that SRCNN brought nearer to the original than bicubic, or took farther from it.",
 )
-DIFFERENCE_GAIN = 15
 CROP = 120
 LONGEST_NAME = 24
-BLACK_RED_YELLOW = LinearSegmentedColormap.from_list("black-red-yellow", ["black", "red", "yellow"])
 
 # In pixels of the file, so that a pixel of a picture is a whole number of them.
 DPI = 110
@@ -90,35 +87,6 @@ def in_words(exhibits: Sequence[Exhibit]) -> str:
     )
 
 
-def difference(srcnn: Plane, bicubic: Plane, gain: int = DIFFERENCE_GAIN) -> NDArray[np.float64]:
-    """How far two planes are apart, many times enlarged, in 0..1 for the black-red-yellow map.
-
-    Args:
-        srcnn: uint8 (height, width).
-        bicubic: the same shape.
-        gain: how many times.
-    """
-    change = np.abs(srcnn.astype(np.float64) - bicubic.astype(np.float64))
-    return np.clip(change * gain / 255, 0, 1)
-
-
-def busiest_square(change: NDArray[np.float64], side: int) -> tuple[int, int, int]:
-    """Find where a map sums to most.
-
-    Args:
-        change: shape (height, width).
-        side: of the square; smaller where the map is.
-
-    Returns:
-        Top, left and side of the square.
-    """
-    side = min(side, *change.shape)
-    total = np.pad(change.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    sums = total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
-    top, left = np.unravel_index(int(np.argmax(sums)), sums.shape)
-    return int(top), int(left), side
-
-
 class _Page:
     """A figure on which places are pixels, counted from its upper left corner."""
 
@@ -168,7 +136,7 @@ def _draw_row(page: _Page, top: int, exhibit: Exhibit) -> None:
     nearest = exhibit.small.resize(exhibit.original.size, Image.Resampling.NEAREST)
     cells = [exhibit.original, nearest, exhibit.bicubic, exhibit.srcnn]
     shown = [np.asarray(cell)[part] for cell in cells]
-    shown.append(BLACK_RED_YELLOW(change[part], bytes=True)[..., :3])
+    shown.append(coloured(change[part]))
     inset = (CELL - side * factor) // 2
     for column, pixels in enumerate(shown):
         page.show(_left(column) + inset, top + inset, pixels, factor)
@@ -214,14 +182,8 @@ def _draw_scale(page: _Page, top: int) -> None:
     """What the colours of the last column stand for."""
     most = 255 // DIFFERENCE_GAIN
     axis = page.axis(_left(4), top, CELL, 12)
-    axis.imshow(
-        np.arange(most + 1)[None] * DIFFERENCE_GAIN / 255,
-        cmap=BLACK_RED_YELLOW,
-        vmin=0,
-        vmax=1,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    levels = coloured(np.arange(most + 1)[None] * DIFFERENCE_GAIN / 255)
+    axis.imshow(levels, aspect="auto", interpolation="nearest")
     for place, text, side in (
         (0, "0", "left"),
         (0.5, "8", "center"),

@@ -14,15 +14,9 @@ from PIL import Image
 from srcnn_mlflow.measuring.evaluation import ImageScore, describe_protocol, summarize
 from srcnn_mlflow.measuring.metrics import Moved
 from srcnn_mlflow.measuring.tables import describe_bias, table_rows
+from srcnn_mlflow.showing.difference import DIFFERENCE_GAIN, busiest_square, coloured, difference
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
-from srcnn_mlflow.showing.figures import (
-    BLACK_RED_YELLOW,
-    COLUMNS,
-    CROP,
-    DIFFERENCE_GAIN,
-    busiest_square,
-    difference,
-)
+from srcnn_mlflow.showing.figures import COLUMNS, CROP
 from srcnn_mlflow.showing.viewer import Layer, View, render
 
 # What was judged, on what, how: by the names that stand in table.json.
@@ -242,8 +236,7 @@ def _shown(picture: Image.Image, crop: _Crop) -> str:
 
 
 def _coloured(change: NDArray[np.float64]) -> str:
-    pixels = BLACK_RED_YELLOW(change, bytes=True)[..., :3]
-    return _data_address(Image.fromarray(pixels), lossless=True)
+    return _data_address(Image.fromarray(coloured(change)), lossless=True)
 
 
 def _thumbnail(picture: Image.Image) -> str:

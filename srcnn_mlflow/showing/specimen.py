@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw
 from srcnn_mlflow.measuring.evaluation import Upscale
 from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.imaging import Plane
-from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW, busiest_square, difference
+from srcnn_mlflow.showing.difference import busiest_square, coloured, difference
 
 SIDE = 96
 # On the screen; pixels are to be seen.
@@ -65,8 +65,7 @@ def draw_specimen(specimen: Specimen, upscale: Upscale) -> Image.Image:
     height, width = specimen.original.shape[:2]
     srcnn = upscale(specimen.small)[top : top + height, left : left + width]
     changed = difference(luma_plane(srcnn), luma_plane(specimen.bicubic))
-    change = BLACK_RED_YELLOW(changed, bytes=True)[..., :3]
-    cells = [specimen.bicubic, srcnn, specimen.original, change]
+    cells = [specimen.bicubic, srcnn, specimen.original, coloured(changed)]
     size = (width * ENLARGED, height * ENLARGED)
     sheet = Image.new("RGB", (2 * size[0] + GAP, 2 * (size[1] + TITLE_HEIGHT) + GAP), "white")
     draw = ImageDraw.Draw(sheet)

@@ -1,5 +1,6 @@
 """The cache of pixel digests: it saves time, and never changes a result."""
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -9,7 +10,7 @@ from PIL import Image
 
 from srcnn_mlflow.pictures import photos
 from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
-from srcnn_mlflow.pictures.digest_cache import DigestCache, Pixels, signature
+from srcnn_mlflow.pictures.digest_cache import FORMAT, DigestCache, Pixels, signature
 from srcnn_mlflow.pictures.photos import digest
 from tests.conftest import largest_file, textured_pixels
 
@@ -126,3 +127,22 @@ def test_files_of_any_name_are_known_again(tmp_path: Path) -> None:
     assert [again.find(picture, signature(picture)) for picture in pictures] == [known] * 4
     # Whatever reads JSON reads it.
     assert set(json.loads(path.read_text())["pictures"]) == set(map(str, pictures))
+
+
+def test_a_file_of_one_line_is_read_as_former_versions_have_written_it(tmp_path: Path) -> None:
+    path = tmp_path / "digests.json"
+    pictures = [tmp_path / name for name in ("a.png", 'b": [[.png')]
+    known = [Pixels(number, 2, f"{number}0", "01", ("0f", "f0")) for number in range(2)]
+    entries = {}
+    for picture, pixels in zip(pictures, known, strict=True):
+        picture.touch()
+        entries[str(picture)] = [signature(picture), pixels]
+    rest = f',"pictures": {json.dumps(entries)}}}'
+    checksum = hashlib.sha256(rest.encode()).hexdigest()
+    path.write_text(f'{{"format": {FORMAT}, "sha256": "{checksum}"\n{rest}')
+    cache = DigestCache(path)
+    assert [cache.find(picture, signature(picture)) for picture in pictures] == known
+    cache.add(pictures[0], signature(pictures[0]), known[1])
+    cache.save()
+    again = DigestCache(path)
+    assert [again.find(picture, signature(picture)) for picture in pictures] == [known[1]] * 2

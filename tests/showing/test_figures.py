@@ -11,15 +11,9 @@ from PIL import Image
 from srcnn_mlflow.measuring.evaluation import ImageScore
 from srcnn_mlflow.pictures.imaging import Plane, luma
 from srcnn_mlflow.showing import figures
+from srcnn_mlflow.showing.difference import busiest_square, coloured, difference
 from srcnn_mlflow.showing.exhibits import Exhibit
-from srcnn_mlflow.showing.figures import (
-    BLACK_RED_YELLOW,
-    COLUMNS,
-    busiest_square,
-    difference,
-    draw_exhibits,
-    exhibits_figure,
-)
+from srcnn_mlflow.showing.figures import COLUMNS, draw_exhibits, exhibits_figure
 from tests.conftest import textured_pixels
 
 WIDTH, HEIGHT = 300, 240
@@ -42,25 +36,6 @@ def exhibit(name: str = "a.png", gain: float = 1.25, scale: int = 4, width: int 
         Image.fromarray(255 - pixels),
         *(np.clip(one, 0, 255).astype(np.uint8) for one in (bicubic, srcnn)),
     )
-
-
-def test_the_difference_is_fifteen_fold_from_black_over_red_to_yellow() -> None:
-    bicubic_plane = np.array([[100, 100, 100, 100]], np.uint8)
-    srcnn_plane = np.array([[100, 101, 91, 200]], np.uint8)
-    assert difference(srcnn_plane, bicubic_plane).tolist() == [[0, 15 / 255, 135 / 255, 1]]
-    assert BLACK_RED_YELLOW(0.0)[:3] == (0, 0, 0)
-    assert BLACK_RED_YELLOW(1.0)[:3] == (1, 1, 0)
-    red, green, blue = BLACK_RED_YELLOW(0.5)[:3]
-    assert red > 0.98
-    assert green < 0.02
-    assert blue == 0
-
-
-def test_the_busiest_square_is_found() -> None:
-    change = np.zeros((30, 40))
-    change[12:17, 21:26] = 1
-    assert busiest_square(change, 5) == (12, 21, 5)
-    assert busiest_square(change, 100) == (0, busiest_square(change, 100)[1], 30)
 
 
 def texts(*exhibits: Exhibit) -> list[str]:
@@ -110,8 +85,7 @@ def test_every_pixel_of_a_picture_is_a_square_of_pixels(
     top, left = top // scale * scale, left // scale * scale
     part = slice(top, top + side), slice(left, left + side)
     nearest = np.asarray(one.small).repeat(scale, axis=0).repeat(scale, axis=1)
-    map_of_change = BLACK_RED_YELLOW(change, bytes=True)[..., :3]
-    pictures = [np.asarray(one.original), nearest, one.bicubic, one.srcnn, map_of_change]
+    pictures = [np.asarray(one.original), nearest, one.bicubic, one.srcnn, coloured(change)]
     factor = 240 // side
     for column, picture in enumerate(pictures):
         expected = np.asarray(picture)[part].repeat(factor, axis=0).repeat(factor, axis=1)

@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from srcnn_mlflow.measuring.evaluation import ImageScore
+from srcnn_mlflow.showing.difference import coloured
 from srcnn_mlflow.showing.exhibits import Exhibit, Extremes
-from srcnn_mlflow.showing.figures import BLACK_RED_YELLOW
 from srcnn_mlflow.showing.report import About, render_report
 from tests.conftest import sampled
 
@@ -382,7 +382,7 @@ def test_buttons_show_original_errors_and_difference(open_page: OpenPage) -> Non
     slider.focus()
     page.keyboard.press("Home")
     # Of SRCNN's luma of 100 in the left half, against the original's of 107.
-    slight = BLACK_RED_YELLOW(7 * 5 / 255, bytes=True)[:3]
+    slight = tuple(coloured(np.array(7 * 5 / 255)).tolist())
     assert colours(page, (0.2, 0.8)) == [slight, YELLOW]
     assert page.locator(".scale-bar").first.is_visible()
     assert "between the error of bicubic and the error of SRCNN" in str(
