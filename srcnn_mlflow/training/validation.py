@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -42,14 +43,29 @@ def validation_planes(store: Store) -> Iterator[tuple[Plane, Plane, Plane]]:
             yield compared if original.ndim == 2 else make_small(original, scale)
 
 
-def make_validate(store: Store, network: Network, world: World) -> Callable[[Weights], float]:
-    """Make the function that gives weights their mean PSNR, in dB, over the validation pictures.
+class Validation(NamedTuple):
+    """How networks under training are judged.
+
+    Attributes:
+        score: gives weights their mean PSNR over the validation pictures, in dB.
+        bicubic: that of a network that corrects nothing.
+    """
+
+    score: Callable[[Weights], float]
+    bicubic: float
+
+
+def make_validation(store: Store, network: Network, world: World) -> Validation:
+    """Make what gives weights their mean PSNR, in dB, over the validation pictures.
 
     It is that of luma for every network; of one on colours, of the 8-bit picture that it makes.
     Every process scores its share of them, and gets the mean over all.
     """
     scale = store.settings.scale
-    pairs = [(original, small) for original, small, _ in validation_planes(store)]
+    pairs, of_bicubic = [], []
+    for original, small, bicubic in validation_planes(store):
+        pairs.append((original, small))
+        of_bicubic.append(psnr(luma_plane(original), luma_plane(bicubic), scale))
     mine = pairs[world.rank :: world.size]
     if world.device.type == "cpu":
         score = score_as_shipped(mine, network, scale)
@@ -57,10 +73,13 @@ def make_validate(store: Store, network: Network, world: World) -> Callable[[Wei
         score = score_on_device(mine, network, scale, world.device)
 
     def validate(weights: Weights) -> float:
-        total = torch.tensor(score(weights), dtype=torch.float64).sum()
-        return world.add_up(total).item() / len(pairs)
+        return world.add_up(_sum(score(weights))).item() / len(pairs)
 
-    return validate
+    return Validation(validate, _sum(of_bicubic).item() / len(pairs))
+
+
+def _sum(scores: Sequence[float]) -> Tensor:
+    return torch.tensor(scores, dtype=torch.float64).sum()
 
 
 def score_as_shipped(pairs: Sequence[Pair], network: Network, scale: int) -> Score:

@@ -28,7 +28,7 @@ from srcnn_mlflow.training.planned_fit import is_bicubic, plan_fit
 from srcnn_mlflow.training.preconditioning import fit_preconditioner
 from srcnn_mlflow.training.sampler import PatchSampler
 from srcnn_mlflow.training.settings import TrainingSettings
-from srcnn_mlflow.training.validation import make_validate
+from srcnn_mlflow.training.validation import make_validation
 from tests.conftest import textured_pixels
 from tests.network.test_network import random_weights
 from tests.pictures.test_colour import from_ycbcr as from_ycbcr_numpy
@@ -163,7 +163,7 @@ def test_validation_is_of_the_luma_that_evaluation_measures(
     enlarge = Upscaler(build_onnx(weights, network, 2)).upscale_pixels
     scored = score_photos(dataset.photos("valid"), 2, 2, enlarge, channels)
     expected = summarize(score for _, score in scored).srcnn_psnr
-    assert make_validate(store, Chain(network), alone(CPU))(weights) == pytest.approx(
+    assert make_validation(store, Chain(network), alone(CPU)).score(weights) == pytest.approx(
         expected, abs=1e-12
     )
 

@@ -345,6 +345,7 @@ def test_a_fit_learns(text: str, precision: str, store: Store, tmp_path: Path) -
     settings = settings_of(text, tmp_path, precision=precision)
     planned = plan_fit(store, settings, alone(CPU))
     assert is_bicubic(planned.best, settings)
+    assert planned.progress.best_val_psnr == planned.validate(planned.best)
     first, second = planned.epochs()
     assert second.train_loss < first.train_loss
     for name, array in planned.best.items():

@@ -18,7 +18,7 @@ from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.model import Chain
 from srcnn_mlflow.training.validation import (
     Pair,
-    make_validate,
+    make_validation,
     score_as_shipped,
     score_on_device,
     validation_planes,
@@ -85,7 +85,7 @@ def test_the_mean_is_over_all_validation_pictures(store: Store) -> None:
     pairs = [(original, small) for original, small, _ in validation_planes(store)]
     scores = score_as_shipped(pairs, Chain(network), 2)(weights)
     assert len(scores) == len(store.valid) >= 1
-    assert make_validate(store, Chain(network), alone(CPU))(weights) == pytest.approx(
+    assert make_validation(store, Chain(network), alone(CPU)).score(weights) == pytest.approx(
         np.mean(scores)
     )
 
@@ -103,8 +103,8 @@ def test_processes_share_the_pictures(store: Store, monkeypatch: pytest.MonkeyPa
     network = Architecture("9-1-5")
     weights = random_weights(network)
     monkeypatch.setattr(World, "add_up", lambda _, values: values)
-    parts = [
-        make_validate(store, Chain(network), World(rank, 2, CPU))(weights) for rank in range(2)
-    ]
+    worlds = [World(rank, 2, CPU) for rank in range(2)]
+    parts = [make_validation(store, Chain(network), one).score(weights) for one in worlds]
     monkeypatch.undo()
-    assert sum(parts) == pytest.approx(make_validate(store, Chain(network), alone(CPU))(weights))
+    whole = make_validation(store, Chain(network), alone(CPU)).score(weights)
+    assert sum(parts) == pytest.approx(whole)
