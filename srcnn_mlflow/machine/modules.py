@@ -1,6 +1,7 @@
 """Import what takes seconds."""
 
 import gc
+import sys
 from importlib import import_module
 
 
@@ -10,6 +11,8 @@ def load(name: str) -> None:
     Python looks for garbage among new objects, again and again; of the million that MLflow and
     torch make, none is any.
     """
+    if name in sys.modules:
+        return
     gc.disable()
     try:
         import_module(name)

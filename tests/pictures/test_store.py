@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, StoreError, WriteError
+from srcnn_mlflow.pictures import store_file
 from srcnn_mlflow.pictures.datasets import Dataset, load_dataset
 from srcnn_mlflow.pictures.imaging import (
     Plane,
@@ -290,6 +291,31 @@ def test_a_changed_pixel_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
         file["train/hr"][100] ^= 1
     with pytest.raises(StoreError, match="it is not as it was written"):
         open_store(path)
+
+
+def test_what_was_just_checked_is_not_read_again_unless_it_has_changed(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+    whole = store_file.seal
+
+    def seal(path: Path) -> bytes:
+        read.append(path)
+        return whole(path)
+
+    monkeypatch.setattr(store_file, "seal", seal)
+    made = prepare(dataset, StoreSettings(2, 33, 14), tmp_path)
+    found = prepare(dataset, StoreSettings(2, 33, 14), tmp_path)
+    path = found.files[0]
+    assert read == [path]
+    assert made.checked == found.checked
+    open_store(path, checked=made.checked)
+    assert read == [path]
+    with path.open("r+b") as file:
+        file.seek(3000)
+        file.write(b"?")
+    with pytest.raises(StoreError, match="it is not as it was written"):
+        open_store(path, checked=made.checked)
 
 
 def test_a_change_of_the_open_file_is_noticed(dataset: Dataset, tmp_path: Path) -> None:
