@@ -26,7 +26,8 @@ from matplotlib.figure import Figure
 
 from srcnn_mlflow.measuring.evaluation import score_plane
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights, build_onnx
+from srcnn_mlflow.network.onnx_export import build_onnx
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import Plane

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from srcnn_mlflow.commands.train_origin import Facts
 from srcnn_mlflow.commands.train_state import CHECKPOINTS, write_checkpoints
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.showing.specimen import choose_specimen, draw_specimen
 from srcnn_mlflow.tracking.outbox import Outbox, Parcel
 from srcnn_mlflow.training.fit import EpochResult

@@ -9,7 +9,7 @@ from srcnn_mlflow.commands.train_origin import WINDOW, Facts, check_origin, fact
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import TrainingState
 from srcnn_mlflow.machine.errors import SrcnnError
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking.run_search import mark_failed
 from srcnn_mlflow.training.distributed import World

@@ -13,7 +13,7 @@ from srcnn_mlflow.machine.git import git_commit
 from srcnn_mlflow.machine.text import as_markdown, short_dataset
 from srcnn_mlflow.measuring.evaluation import Summary, score_photos, summarize
 from srcnn_mlflow.network.foreign import short_name
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry

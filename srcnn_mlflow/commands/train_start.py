@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.errors import ModelError, SrcnnError
 from srcnn_mlflow.network.architecture import PADDINGS
-from srcnn_mlflow.network.onnx_export import Weights, WrittenNetwork, read_network
+from srcnn_mlflow.network.onnx_export import WrittenNetwork, read_network
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.shipped import SHIPPED_NAMES, full_name
 from srcnn_mlflow.tracking import registry
 from srcnn_mlflow.tracking.registry import FoundModel

@@ -10,7 +10,7 @@ from srcnn_mlflow.commands.train_origin import Facts
 from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.machine.errors import TrackingError, TrainingError
 from srcnn_mlflow.machine.text import differences
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.tracking import run_search
 from srcnn_mlflow.tracking.outbox import Outbox
 from srcnn_mlflow.training.checkpoint import load_checkpoint, save_checkpoint

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from srcnn_mlflow.network.architecture import Architecture, chain_name
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.pictures.colour import ycbcr_conversion
-
-Weights = Mapping[str, NDArray[np.float32]]
 
 # Old enough for every ONNX Runtime in use; has edge padding and dynamic sizes.
 OPSET = 17

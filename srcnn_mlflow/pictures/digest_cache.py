@@ -53,7 +53,10 @@ class DigestCache:
             head, _, rest = path.read_bytes().partition(b"\n")
             about = json.loads(head + b"}")
             if about["format"] == FORMAT and about["sha256"] == hashlib.sha256(rest).hexdigest():
-                self._entries = _entries(rest.decode())
+                text = rest.decode()
+                self._entries = _entries(text)
+                # What former versions have written is written anew once, to be read in less time.
+                self._changed = not text.startswith(_FIRST)
 
     def find(self, file: Path, signature: Sequence[int]) -> Pixels | None:
         """What is known of a file that still has this signature."""
@@ -71,7 +74,7 @@ class DigestCache:
         self._changed = True
 
     def save(self) -> None:
-        """Write the cache if it has grown, without files that are gone."""
+        """Write the cache if it is not as it was read, without files that are gone."""
         if not self._changed:
             return
         pictures = {

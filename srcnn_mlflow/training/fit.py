@@ -10,7 +10,7 @@ import torch
 
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.machine.progress import progress
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.training.distributed import World, alone
 from srcnn_mlflow.training.learner import Arrays, Learner
 from srcnn_mlflow.training.outlook import Outlook

@@ -18,7 +18,8 @@ from torch.nn import functional
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.machine.text import first_line
 from srcnn_mlflow.network.foreign import OWN
-from srcnn_mlflow.network.onnx_export import OPSET, Weights
+from srcnn_mlflow.network.onnx_export import OPSET
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.training.preconditioning import Preconditioner
 from srcnn_mlflow.training.trained_network import TrainedNetwork
 

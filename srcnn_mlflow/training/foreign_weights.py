@@ -13,7 +13,7 @@ from torch import Tensor
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.architecture import CHANNELS, Architecture, chain_name
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 
 # Under which name training programs put the weights beside an optimizer's state, and what
 # torch.nn.DataParallel puts in front of every name.

@@ -12,7 +12,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.machine.memory import keep_large_buffers
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.networks import network_of
 from srcnn_mlflow.training.optimizers import Optimizer

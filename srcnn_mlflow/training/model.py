@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights, build_onnx
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.training.preconditioning import Preconditioner
 from srcnn_mlflow.training.trained_network import TrainedNetwork
 
@@ -217,6 +217,9 @@ class Chain:
 
     def export(self, weights: Weights, scale: int) -> bytes:
         """Its ONNX file, as `build_onnx` writes it."""
+        # Imported here, because steps need none of it, and it takes memory.
+        from srcnn_mlflow.network.onnx_export import build_onnx
+
         return build_onnx(weights, self.architecture, scale)
 
     def without_correction(self, weights: Weights) -> Weights:

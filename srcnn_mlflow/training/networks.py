@@ -2,7 +2,6 @@
 
 from srcnn_mlflow.machine.errors import ModelError
 from srcnn_mlflow.network.foreign import origin_of
-from srcnn_mlflow.training.foreign_loading import loaded, reload
 from srcnn_mlflow.training.model import Chain
 from srcnn_mlflow.training.settings import TrainingSettings
 from srcnn_mlflow.training.trained_network import Network
@@ -22,6 +21,9 @@ def network_of(settings: TrainingSettings) -> Network:
             f"{settings.architecture} is a network from outside, which works on luma, and channels "
             f"is {settings.channels}; give channels=y, or a chain such as 9-5-5"
         )
+    # Imported here, because it brings ONNX with it, which no chain needs to be trained.
+    from srcnn_mlflow.training.foreign_loading import loaded
+
     return loaded(origin, settings.residual)
 
 
@@ -33,5 +35,7 @@ def reload_network(settings: TrainingSettings) -> Network:
     """
     origin = origin_of(settings.architecture)
     if origin is not None:
+        from srcnn_mlflow.training.foreign_loading import reload
+
         reload(origin)
     return network_of(settings)

@@ -10,7 +10,7 @@ import torch
 
 from srcnn_mlflow.machine.memory import spare_bytes
 from srcnn_mlflow.measuring.evaluation import Upscale
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.store import Store
 from srcnn_mlflow.training.distributed import World

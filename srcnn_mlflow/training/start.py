@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 
 Shapes = Mapping[str, tuple[int, ...]]
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from srcnn_mlflow.machine.errors import ImageError
 from srcnn_mlflow.measuring.evaluation import make_comparable
 from srcnn_mlflow.measuring.metrics import decibels, psnr
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.upscaler import Upscaler, tiles
 from srcnn_mlflow.pictures.colour import luma_plane
 from srcnn_mlflow.pictures.imaging import FloatPlane, Plane, upscale

@@ -18,7 +18,7 @@ from torch.nn import functional
 
 from srcnn_mlflow.machine.errors import TrainingError
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import StoreSettings

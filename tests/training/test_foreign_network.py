@@ -12,7 +12,8 @@ import torch
 from srcnn_mlflow.machine.errors import ModelError, TrainingError
 from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.foreign import Origin, origin_of, short_name
-from srcnn_mlflow.network.onnx_export import Weights, read_layers, read_network
+from srcnn_mlflow.network.onnx_export import read_layers, read_network
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.upscaler import Upscaler
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.imaging import to_eight_bit, upscale

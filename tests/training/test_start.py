@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights, read_network
+from srcnn_mlflow.network.onnx_export import read_network
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.network.shipped import shipped_network
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.store import Store, open_store

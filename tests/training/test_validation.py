@@ -8,7 +8,7 @@ import torch
 
 from srcnn_mlflow.network import upscaler as upscaler_module
 from srcnn_mlflow.network.architecture import Architecture
-from srcnn_mlflow.network.onnx_export import Weights
+from srcnn_mlflow.network.plain_weights import Weights
 from srcnn_mlflow.pictures.datasets import load_dataset
 from srcnn_mlflow.pictures.pairs import make_small
 from srcnn_mlflow.pictures.store import Store, open_store
