@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,11 @@ def test_help_names_every_entry_point(tmp_path: Path) -> None:
     commands = ("main", "prepare", "train", "evaluate", "compare", "promote", "upscale", "results")
     for command in commands:
         assert f"  {command} " in result.stdout
+
+
+@pytest.mark.parametrize("name", sorted(cli.cli.commands))
+def test_every_command_has_a_module_of_its_name(name: str) -> None:
+    assert find_spec(f"srcnn_mlflow.commands.{name.replace('-', '_')}") is not None
 
 
 def test_help_imports_neither_torch_nor_mlflow() -> None:
