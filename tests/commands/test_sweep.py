@@ -86,7 +86,7 @@ def test_the_command_that_trains_a_trial_takes_its_values(
     taken: list[object] = []
     monkeypatch.setattr("srcnn_mlflow.commands.train.run_train", lambda one, *_: taken.append(one))
     _, _, *options = shlex.split(told)
-    cli.train(options, standalone_mode=False)
+    cli.cli(["train", *options], standalone_mode=False)
     shared = asked.training()
     full = replace(shared.settings, epochs=12, max_minutes=None)
     assert taken == [replace(shared, settings=settings(full, values))]
