@@ -20,8 +20,9 @@ class PlaneReader:
         self._store = store
         ends = np.cumsum([len(one) for one in store.train.lr])
         self._ends = ends
-        by_path = dict(zip(store.files, store.identities, strict=True))
-        self._identities = {str(path): identity for path, identity in by_path.items()}
+        # As maps name their files, whatever links lead there.
+        resolved = [str(path.resolve()) for path in store.files]
+        self._identities = dict(zip(resolved, store.identities, strict=True))
 
     def read(self, enlarged: bool, start: int, count: int) -> NDArray[np.uint8]:
         """Read bytes of one file's planes; uint8 (count,). Otherwise as `read_into`."""

@@ -170,6 +170,20 @@ def test_a_file_that_was_made_again_is_not_read_for_the_one_that_was_opened(
         reader.read(True, start, 50)
 
 
+@pytest.mark.usefixtures("in_parts")
+def test_planes_are_read_whatever_way_leads_to_their_files(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = prepare(dataset, SETTINGS, tmp_path / "out").files
+    (tmp_path / "link").symlink_to("out")
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("out"), tmp_path / "link", Path("link")):
+        store = open_store(*(folder / path.name for path in files))
+        reader = PlaneReader(store)
+        assert np.array_equal(reader.read(True, 0, 50), store.train.pair(0)[0].ravel()[:50])
+        assert np.array_equal(reader.read_all(False), np.concatenate(store.train.hr))
+
+
 @pytest.mark.slow
 def test_processes_share_the_making_and_a_killed_one_repeats_its_file(
     folder: Path, tmp_path: Path, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
