@@ -22,6 +22,8 @@ from statistics import median
 
 import click
 import numpy as np
+import torch
+from arithmetic import matrix_product_rate
 from PIL import Image
 
 from srcnn_mlflow.pictures.datasets import load_dataset
@@ -165,6 +167,8 @@ def start_by_command(photos: Path, home: Path, memory: int) -> tuple[float, int]
 @click.option("--rounds", default=3, show_default=True, help="Trainings of each kind, in turn.")
 def main(images: tuple[int, ...], source: str, folder: Path, steps: int, rounds: int) -> None:
     """Print tables of preparing and of training."""
+    rate = matrix_product_rate(torch.device("cpu"))
+    click.echo(f"matrix product: {rate / 1e9:.0f} GFLOP/s on {torch.get_num_threads()} thread(s)\n")
     click.echo(
         "| pictures | preparing | a picture | memory | again | disk |\n|---|---|---|---|---|---|"
     )
