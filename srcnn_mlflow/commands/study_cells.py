@@ -14,7 +14,6 @@ from srcnn_mlflow.commands.train_state import best_weights
 from srcnn_mlflow.commands.trials import Ground, TrialRun, run_trial
 from srcnn_mlflow.machine.errors import SrcnnError, StudyTableError, TrainingError
 from srcnn_mlflow.pictures.datasets import load_dataset
-from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking.cells import Cell, SharedTable
 from srcnn_mlflow.tracking.run_search import find_run, get_run, is_deleted
 from srcnn_mlflow.tracking.study import RUN_ID
@@ -75,9 +74,7 @@ def lay_grounds(request: StudyRequest, world: World) -> dict[str, Ground]:
         if key not in grounds:
             with _named(setting, bool(setting.values)):
                 prepared = make_ready(training)
-            grounds[key] = Ground(
-                prepared, open_store(*prepared.files, checked=prepared.checked), world
-            )
+            grounds[key] = Ground(prepared, prepared.open(), world)
         by_setting[setting.name] = grounds[key]
     return by_setting
 

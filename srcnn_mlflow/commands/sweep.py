@@ -20,7 +20,6 @@ from srcnn_mlflow.machine.errors import SrcnnError, SweepError
 from srcnn_mlflow.machine.text import as_file_name, as_markdown, as_text, short_dataset
 from srcnn_mlflow.network.foreign import short_name
 from srcnn_mlflow.pictures.datasets import Split
-from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.showing.search_figures import draw_search
 from srcnn_mlflow.showing.search_tables import as_json, table
 from srcnn_mlflow.tracking import active_run, runs
@@ -135,7 +134,7 @@ def sweep(request: SweepRequest) -> None:
     def check() -> tuple[Ground, Search]:
         world = alone(choose_device(request.device))
         prepared = make_ready(request.training())
-        ground = Ground(prepared, open_store(*prepared.files, checked=prepared.checked), world)
+        ground = Ground(prepared, prepared.open(), world)
         with place.errors_told():
             return ground, Search(place, _terms(request, ground), BEFORE)
 

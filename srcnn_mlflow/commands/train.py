@@ -14,7 +14,6 @@ from srcnn_mlflow.commands.train_result import Trained, register
 from srcnn_mlflow.commands.train_start import INIT_FROM, Start, find_start
 from srcnn_mlflow.commands.train_state import TrainingState, find_interrupted, state_to_resume
 from srcnn_mlflow.machine.text import differences, short_dataset
-from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.pictures.store_writer import Prepared
 from srcnn_mlflow.tracking import active_run, registry, runs
 from srcnn_mlflow.tracking.store import check_store
@@ -133,7 +132,7 @@ def _lead(
     start: Start | None = None,
     memory: int | None = None,
 ) -> Trained:
-    store = open_store(*prepared.files, checked=prepared.checked)
+    store = prepared.open()
     facts = log_origin(run_id, request, prepared, store, world, state, start)
     if state is None:
         window = choose_window(store, world.device, memory)

@@ -10,7 +10,6 @@ from srcnn_mlflow.commands.train_request import TrainRequest
 from srcnn_mlflow.commands.train_state import TrainingState
 from srcnn_mlflow.machine.errors import SrcnnError
 from srcnn_mlflow.network.plain_weights import Weights
-from srcnn_mlflow.pictures.store import open_store
 from srcnn_mlflow.tracking.run_search import mark_failed
 from srcnn_mlflow.training.distributed import World
 from srcnn_mlflow.training.planned_fit import plan_fit
@@ -44,7 +43,7 @@ def follow(world: World) -> None:
     request = TrainRequest.from_parameters(brief["parameters"])
     try:
         prepared = prepare_dataset(request.dataset, request.store, request.train_images)
-        store = open_store(*prepared.files, checked=prepared.checked)
+        store = prepared.open()
         _check_brief(brief, facts_of(request, prepared, store.checksum(), world), world)
         with world.together():
             fit = state.fit if state else None

@@ -22,6 +22,7 @@ from srcnn_mlflow.pictures.imaging import Plane
 from srcnn_mlflow.pictures.pairs import Pair, ReadPixels, make_pairs
 from srcnn_mlflow.pictures.photos import Photo, load_luma, load_pixels
 from srcnn_mlflow.pictures.shards import Part, divide
+from srcnn_mlflow.pictures.store import Store, open_store
 from srcnn_mlflow.pictures.store_file import (
     STORE_FOLDER,
     STORED_SPLITS,
@@ -71,6 +72,14 @@ class Prepared:
         """Where it lies."""
         first = self.files[0]
         return str(first) if len(self.files) == 1 else f"{len(self.files)} files in {first.parent}"
+
+    def open(self) -> Store:
+        """Map it into memory; of a file that is still what was checked, no byte is checked again.
+
+        Raises:
+            StoreError: a file is missing, damaged or materialized.
+        """
+        return open_store(*self.files, checked=self.checked)
 
 
 def prepare(

@@ -11,7 +11,8 @@ Pixels = NDArray[np.uint8]
 
 # From black over red to yellow: red rises in the first half, green in the second.
 _RISE = 2 * np.arange(256)
-_BLACK_RED_YELLOW = np.clip(np.stack([_RISE, _RISE - 255, 0 * _RISE], axis=1), 0, 255)
+_RAMPS = np.stack([_RISE, _RISE - 255, 0 * _RISE], axis=1)
+_BLACK_RED_YELLOW = np.clip(_RAMPS, 0, 255).astype(np.uint8)
 
 
 def difference(srcnn: Plane, bicubic: Plane, gain: int = DIFFERENCE_GAIN) -> NDArray[np.float64]:
@@ -36,7 +37,7 @@ def coloured(change: NDArray[np.float64]) -> Pixels:
         uint8, the same shape and (3,): red, green and blue.
     """
     levels = np.minimum(change * 256, 255).astype(np.intp)
-    return _BLACK_RED_YELLOW.astype(np.uint8)[levels]
+    return _BLACK_RED_YELLOW[levels]
 
 
 def busiest_square(change: NDArray[np.float64], side: int) -> tuple[int, int, int]:

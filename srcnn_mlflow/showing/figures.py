@@ -38,8 +38,6 @@ CAPTION, TOP, BOTTOM = 32, 112, 76
 LOCATOR_WIDTH, LOCATOR_HEIGHT = 160, 106
 QUIET, LOSS, INK = "#555555", "#b3391b", "#1b1f24"
 
-Pixels = NDArray[np.uint8]
-
 
 def draw_exhibits(exhibits: Sequence[Exhibit], title: str, subtitle: str, path: Path) -> None:
     """Draw a row a picture: original, nearest, bicubic, SRCNN, and what SRCNN changed.
