@@ -1,5 +1,6 @@
 """What one name in that of a data set stands for: its files, and how they are split."""
 
+from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -221,9 +222,10 @@ def _divided(name: str, files: Mapping[str, Sequence[Path]], keep: Keep | None) 
     names = [*SPLITS, GATE] if files.get(GATE) else SPLITS
     listed = {split: files.get(split, ()) for split in names}
     photos, skipped = scan(name, [path for paths in listed.values() for path in paths], keep)
-    by_path = {photo.path: photo for photo in photos}
-    splits = {
-        split: tuple(by_path[path] for path in paths if path in by_path)
-        for split, paths in listed.items()
-    }
+    # In the order of the files, of which some are left out.
+    usable = deque(photos)
+    splits: dict[str, tuple[Photo, ...]] = {}
+    for split, paths in listed.items():
+        here = (path for path in paths if usable and usable[0].path is path)
+        splits[split] = tuple(usable.popleft() for _ in here)
     return Part(name, splits, skipped)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from json.encoder import encode_basestring_ascii
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,17 +59,18 @@ class DigestCache:
                 # What former versions have written is written anew once, to be read in less time.
                 self._changed = not text.startswith(_FIRST)
 
-    def find(self, file: Path, signature: Sequence[int]) -> Pixels | None:
+    def find(self, file: Path, signature: str) -> Pixels | None:
         """What is known of a file that still has this signature."""
         entry = self._entries.get(_key(file))
-        if entry is None or not entry.startswith(f'"{_joined(signature)} '):
+        begin = f'"{signature} '
+        if entry is None or not entry.startswith(begin):
             return None
-        width, height, digest, identity, *likeness = entry[1:-1].split()[len(signature) :]
+        width, height, digest, identity, *likeness = entry[len(begin) : -1].split()
         # Of most pictures both are the same text, which then is in memory once.
         same = digest if identity == digest else identity
         return Pixels(int(width), int(height), digest, same, tuple(likeness))
 
-    def add(self, file: Path, signature: Sequence[int], pixels: Pixels) -> None:
+    def add(self, file: Path, signature: str, pixels: Pixels) -> None:
         """Remember what a file held when it had this signature."""
         self._entries[_key(file)] = _entry(signature, pixels)
         self._changed = True
@@ -77,9 +79,10 @@ class DigestCache:
         """Write the cache if it is not as it was read, without files that are gone."""
         if not self._changed:
             return
-        pictures = {
-            key: entry for key, entry in self._entries.items() if Path(json.loads(key)).exists()
-        }
+        self._changed = False
+        # Taken at once: threads may add to it meanwhile.
+        entries = list(self._entries.items())
+        pictures = {key: entry for key, entry in entries if Path(json.loads(key)).exists()}
         digest = hashlib.sha256()
         for part in _lines(pictures):
             digest.update(part.encode())
@@ -87,22 +90,16 @@ class DigestCache:
         with suppress(WriteError), atomic_write(self._path) as partial, partial.open("w") as file:
             file.write(f'{{"format": {FORMAT}, "sha256": "{digest.hexdigest()}"\n')
             file.writelines(_lines(pictures))
-        self._changed = False
 
 
 def _key(file: Path) -> str:
     """A path as JSON has it, in which no line ends."""
-    return json.dumps(str(file.absolute()))
+    return encode_basestring_ascii(str(file.absolute()))
 
 
-def _entry(signature: Sequence[int], pixels: Pixels) -> str:
+def _entry(signature: str, pixels: Pixels) -> str:
     """What is known of a picture as a text in JSON, in which nothing has to be escaped."""
-    width, height, *digests = pixels[:4]
-    return f'"{_joined((*signature, width, height, *digests, *pixels.likeness))}"'
-
-
-def _joined(values: Iterable[int | str]) -> str:
-    return " ".join(map(str, values))
+    return f'"{" ".join(map(str, (signature, *pixels[:4], *pixels.likeness)))}"'
 
 
 def _lines(pictures: Mapping[str, str]) -> Iterator[str]:
@@ -122,18 +119,18 @@ def _entries(text: str) -> dict[str, str]:
     if not text.startswith(_FIRST):
         pictures = json.loads("{" + text.removeprefix(","))["pictures"]
         return {
-            json.dumps(key): _entry(signature, Pixels(*pixels))
+            json.dumps(key): _entry(" ".join(map(str, signature)), Pixels(*pixels))
             for key, (signature, pixels) in pictures.items()
         }
     inner = text.removeprefix(_FIRST).removesuffix(_LAST)
     return dict(one.split(_BETWEEN) for one in inner.split(_NEXT)) if inner else {}
 
 
-def signature(file: Path) -> list[int]:
+def signature(file: Path) -> str:
     """What changes whenever a file's content does.
 
     Raises:
         OSError: there is no such file.
     """
     about = file.stat()
-    return [about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino]
+    return f"{about.st_size} {about.st_mtime_ns} {about.st_ctime_ns} {about.st_ino}"

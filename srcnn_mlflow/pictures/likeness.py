@@ -7,9 +7,12 @@ turned and mirrored into a standard position, so that turned and mirrored copies
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
+
+from srcnn_mlflow.machine.processors import available_cores
 
 # Hashes in hexadecimal digits: those of the whole picture are the longer ones.
 Likeness = tuple[str, ...]
@@ -33,13 +36,18 @@ def find_alike(ones: Sequence[Likeness], others: Sequence[Likeness]) -> Iterator
     """
     starts = range(0, len(others), _OTHERS_AT_ONCE)
     blocks = [(start, _Signs(others[start : start + _OTHERS_AT_ONCE])) for start in starts]
-    pairs: list[tuple[int, int]] = []
-    for first in range(0, len(ones), _AT_ONCE):
+
+    def find_among(first: int) -> list[tuple[int, int]]:
         some = _Signs(ones[first : first + _AT_ONCE])
+        pairs: list[tuple[int, int]] = []
         for start, block in blocks:
             found, found_others = np.divmod(_alike(some, block), _OTHERS_AT_ONCE)
             pairs += zip((start + found_others).tolist(), (first + found).tolist(), strict=True)
-    yield from ((one, other) for other, one in sorted(pairs))
+        return pairs
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        every = [*pool.map(find_among, range(0, len(ones), _AT_ONCE))]
+    yield from ((one, other) for other, one in sorted(pair for pairs in every for pair in pairs))
 
 
 class _Signs:

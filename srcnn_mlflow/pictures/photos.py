@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError
+from srcnn_mlflow.machine.garbage import no_search
 from srcnn_mlflow.machine.places import home
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
@@ -28,6 +30,7 @@ logger = logging.getLogger(__name__)
 DIGESTS = Path("digests.json")
 # Files that are looked at ahead: a waiting one takes more memory than what is known of a picture.
 _MOST_WAITING = 256
+_SECONDS_BETWEEN_SAVES = 60.0
 # Takes the digest of a picture that had to be decoded, and the picture, of mode L or RGB.
 Keep = Callable[[str, Image.Image], None]
 
@@ -105,39 +108,43 @@ def examine(
         The photographs, and one sentence for every file that cannot be used.
     """
     cache = DigestCache(home() / DIGESTS)
-
-    def look_at(path: Path) -> Photo | str:
-        return _try_photo(path, cache, keep)
-
-    photos: list[Photo] = []
-    refused: list[str] = []
-    found = _looked_at(files, cache, look_at)
-    for one in progress(found, total=len(files), label=f"checking {name}"):
-        if isinstance(one, Photo):
-            photos.append(one)
-        else:
-            refused.append(one)
-    cache.save()
-    return photos, tuple(refused)
+    # All of it stays.
+    with no_search():
+        known = [_known(path, cache) for path in files]
+    unknown = [path for path, photo in zip(files, known, strict=True) if photo is None]
+    looked_at = _looked_at(unknown, lambda path: _try_photo(path, cache, keep))
+    kept = _kept_meanwhile(cache, looked_at)
+    try:
+        found = iter([*progress(kept, total=len(unknown), label=f"checking {name}")])
+    finally:
+        cache.save()
+    every = [photo or next(found) for photo in known]
+    refused = tuple(one for one in every if isinstance(one, str))
+    return [one for one in every if isinstance(one, Photo)], refused
 
 
 def _looked_at(
-    files: Sequence[Path], cache: DigestCache, look_at: Callable[[Path], Photo | str]
+    files: Sequence[Path], look_at: Callable[[Path], Photo | str]
 ) -> Iterator[Photo | str]:
-    """What is known of each file or found in it, in their order, a few ahead in threads."""
-    waiting: deque[Photo | Future[Photo | str]] = deque()
-    # Threads are for pictures that have to be decoded.
+    """What is found in each file, in their order, a few ahead in threads."""
+    waiting: deque[Future[Photo | str]] = deque()
     with ThreadPoolExecutor(available_cores()) as pool:
         for path in files:
-            waiting.append(_known(path, cache) or pool.submit(look_at, path))
+            waiting.append(pool.submit(look_at, path))
             if len(waiting) > _MOST_WAITING:
-                yield _result(waiting.popleft())
+                yield waiting.popleft().result()
         while waiting:
-            yield _result(waiting.popleft())
+            yield waiting.popleft().result()
 
 
-def _result(one: "Photo | Future[Photo | str]") -> Photo | str:
-    return one.result() if isinstance(one, Future) else one
+def _kept_meanwhile(cache: DigestCache, found: Iterator[Photo | str]) -> Iterator[Photo | str]:
+    """Pass on what is found, written down now and then for who begins again after a kill."""
+    last = time.monotonic()
+    for one in found:
+        yield one
+        if time.monotonic() - last >= _SECONDS_BETWEEN_SAVES:
+            cache.save()
+            last = time.monotonic()
 
 
 def _known(path: Path, cache: DigestCache) -> Photo | None:

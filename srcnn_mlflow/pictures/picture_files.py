@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from srcnn_mlflow.machine.garbage import no_search
+
 SUFFIXES = frozenset(
     {
         *(".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".dib", ".tif", ".tiff"),
@@ -37,8 +39,10 @@ def list_files(folder: Path, without: Collection[Path] = ()) -> FolderFiles:
     """
     pictures: list[Path] = []
     others: list[Path] = []
-    # As paths compare, but each is taken apart once.
-    for path in sorted(_files(folder, without), key=lambda path: path.parts):
+    with no_search():
+        # As paths compare, but each is taken apart once.
+        paths = sorted(_files(folder, without), key=lambda path: path.parts)
+    for path in paths:
         (pictures if path.suffix.lower() in SUFFIXES else others).append(path)
     return FolderFiles(pictures, others)
 

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model
 
+from srcnn_mlflow.machine.garbage import no_search
 from srcnn_mlflow.pictures.datasets import Split
 from srcnn_mlflow.pictures.likeness import Likeness, find_alike
 from srcnn_mlflow.pictures.photos import Photo
@@ -48,13 +49,14 @@ def log_seen(
         before: what the network has seen that it begins with.
         all_is_known: whether these are all of them.
     """
-    pictures = [
-        SeenPicture(split.name, photo.name, photo.identity, photo.likeness)
-        for split in splits
-        for photo in split.photos
-    ]
-    # A line each: of a hundred thousand, indented ones would take seconds.
-    lines = ",\n".join(json.dumps(vars(one)) for one in (*pictures, *before))
+    with no_search():
+        pictures = [
+            SeenPicture(split.name, photo.name, photo.identity, photo.likeness)
+            for split in splits
+            for photo in split.photos
+        ]
+        # A line each: of a hundred thousand, indented ones would take seconds.
+        lines = ",\n".join(json.dumps(vars(one)) for one in (*pictures, *before))
     active_run.log_text(f"[{lines}]", _FILE)
     if not all_is_known:
         active_run.set_tags({_BEFORE: _NOT_KNOWN})

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,38 @@ def test_a_picture_with_its_old_times_put_back_is_decoded_again(photo_folder: Pa
     os.utime(path, ns=times)
     assert path.stat().st_size == len(content)
     assert decoded(photo_folder)[1] == 1
+
+
+def test_what_was_looked_at_is_known_after_an_interruption(photo_folder: Path) -> None:
+    looked_at = []
+
+    def interrupt(digest: str, _: Image.Image) -> None:
+        looked_at.append(digest)
+        if len(looked_at) == 6:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset(str(photo_folder), interrupt)
+    assert decoded(photo_folder)[1] <= 9 - 5
+
+
+def test_what_is_looked_at_is_written_down_meanwhile(
+    photo_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(photos, "_SECONDS_BETWEEN_SAVES", 0.0)
+    looked_at = []
+
+    def wait_for_the_others(digest: str, _: Image.Image) -> None:
+        looked_at.append(digest)
+        end = time.monotonic() + 30
+        while len(looked_at) == 9 and not photos.DIGESTS.exists() and time.monotonic() < end:
+            time.sleep(0.01)
+        if len(looked_at) == 9:
+            known.update(json.loads(photos.DIGESTS.read_text())["pictures"])
+
+    known: dict[str, str] = {}
+    load_dataset(str(photo_folder), wait_for_the_others)
+    assert known
 
 
 @pytest.mark.parametrize(
@@ -136,7 +169,7 @@ def test_a_file_of_one_line_is_read_as_former_versions_have_written_it(tmp_path:
     entries = {}
     for picture, pixels in zip(pictures, known, strict=True):
         picture.touch()
-        entries[str(picture)] = [signature(picture), pixels]
+        entries[str(picture)] = [[int(one) for one in signature(picture).split()], pixels]
     rest = f',"pictures": {json.dumps(entries)}}}'
     checksum = hashlib.sha256(rest.encode()).hexdigest()
     path.write_text(f'{{"format": {FORMAT}, "sha256": "{checksum}"\n{rest}')
