@@ -31,7 +31,8 @@ class PatchGrid:
         """
         self.size, self.stride = size, stride
         steps = np.maximum((shapes.astype(np.int64) - size) // stride + 1, 0)
-        self.across = steps[:, 1]
+        # A copy, beside which the rest is let go of.
+        self.across = steps[:, 1].copy()
         self.firsts = np.concatenate([[0], np.cumsum(steps.prod(axis=1))]).astype(np.int64)
 
     def __len__(self) -> int:

@@ -82,5 +82,5 @@ def cut_pictures(planes: Planes, patches: PatchGrid, most: int, room: int) -> St
         whole=whole,
         pictures=pictures,
         planes=planes.count,
-        patches=PatchGrid(shapes, patches.size, patches.stride),
+        patches=patches if whole.all() else PatchGrid(shapes, patches.size, patches.stride),
     )
