@@ -12,9 +12,9 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 SHELL := /bin/bash
 export TIMEFORMAT := that took %0R seconds
-# Tests wait for servers and kills half of the time, so two more at once than there are cores.
+# Tests wait for servers and kills half of the time, so one more at once than there are cores.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder \
-  --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 2)))
+  --numprocesses $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 STYLE := $(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/mypy && $(BIN)/lint-imports
 
 
