@@ -3,8 +3,9 @@
 import errno
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -189,23 +190,24 @@ def upscale_files(
         logger.warning("left out: %s", line)
     done = Upscaled([], [], [])
     pairs: list[Pair] = []
-    for (path, target), outcome in progress(
-        _outcomes(model, targets, compare, wanted), total=len(targets.pairs), label="upscaling"
-    ):
-        found = _taken(path, outcome)
-        if found is None:
-            continue
-        for note in found.notes:
-            logger.info("note: of %s, %s", printable(path.name), note)
-        if found.done_before:
-            done.done_before.append(path)
-        else:
-            done.pictures.append(path)
-            done.written.extend(found.files)
-        if compare:
-            # Results lie in the folders that their pictures came from.
-            name = target.parent.relative_to(page.parent) / path.name
-            pairs.append(Pair(str(name), found.size, *found.files))
+    with closing(_outcomes(model, targets, compare, wanted)) as outcomes:
+        for (path, target), outcome in progress(
+            outcomes, total=len(targets.pairs), label="upscaling"
+        ):
+            found = _taken(path, outcome)
+            if found is None:
+                continue
+            for note in found.notes:
+                logger.info("note: of %s, %s", printable(path.name), note)
+            if found.done_before:
+                done.done_before.append(path)
+            else:
+                done.pictures.append(path)
+                done.written.extend(found.files)
+            if compare:
+                # Results lie in the folders that their pictures came from.
+                name = target.parent.relative_to(page.parent) / path.name
+                pairs.append(Pair(str(name), found.size, *found.files))
     _tell(done, targets, model, compare)
     if compare:
         _write_page(scale, model.label, pairs, page)
@@ -223,7 +225,7 @@ def _check_quality(wanted: Wanted) -> None:
 
 def _outcomes(
     model: ChosenModel, targets: Targets, compare: bool, wanted: Wanted
-) -> Iterator[tuple[tuple[Path, Path], Future[Outcome]]]:
+) -> Generator[tuple[tuple[Path, Path], Future[Outcome]], None, None]:
     largest = int(read_limit("megapixels", MAX_PIXELS / 1e6) * 1e6)
     ours = Method.of_network(model.network, model.label, model.precision)
     steps = Steps(model.upscaler, [ours, BICUBIC] if compare else [ours], wanted, largest)

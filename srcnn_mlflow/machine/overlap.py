@@ -1,11 +1,17 @@
-"""Read, compute and write many things, each step while the others are at the next or the last."""
+"""Read, compute and write many things, each step while the others are at the next or the last.
+
+Whoever may leave one of these generators unfinished closes it (`contextlib.closing`), which waits
+for its threads. One that is left to Python's search for garbage is closed in whatever thread that
+runs in, which then may wait for itself: where a thread begins, no other can end.
+"""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from srcnn_mlflow.machine.errors import SrcnnError
+from srcnn_mlflow.machine.processors import available_cores
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -19,7 +25,7 @@ def overlapped(
     compute: Callable[[Read], Computed],
     write: Callable[[Computed], Written],
     writers: int,
-) -> Iterator[tuple[Item, "Future[Written]"]]:
+) -> Generator[tuple[Item, "Future[Written]"], None, None]:
     """Take items through three steps, while the next is read and the last are written.
 
     The calling thread computes, and may be interrupted there; what is being written then is
@@ -55,6 +61,29 @@ def overlapped(
                 yield _waited_for(writing.popleft())
         while writing:
             yield _waited_for(writing.popleft())
+
+
+def computed_ahead(
+    items: Iterable[Item], compute: Callable[[Item], Computed], ahead: int
+) -> Generator[Computed, None, None]:
+    """Compute something of each item in threads, in order, with only a few in memory at any time.
+
+    Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock, and
+    nothing need be copied from one process to another.
+
+    Args:
+        items: one after another.
+        compute: called in a thread.
+        ahead: how many are computed, or wait for it, while the caller is at one.
+    """
+    running: deque[Future[Computed]] = deque()
+    with ThreadPoolExecutor(available_cores()) as pool:
+        for item in items:
+            running.append(pool.submit(compute, item))
+            if len(running) > ahead:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def _one_ahead(

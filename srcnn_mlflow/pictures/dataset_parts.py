@@ -226,6 +226,6 @@ def _divided(name: str, files: Mapping[str, Sequence[Path]], keep: Keep | None) 
     usable = deque(photos)
     splits: dict[str, tuple[Photo, ...]] = {}
     for split, paths in listed.items():
-        here = (path for path in paths if usable and usable[0].path is path)
+        here = (path for path in paths if usable and usable[0].path == path)
         splits[split] = tuple(usable.popleft() for _ in here)
     return Part(name, splits, skipped)

@@ -1,9 +1,8 @@
 """What a network learns from a picture: bicubic down and up again, beside the original."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Callable, Generator, Sequence
 
+from srcnn_mlflow.machine.overlap import computed_ahead
 from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.pictures.colour import each_plane
 from srcnn_mlflow.pictures.imaging import Plane, downscale, mod_crop, upscale_to_eight_bit
@@ -14,25 +13,15 @@ ReadPixels = Callable[[Photo], Plane]
 Pair = tuple[Plane, Plane]
 
 
-def make_pairs(photos: Sequence[Photo], scale: int, read_pixels: ReadPixels) -> Iterator[Pair]:
-    """Compute pairs in parallel, in order, with only a few in memory at any time.
-
-    Threads, not processes: decoding, resizing and arithmetic all leave the interpreter's lock,
-    and planes need not be copied from one process to another.
-    """
+def make_pairs(
+    photos: Sequence[Photo], scale: int, read_pixels: ReadPixels
+) -> Generator[Pair, None, None]:
+    """Compute pairs in parallel, in order, with only a few in memory at any time."""
 
     def make(photo: Photo) -> Pair:
         return make_pair(read_pixels(photo), scale)
 
-    workers = available_cores()
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = iter(photos)
-        running: list[Future[Pair]] = [
-            pool.submit(make, photo) for photo in islice(waiting, workers + 1)
-        ]
-        while running:
-            yield running.pop(0).result()
-            running += [pool.submit(make, photo) for photo in islice(waiting, 1)]
+    return computed_ahead(photos, make, available_cores())
 
 
 def make_pair(pixels: Plane, scale: int) -> Pair:

@@ -3,9 +3,8 @@
 import hashlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from PIL import Image
 
 from srcnn_mlflow.machine.errors import DatasetError, ImageError
 from srcnn_mlflow.machine.garbage import no_search
+from srcnn_mlflow.machine.overlap import computed_ahead
 from srcnn_mlflow.machine.places import home
-from srcnn_mlflow.machine.processors import available_cores
 from srcnn_mlflow.machine.progress import progress
 from srcnn_mlflow.machine.text import printable
 from srcnn_mlflow.pictures.decoding import open_picture
@@ -112,29 +111,16 @@ def examine(
     with no_search():
         known = [_known(path, cache) for path in files]
     unknown = [path for path, photo in zip(files, known, strict=True) if photo is None]
-    looked_at = _looked_at(unknown, lambda path: _try_photo(path, cache, keep))
-    kept = _kept_meanwhile(cache, looked_at)
+    looked_at = computed_ahead(unknown, lambda path: _try_photo(path, cache, keep), _MOST_WAITING)
     try:
-        found = iter([*progress(kept, total=len(unknown), label=f"checking {name}")])
+        with closing(looked_at):
+            kept = _kept_meanwhile(cache, looked_at)
+            found = iter([*progress(kept, total=len(unknown), label=f"checking {name}")])
     finally:
         cache.save()
     every = [photo or next(found) for photo in known]
     refused = tuple(one for one in every if isinstance(one, str))
     return [one for one in every if isinstance(one, Photo)], refused
-
-
-def _looked_at(
-    files: Sequence[Path], look_at: Callable[[Path], Photo | str]
-) -> Iterator[Photo | str]:
-    """What is found in each file, in their order, a few ahead in threads."""
-    waiting: deque[Future[Photo | str]] = deque()
-    with ThreadPoolExecutor(available_cores()) as pool:
-        for path in files:
-            waiting.append(pool.submit(look_at, path))
-            if len(waiting) > _MOST_WAITING:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _kept_meanwhile(cache: DigestCache, found: Iterator[Photo | str]) -> Iterator[Photo | str]:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -221,8 +222,9 @@ def _write(path: Path, part: Part, settings: StoreSettings, read_pixels: ReadPix
                 with h5py.File(output, "w", userblock_size=USER_BLOCK) as file:
                     file.attrs.update(provenance(settings, part))
                     for name, split in plan.items():
-                        pairs = make_pairs(split.photos, settings.scale, read_pixels)
-                        _write_split(file, name, split, settings, output.checked(pairs))
+                        made = make_pairs(split.photos, settings.scale, read_pixels)
+                        with closing(made) as pairs:
+                            _write_split(file, name, split, settings, output.checked(pairs))
             finally:
                 output.check()
         first_block = seal(partial)

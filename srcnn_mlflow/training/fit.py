@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,7 +167,7 @@ def _train_epoch(
     # What a network from outside may draw, as dropout does, is the same when the fit is resumed.
     torch.manual_seed(settings.seed + epoch)
     turns = np.random.default_rng((settings.seed, epoch)).integers(8, size=plan.steps)
-    batches = sampler.shares(settings.batch_size, settings.seed, first, plan.steps, world)
+    shares = sampler.shares(settings.batch_size, settings.seed, first, plan.steps, world)
     label = f"epoch {epoch} of {plan.epochs}"
     # The loss, and the most that it can be: that of white and black, each weighed as it is.
     total, patches = torch.zeros(2, dtype=_exact(world.device), device=world.device), 0
@@ -176,23 +177,24 @@ def _train_epoch(
         # Of several processes, what this one has seen; the others are waited for in their time.
         return outlook.describe(first + done, total[0].item() * world.size / patches)
 
-    for number, batch in enumerate(progress(batches, plan.steps, label, describe)):
-        lr, hr = sampler.gather(batch.patches)
-        if settings.augment:
-            lr, hr = augment(int(turns[number]), lr, hr)
-        rate = learning_rate(settings, first + number, plan.total_steps)
-        loss = learner.step(lr, hr, rate, batch.weight, batch.factors)
-        largest = torch.ones_like(loss) if batch.factors is None else batch.factors.mean()
-        total += torch.stack([loss, largest]) * (batch.weight * batch.size / world.size)
-        patches += batch.size
-        if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
-            # All processes look at the same steps, and see the same.
-            seen, possible = world.add_up(total).tolist()
-            since = patches - looked_at[2]
-            recent, most = (seen - looked_at[0]) / since, (possible - looked_at[1]) / since
-            looked_at = seen, possible, patches
-            if not math.isfinite(seen):
-                raise _diverged(f"the loss is {seen}", epoch, number + 1, settings)
+    with closing(shares) as batches:
+        for number, batch in enumerate(progress(batches, plan.steps, label, describe)):
+            lr, hr = sampler.gather(batch.patches)
+            if settings.augment:
+                lr, hr = augment(int(turns[number]), lr, hr)
+            rate = learning_rate(settings, first + number, plan.total_steps)
+            loss = learner.step(lr, hr, rate, batch.weight, batch.factors)
+            largest = torch.ones_like(loss) if batch.factors is None else batch.factors.mean()
+            total += torch.stack([loss, largest]) * (batch.weight * batch.size / world.size)
+            patches += batch.size
+            if (number + 1) % LOOK_EVERY == 0 or number + 1 == plan.steps:
+                # All processes look at the same steps, and see the same.
+                seen, possible = world.add_up(total).tolist()
+                since = patches - looked_at[2]
+                recent, most = (seen - looked_at[0]) / since, (possible - looked_at[1]) / since
+                looked_at = seen, possible, patches
+                if not math.isfinite(seen):
+                    raise _diverged(f"the loss is {seen}", epoch, number + 1, settings)
     if recent > most:
         raise _diverged(f"the loss is {recent:.3g}", epoch, plan.steps, settings)
     return looked_at[0] / patches, patches

@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -89,19 +90,20 @@ def _time_step(sampler: Sampler, settings: TrainingSettings, world: World) -> fl
     # Where epochs are counted, the time is told, but decides nothing.
     warm_up, enough = 5, 0.1 if settings.max_minutes is None else 1.5
     start, steps = time.perf_counter(), 0
-    batches = sampler.shares(settings.batch_size, settings.seed, 0, 1000, world)
-    for number, batch in enumerate(batches):
-        if number == warm_up:
-            _synchronise(sampler.device)
-            start = time.perf_counter()
-        pair = sampler.gather(batch.patches)
-        loss = learner.step(*pair, settings.lr, batch.weight, batch.factors)
-        steps = number + 1 - warm_up
-        if steps > 0 and (number % 10 == 0):
-            loss.item()
-            # All processes have to stop at the same step.
-            if world.largest(time.perf_counter() - start) > enough:
-                break
+    shares = sampler.shares(settings.batch_size, settings.seed, 0, 1000, world)
+    with closing(shares) as batches:
+        for number, batch in enumerate(batches):
+            if number == warm_up:
+                _synchronise(sampler.device)
+                start = time.perf_counter()
+            pair = sampler.gather(batch.patches)
+            loss = learner.step(*pair, settings.lr, batch.weight, batch.factors)
+            steps = number + 1 - warm_up
+            if steps > 0 and (number % 10 == 0):
+                loss.item()
+                # All processes have to stop at the same step.
+                if world.largest(time.perf_counter() - start) > enough:
+                    break
     _synchronise(sampler.device)
     seconds = world.largest(time.perf_counter() - start) / steps
     threads = torch.get_num_threads()

@@ -1,7 +1,7 @@
 """Training patches as batches of tensors: resident on a device, gathered in one operation."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 
@@ -99,7 +99,7 @@ class Sampler(ABC):
     @abstractmethod
     def shares(
         self, batch_size: int, seed: int, first: int, count: int, world: World
-    ) -> Iterator[Share]:
+    ) -> Generator[Share, None, None]:
         """What this process learns from in batches `first` to `first + count`."""
 
 
@@ -183,7 +183,7 @@ class PatchSampler(Sampler):
 
     def shares(
         self, batch_size: int, seed: int, first: int, count: int, world: World
-    ) -> Iterator[Share]:
+    ) -> Generator[Share, None, None]:
         """What one of several processes learns from in each batch that `batches` gives."""
         for batch in self.batches(batch_size, seed, first, count):
             mine, weight = world.share(batch)

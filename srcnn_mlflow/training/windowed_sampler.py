@@ -1,6 +1,6 @@
 """Training patches of more pictures than fit the memory: a window of them at a time."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -115,7 +115,7 @@ class WindowedSampler(Sampler):
 
     def shares(
         self, batch_size: int, seed: int, first: int, count: int, world: World
-    ) -> Iterator[Share]:
+    ) -> Generator[Share, None, None]:
         """What this process learns from in batches `first` to `first + count`.
 
         Where patches are drawn alike, the processes together visit every patch exactly once a

@@ -67,7 +67,8 @@ def test_what_is_looked_at_is_written_down_meanwhile(
     photo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(photos, "_SECONDS_BETWEEN_SAVES", 0.0)
-    looked_at = []
+    looked_at: list[str] = []
+    known: dict[str, str] = {}
 
     def wait_for_the_others(digest: str, _: Image.Image) -> None:
         looked_at.append(digest)
@@ -77,7 +78,6 @@ def test_what_is_looked_at_is_written_down_meanwhile(
         if len(looked_at) == 9:
             known.update(json.loads(photos.DIGESTS.read_text())["pictures"])
 
-    known: dict[str, str] = {}
     load_dataset(str(photo_folder), wait_for_the_others)
     assert known
 
